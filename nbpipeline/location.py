@@ -1,0 +1,30 @@
+"""Where something stands in a user's project."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """A place that a message can point at.
+
+    `path` is relative to the project's root, with `/`; `cell` counts every cell of the
+    notebook from 1; `line` counts from 1 within the cell, or within the file where `cell` is None.
+    """
+
+    path: str
+    cell: int | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        """Say the place as messages do: `notebooks/train.ipynb, cell 1, line 4`."""
+        parts = [self.path]
+        if self.cell is not None:
+            parts.append(f"cell {self.cell}")
+        if self.line is not None:
+            parts.append(f"line {self.line}")
+        return ", ".join(parts)
+
+    @property
+    def order(self) -> tuple[str, int, int]:
+        """Sort key: by file, then cell, then line."""
+        return (self.path, self.cell or 0, self.line or 0)

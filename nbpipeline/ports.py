@@ -1,0 +1,192 @@
+"""What a back end must offer: one small Protocol each, one entry-point group each.
+
+A stateless port is filled by a module with these functions, a stateful one by a context manager.
+Every implementation passes the port's suite in tests/contracts/.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from nbpipeline.model import (
+    Check,
+    Event,
+    Job,
+    Pipeline,
+    StageInstance,
+    StageRecord,
+    StageResult,
+    StoredOutput,
+)
+
+Emit = Callable[[Event], None]
+Work = Callable[[Job, Emit, "Cancel"], StageResult]
+
+
+class Cancel(Protocol):
+    """Tells running work to stop: `level` 0 go on, 1 interrupt and restore, 2 kill."""
+
+    @property
+    def level(self) -> int:
+        """The present level; it only rises."""
+
+    def on_raise(self, callback: Callable[[int], None]) -> Callable[[], None]:
+        """Call back from another thread when the level rises; returns how to unsubscribe."""
+
+
+class Executor(AbstractContextManager["Executor"], Protocol):
+    """Runs jobs somewhere. Leaving the context ends what still runs."""
+
+    def submit(self, job: Job, emit: Emit) -> "Future[StageResult]":
+        """Start the job when there is room; events reach `emit` from any thread, in order a job."""
+
+    def cancel(self, level: int) -> None:
+        """Raise the cancel level of all that runs or waits."""
+
+
+class Kernels(AbstractContextManager["Kernels"], Protocol):
+    """Where kernels come from (`kernels: plain | fork`). Entry points: `nbpipeline.kernels`."""
+
+    def manager(
+        self, *, kernel: str, folder: Path, environment: Mapping[str, str], imports: Iterable[str]
+    ) -> Any:
+        """Give a not yet started `jupyter_client` kernel manager for nbclient to start.
+
+        `kernel` is a kernelspec's name, `folder` the kernel's working folder, `environment` its
+        whole environment, `imports` the third-party modules that the notebook imports.
+        """
+
+
+@runtime_checkable
+class Store(Protocol):
+    """Objects by content digest, records by state digest. Entry points: `nbpipeline.stores`.
+
+    An object is never visible half: put is atomic, get verifies the digest and never serves wrong bytes.
+    """
+
+    def put(self, path: Path, output: StoredOutput) -> None:
+        """Keep the file or folder at `path` (whose digest is `output.digest`)."""
+
+    def get(self, output: StoredOutput, target: Path) -> bool:
+        """Write the object to `target`, which must not exist; False where the store lacks it."""
+
+    def has(self, output: StoredOutput) -> bool:
+        """Whether `get` would work, without reading the bytes."""
+
+    def put_text(self, digest: str, text: str) -> None:
+        """Keep a small text (a cell's source, for `plan --diff`)."""
+
+    def get_text(self, digest: str) -> str | None:
+        """Give the small text back."""
+
+    def put_record(self, record: StageRecord) -> None:
+        """Keep a record under its instance and state."""
+
+    def get_record(self, instance: str, state: str) -> StageRecord | None:
+        """Find the record of a success of the instance in the state."""
+
+    def trim(self, max_size: int | None, keep: Iterable[str] = ()) -> int:
+        """Drop the objects least recently used until the store is at most `max_size` bytes.
+
+        `keep` are digests that stay whatever their age. Returns the bytes freed.
+        """
+
+
+@runtime_checkable
+class Digests(Protocol):
+    """Content digests of files, cached by (size, mtime_ns, ctime_ns, inode)."""
+
+    def of_file(self, path: Path) -> str | None:
+        """Digest of a file's bytes; None where there is no file."""
+
+    def of_tree(self, path: Path) -> str | None:
+        """Digest of a folder: sorted relative names with their digests; None where there is none."""
+
+    def of(self, path: Path) -> str | None:
+        """`of_file` or `of_tree`, whichever the path is."""
+
+
+@runtime_checkable
+class State(Protocol):
+    """History: records, runs, attempts. Safe from several threads and processes at once."""
+
+    def last_record(self, instance: str) -> StageRecord | None:
+        """The newest success of the instance."""
+
+    def last_records(self) -> Mapping[str, StageRecord]:
+        """The newest success of every instance, in one read."""
+
+    def last_failure(self, instance: str) -> Mapping[str, Any] | None:
+        """`{run, kind, what, finished}` when an attempt newer than the last success failed."""
+
+    def last_failures(self) -> Mapping[str, Mapping[str, Any]]:
+        """`last_failure` of every instance that has one, in one read."""
+
+    def add_record(self, record: StageRecord) -> None:
+        """Remember a success; it is on disk when this returns."""
+
+    def add_run(self, run: str, *, started: float, data: Mapping[str, Any]) -> None:
+        """Remember that a run began."""
+
+    def add_result(self, run: str, result: StageResult, *, finished: float) -> None:
+        """Remember how an instance ended in a run."""
+
+    def end_run(self, run: str, *, finished: float, status: str) -> None:
+        """Remember how a run ended: `succeeded`, `failed`, `interrupted`."""
+
+    def runs(self, limit: int = 20) -> tuple[Mapping[str, Any], ...]:
+        """The newest runs first: `{run, started, finished, status, data}`."""
+
+    def results(self, run: str) -> tuple[StageResult, ...]:
+        """How the instances of a run ended, in the order in which they did."""
+
+    def durations(self) -> Mapping[str, float]:
+        """Seconds that each instance took at its last success, for the ETA."""
+
+
+class Validator(Protocol):
+    """Checks data. Stateless: a module. Entry points: `nbpipeline.validators`."""
+
+    def knows(self, check: Check) -> bool:
+        """Whether the check's name is this validator's."""
+
+    def complaints(self, check: Check) -> tuple[str, ...]:
+        """What is wrong with the check as written, before any data is read."""
+
+    def validate(self, paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple["Verdict", ...]:
+        """Try the checks on the files; one verdict a check, in order."""
+
+
+class Verdict(Protocol):
+    """The outcome of one check (see `nbpipeline.validators.columns.Finding`)."""
+
+    check: Check
+    passed: bool
+    message: str
+    """What was found instead, with counts and the first failing rows."""
+
+
+class Tracker(AbstractContextManager["Tracker"], Protocol):
+    """Tells another system of a run. Entry points: `nbpipeline.trackers`."""
+
+    def environment(self, instance: StageInstance) -> Mapping[str, str]:
+        """Variables for the kernel (MLflow's run id), asked before a job is submitted."""
+
+    def tell(self, event: Event) -> None:
+        """Take an event; must neither raise nor block the run."""
+
+
+class Exporter(Protocol):
+    """Pipeline -> files of an orchestrator. Pure. Entry points: `nbpipeline.exporters`."""
+
+    def render(self, pipeline: Pipeline, options: Mapping[str, Any]) -> Mapping[str, str]:
+        """Give {path: text}; raise `LossError` for what the target cannot say."""
+
+
+class Importer(Protocol):
+    """Another tool's project -> files of ours. Pure. Entry points: `nbpipeline.importers`."""
+
+    def read(self, source: Path) -> Mapping[str, str]:
+        """Give {path: text}; raise `LossError` for what we cannot say."""

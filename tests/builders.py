@@ -1,0 +1,77 @@
+"""Small real projects, written to disk for a test: notebooks cell by cell, and the command itself."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+CellLike = str | tuple[str, str] | dict[str, Any]
+
+
+def code(source: str, *tags: str, **metadata: Any) -> dict[str, Any]:
+    """A code cell as nbformat 4.5 saves it; the source is dedented."""
+    return {
+        "cell_type": "code",
+        "execution_count": None,
+        "metadata": {**({"tags": list(tags)} if tags else {}), **metadata},
+        "outputs": [],
+        "source": textwrap.dedent(source).strip("\n"),
+    }
+
+
+def markdown(source: str) -> dict[str, Any]:
+    """A markdown cell."""
+    return {"cell_type": "markdown", "metadata": {}, "source": textwrap.dedent(source).strip("\n")}
+
+
+def header(yaml_text: str) -> dict[str, Any]:
+    """A raw front-matter cell with the text under `nbpipeline:`."""
+    body = textwrap.indent(textwrap.dedent(yaml_text).strip("\n"), "  ")
+    return {"cell_type": "raw", "metadata": {}, "source": f"---\nnbpipeline:\n{body}\n---"}
+
+
+def notebook_json(cells: Sequence[dict[str, Any]], *, kernel: str | None = "python3") -> dict[str, Any]:
+    """A whole notebook; cell ids are c1, c2, ... ."""
+    metadata: dict[str, Any] = {}
+    if kernel:
+        metadata["kernelspec"] = {"name": kernel, "display_name": kernel, "language": "python"}
+    return {
+        "cells": [{"id": f"c{number}", **cell} for number, cell in enumerate(cells, start=1)],
+        "metadata": metadata,
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+
+
+def write_notebook(path: Path, *cells: dict[str, Any], kernel: str | None = "python3") -> Path:
+    """Save cells as a notebook; makes the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(notebook_json(cells, kernel=kernel), indent=1), encoding="utf-8")
+    return path
+
+
+def write_files(root: Path, files: Mapping[str, str]) -> None:
+    """Write texts by relative path, dedented."""
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
+
+
+def command(
+    *arguments: str, cwd: Path, environment: Mapping[str, str] | None = None, timeout: float = 240
+) -> subprocess.CompletedProcess[str]:
+    """Run `nbpipeline ARGUMENTS` as a user would, in its own process; never raises on its exit code."""
+    return subprocess.run(
+        [sys.executable, "-m", "nbpipeline", *arguments],
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "120", **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
