@@ -1,0 +1,1 @@
+"""Text -> StageSpec: notebooks and pipeline.yaml read as data, never executed, every complaint gathered."""
