@@ -297,6 +297,8 @@ class StageInstance:
     inputs: tuple[BoundArtifact, ...] = ()
     outputs: tuple[BoundArtifact, ...] = ()
     injections: tuple[Injection, ...] = ()
+    executed: str | None = None
+    """`spec.executed` with axes and parameters filled in."""
 
     @property
     def id(self) -> str:
