@@ -352,6 +352,18 @@ class Pipeline:
     instances: Mapping[str, StageInstance]
     """By id, in topological order; ties in the order of the stages' files."""
     edges: tuple[Edge, ...]
+    _by_downstream: Mapping[str, tuple[Edge, ...]] = field(init=False, repr=False, compare=False)
+    _by_upstream: Mapping[str, tuple[Edge, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Index the edges by both ends, so that a walk over all instances stays linear."""
+        before: dict[str, list[Edge]] = {}
+        after: dict[str, list[Edge]] = {}
+        for edge in self.edges:
+            before.setdefault(edge.downstream, []).append(edge)
+            after.setdefault(edge.upstream, []).append(edge)
+        object.__setattr__(self, "_by_downstream", {end: tuple(found) for end, found in before.items()})
+        object.__setattr__(self, "_by_upstream", {end: tuple(found) for end, found in after.items()})
 
     def __iter__(self) -> Iterator[StageInstance]:
         """Walk the instances in run order."""
@@ -359,7 +371,11 @@ class Pipeline:
 
     def upstream(self, instance_id: str) -> tuple[Edge, ...]:
         """Edges that end at the instance."""
-        return tuple(edge for edge in self.edges if edge.downstream == instance_id)
+        return self._by_downstream.get(instance_id, ())
+
+    def downstream(self, instance_id: str) -> tuple[Edge, ...]:
+        """Edges that start at the instance."""
+        return self._by_upstream.get(instance_id, ())
 
 
 # --- what is to be done ----------------------------------------------------------------------
