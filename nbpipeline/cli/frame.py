@@ -1,0 +1,164 @@
+"""What every command has: `--project`, an example in its help, errors told in three parts.
+
+With `--format json` an error also stands on stdout as one JSON object,
+`{"version": 1, "kind": "error", "errors": [{"where": {"path", "cell", "line"} | null, "what", "known",
+"mend", "exit_code", "warning"}]}`; the text goes to stderr in any case.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from nbpipeline.errors import Complaint, ExitCode, NbpipelineError
+
+if TYPE_CHECKING:
+    from nbpipeline.api import Project
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+JSON_VERSION = 1
+
+
+class Command(click.Command):
+    """A command that returns its exit code and tells the tool's errors as they are meant to be read."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; an `NbpipelineError` becomes text on stderr (and JSON on stdout) and its exit code."""
+        try:
+            code = super().invoke(ctx)
+        except NbpipelineError as error:
+            return int(tell(error, as_json=ctx.params.get("output_format") == "json"))
+        return int(code or 0)
+
+
+def command(name: str, *, example: str) -> Callable[[Callable[..., Any]], Command]:
+    """Make a command of a function; `example` is one or more real command lines."""
+    lines = "\n".join(f"  {line}" for line in example.splitlines())
+    title = "Example" if example.count("\n") == 0 else "Examples"
+    return click.command(name, cls=Command, epilog=f"\b\n{title}:\n{lines}")
+
+
+def tell(error: NbpipelineError, *, as_json: bool = False) -> ExitCode:
+    """Print all complaints of an error; gives the exit code."""
+    print_complaints(error.complaints)
+    if as_json:
+        print_json({"kind": "error", "errors": [complaint_json(one) for one in error.complaints]})
+    grave = [one.exit_code for one in error.complaints if not one.warning]
+    return min(grave, default=error.exit_code)
+
+
+def print_complaints(complaints: Iterable[Complaint]) -> None:
+    """Print complaints to stderr, sorted as they come; a warning says that it is one."""
+    for one in complaints:
+        click.echo(f"warning: {one}" if one.warning else str(one), err=True)
+
+
+def complaint_json(complaint: Complaint) -> dict[str, Any]:
+    """Give a complaint's parts for scripts."""
+    where = complaint.where
+    return {
+        "where": where and {"path": where.path, "cell": where.cell, "line": where.line},
+        "what": complaint.what,
+        "known": complaint.known,
+        "mend": complaint.mend,
+        "warning": complaint.warning,
+        "exit_code": int(complaint.exit_code),
+    }
+
+
+def print_json(values: dict[str, Any]) -> None:
+    """Print one JSON object on one line, with the version of its shape first."""
+    click.echo(json.dumps({"version": JSON_VERSION, **values}, ensure_ascii=False, default=str))
+
+
+# --- options that several commands share ----------------------------------------------------
+
+
+def project_option(function: Function) -> Function:
+    """`--project DIR`."""
+    return click.option(
+        "--project",
+        "folder",
+        default=".",
+        metavar="DIR",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="The project's folder (default: the nearest folder upward with a pipeline.yaml).",
+    )(function)
+
+
+def settings_options(function: Function) -> Function:
+    """`--project`, `--profile` and `-p`: what the pipeline is read with."""
+    function = click.option(
+        "-p",
+        "--param",
+        "params",
+        multiple=True,
+        metavar="[STAGE.]NAME=VALUE",
+        help="Set a parameter, of one stage or of all that declare it.",
+    )(function)
+    function = click.option("--profile", metavar="NAME", help="A profile of pipeline.yaml.")(function)
+    return project_option(function)
+
+
+def format_option(*choices: str) -> Callable[[Function], Function]:
+    """`--format`, the first choice being the default."""
+    return click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(choices),
+        default=choices[0],
+        show_default=True,
+        help="How to print the answer.",
+    )
+
+
+def selectors_argument(function: Function) -> Function:
+    """Zero or more selectors of stages."""
+    return click.argument("selectors", nargs=-1, metavar="[SELECTOR]...", shell_complete=complete_stages)(
+        function
+    )
+
+
+def selection_options(function: Function) -> Function:
+    """`--exclude`, `--only` and `--force`."""
+    function = click.option("--force", is_flag=True, help="Run the selected stages even if they are fresh.")(
+        function
+    )
+    function = click.option(
+        "--only", is_flag=True, help="Exactly the named stages: not what they need upstream."
+    )(function)
+    return click.option(
+        "--exclude", multiple=True, metavar="SELECTOR", help="Leave these out.", shell_complete=complete_stages
+    )(function)
+
+
+def complete_stages(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete names of stages without reading a notebook: from the last plan, and from files' stems."""
+    del param
+    prefix = "+" if incomplete.startswith("+") else ""
+    names = known_names(Path(ctx.params.get("folder") or "."))
+    return [CompletionItem(prefix + name) for name in names if name.startswith(incomplete.removeprefix("+"))]
+
+
+def known_names(folder: Path) -> Sequence[str]:
+    """Names of stages as the last run saw them, else the stems of the usual notebooks' folder."""
+    start = folder.resolve()
+    root = next((one for one in (start, *start.parents) if (one / "pipeline.yaml").is_file()), start)
+    plans = sorted(root.glob(".nbpipeline/runs/*/plan.json"))
+    try:
+        steps = json.loads(plans[-1].read_text(encoding="utf-8"))["stages"] if plans else []
+        names = [str(one["stage"]) for one in steps]
+    except (OSError, ValueError, KeyError, TypeError):
+        names = []
+    return sorted({*names, *(one.stem for one in root.glob("notebooks/*.ipynb"))})
+
+
+def load(folder: Path, *, profile: str | None = None, params: Sequence[str] = ()) -> "Project":
+    """Open the project through the API, which is imported only when a command runs."""
+    from nbpipeline.api import Project  # noqa: PLC0415 - `--help` of a command must not load the API
+
+    return Project(folder, profile=profile, params=params)

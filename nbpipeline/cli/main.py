@@ -1,0 +1,107 @@
+"""The `nbpipeline` command: a static table of commands, each loaded when it is called.
+
+`nbpipeline --help` reads the table alone, so that it costs no more than click does.
+"""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+
+from nbpipeline import __version__
+from nbpipeline.errors import did_you_mean
+
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+class Entry(NamedTuple):
+    """Where a command is, and what `nbpipeline --help` says of it."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "init": Entry("init", "Make a project that runs, or the notebooks that a pipeline.yaml names."),
+    "new": Entry("new", "Make the notebook of a new stage, wired to others' outputs."),
+    "check": Entry("check", "Say everything that is wrong with the project; starts no kernel."),
+    "plan": Entry("plan", "Say what a run would do, and why."),
+    "run": Entry("run", "Run what is stale."),
+    "graph": Entry("graph", "Draw the pipeline as text, Mermaid, SVG or HTML."),
+    "runs": Entry("runs", "List the last runs."),
+    "show": Entry("show", "Show a run or a stage: timings, metrics, cells, notebooks."),
+    "log": Entry("log", "Print what a stage wrote in its last attempt."),
+    "diff": Entry("diff", "Compare two runs."),
+    "debug": Entry("debug", "Open a console on a failed stage's kernel, or on one set up like it."),
+    "test": Entry("test", "Run a stage alone, on its test inputs, in a scratch folder."),
+    "clean": Entry("clean", "Remove outputs that are on record, old runs, or what the store can spare."),
+    "accept": Entry("accept", "Mark a change as harmless, on record."),
+    "record": Entry("record", "Take outputs made by hand as the result of the present state."),
+    "restore": Entry("restore", "Bring back the last recorded outputs."),
+    "doctor": Entry("doctor", "Say what is wrong with the installation, and mend what can be mended."),
+    "run-stage": Entry("run_stage", "Run one instance, as an orchestrator's task does."),
+    "completion": Entry("completion", "Print the completion script of a shell."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported one at a time, from `COMMANDS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name all commands, in the order in which one meets them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module; None for a name that is not in the table."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"nbpipeline.cli.{COMMANDS[cmd_name].module}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table, importing none."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; a misspelt one is answered with the nearest name."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            raise click.UsageError(unknown_command(name), ctx)
+        return super().resolve_command(ctx, args)
+
+
+def unknown_command(name: str) -> str:
+    """Say that there is no such command, with the nearest or all."""
+    nearest = did_you_mean(name, COMMANDS)
+    hint = f"did you mean '{nearest}'?" if nearest else f"commands: {', '.join(COMMANDS)}."
+    return f"there is no command '{name}'; {hint}"
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings=SETTINGS,
+    epilog="\b\nExamples:\n  nbpipeline init my-project && cd my-project && nbpipeline run\n"
+    "  nbpipeline plan          what is stale, and why\n"
+    "  nbpipeline run +train    train, and what it needs",
+)
+@click.version_option(__version__, prog_name="nbpipeline")
+def cli() -> None:
+    """Notebooks become a pipeline that is planned, explained and run.
+
+    Stages are notebooks with tagged cells or a header; `nbpipeline COMMAND --help` has an example of each command.
+    """
+
+
+def invoke(arguments: Sequence[str] | None = None) -> Any:
+    """Run the command line and give its exit code; click's exceptions pass to the caller."""
+    return cli.main(
+        args=None if arguments is None else list(arguments), prog_name="nbpipeline", standalone_mode=False
+    )
