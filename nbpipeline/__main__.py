@@ -44,7 +44,7 @@ def usage(error: click.ClickException) -> int:
 
 
 def silence() -> int:
-    """The reader of our output has gone (`nbpipeline plan | head`): nothing is wrong."""
+    """Write no more: the reader of our output has gone (`nbpipeline plan | head`), and nothing is wrong."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return int(ExitCode.OK)
 

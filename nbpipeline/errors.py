@@ -20,6 +20,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Self
 
 from nbpipeline.location import Location
 
@@ -78,7 +79,7 @@ class NbpipelineError(Exception):
     @classmethod
     def of(
         cls, what: str, *, mend: str, where: Location | None = None, known: str = ""
-    ) -> "NbpipelineError":
+    ) -> Self:
         """Build the error from one complaint, with this class's exit code."""
         return cls(
             Complaint(where=where, what=what, known=known, mend=mend, exit_code=cls.exit_code)

@@ -132,7 +132,11 @@ def selection_options(function: Function) -> Function:
         "--only", is_flag=True, help="Exactly the named stages: not what they need upstream."
     )(function)
     return click.option(
-        "--exclude", multiple=True, metavar="SELECTOR", help="Leave these out.", shell_complete=complete_stages
+        "--exclude",
+        multiple=True,
+        metavar="SELECTOR",
+        help="Leave these out.",
+        shell_complete=complete_stages,
     )(function)
 
 

@@ -96,7 +96,7 @@ def unknown_command(name: str) -> str:
 def cli() -> None:
     """Notebooks become a pipeline that is planned, explained and run.
 
-    Stages are notebooks with tagged cells or a header; `nbpipeline COMMAND --help` has an example of each command.
+    Stages are notebooks with tagged cells or a header; `nbpipeline COMMAND --help` has an example.
     """
 
 

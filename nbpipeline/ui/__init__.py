@@ -1,0 +1,1 @@
+"""What nbpipeline shows and offers inside Jupyter."""
