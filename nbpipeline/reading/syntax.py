@@ -9,7 +9,6 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 PYTHON_BODIES = frozenset({"capture", "memit", "mprun", "prun", "scalene", "time", "timeit"})
 """Magics (line and cell) whose text is Python that runs in the notebook."""
@@ -204,15 +203,12 @@ class _Text(str):
 _OPEN, _CLOSE, _COMMA, _END = _Text("["), _Text("]"), _Text(","), _Text(")")
 
 
-@cache
-def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
-    return tuple(name for name in kind._fields if name not in _IGNORED)
-
-
 def _pieces(node: ast.AST) -> list[object]:
     """Split one node into text and parts still to be written."""
     pieces: list[object] = [_Text(f"{type(node).__name__}(")]
-    for name in _fields(type(node)):
+    for name in node._fields:
+        if name in _IGNORED:
+            continue
         value = getattr(node, name, None)
         if value is None or value == [] or (name == "format_spec" and not getattr(value, "values", True)):
             continue

@@ -1,0 +1,231 @@
+"""YAML 1.2 (core schema) with the line of every key, on PyYAML's parser.
+
+`no`, `on`, `12:30` and `2013-01-01` are text, `1e-3` is a number. Duplicate keys, several documents,
+and documents that are too large, too deep or that aliases blow up are refused.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import yaml
+from yaml.resolver import BaseResolver
+
+from nbpipeline.model import Value
+
+MAX_SIZE = 4_000_000
+"""Characters of a document."""
+MAX_DEPTH = 60
+MAX_VALUES = 200_000
+"""Values of a document, those of an alias counted at every use."""
+
+KeyPath: TypeAlias = tuple[Any, ...]
+"""Keys and positions from the root: `("stages", 0, "name")`."""
+
+_PLAIN = "plain"
+_TAG = "tag:yaml.org,2002:"
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_OTHER_INTEGER = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)")
+_WORDS: Mapping[str, Value] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
+}
+
+
+class YamlError(ValueError):
+    """The text is no YAML 1.2 that can be used; `line` counts from 1 where it is known."""
+
+    def __init__(self, reason: str, line: int | None = None) -> None:
+        """Keep the reason in one line, without a full stop."""
+        super().__init__(reason)
+        self.reason = reason
+        self.line = line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A value and where its parts stand."""
+
+    value: Value
+    lines: Mapping[KeyPath, int] = field(default_factory=dict)
+    """Line (from 1) of each key, or of each item of a list."""
+
+    def line(self, path: KeyPath) -> int:
+        """Line of the key or item, else that of the nearest one around it."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+def load(text: str) -> Document:
+    """Read one document. Raises YamlError."""
+    if len(text) > MAX_SIZE:
+        raise YamlError(f"the text is longer than {MAX_SIZE:,} characters")
+    try:
+        node = _compose(text)
+    except yaml.MarkedYAMLError as error:
+        raise YamlError(_reason(error), _line(error)) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise YamlError(str(error).splitlines()[0]) from error
+    if node is None:
+        return Document(value=None)
+    builder = _Builder()
+    value = builder.build(node, (), 0)
+    return Document(value=value, lines=builder.lines)
+
+
+def plain(text: str) -> Value:
+    """Resolve a plain scalar as the core schema does: `1e-3` a number, `no` a text."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _OTHER_INTEGER.fullmatch(text):
+        return int(text, 0)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if _INFINITE.fullmatch(text):
+        return float(text.replace(".", ""))
+    return text
+
+
+class _PlainResolver(BaseResolver):
+    """Marks untagged plain scalars, so that the core schema is ours to apply."""
+
+    def resolve(self, kind: type[yaml.Node], _value: Any, implicit: Any) -> str:
+        """Name the tag of a node that carries none."""
+        if kind is yaml.ScalarNode:
+            return _PLAIN if implicit[0] else f"{_TAG}str"
+        return f"{_TAG}map" if kind is yaml.MappingNode else f"{_TAG}seq"
+
+
+if TYPE_CHECKING:
+
+    class _Parser(_PlainResolver):
+        def __init__(self, text: str) -> None: ...
+        def get_single_node(self) -> yaml.Node | None: ...
+        def dispose(self) -> None: ...
+
+elif yaml.__with_libyaml__:
+    from yaml.cyaml import CParser
+
+    class _Parser(CParser, _PlainResolver):
+        def __init__(self, text: str) -> None:
+            CParser.__init__(self, text)
+            _PlainResolver.__init__(self)
+
+else:
+    from yaml.composer import Composer
+    from yaml.parser import Parser
+    from yaml.reader import Reader
+    from yaml.scanner import Scanner
+
+    class _Parser(Reader, Scanner, Parser, Composer, _PlainResolver):
+        def __init__(self, text: str) -> None:
+            Reader.__init__(self, text)
+            Scanner.__init__(self)
+            Parser.__init__(self)
+            Composer.__init__(self)
+            _PlainResolver.__init__(self)
+
+
+def _compose(text: str) -> yaml.Node | None:
+    parser = _Parser(text)
+    try:
+        return parser.get_single_node()
+    finally:
+        parser.dispose()
+
+
+class _Builder:
+    """Turns nodes into values, and keeps count."""
+
+    def __init__(self) -> None:
+        self.lines: dict[KeyPath, int] = {}
+        self._count = 0
+
+    def build(self, node: yaml.Node, path: KeyPath, depth: int) -> Value:
+        """Give the value of a node. Raises YamlError."""
+        self._count += 1
+        if depth > MAX_DEPTH:
+            raise YamlError(f"values are nested deeper than {MAX_DEPTH} levels", _row(node))
+        if self._count > MAX_VALUES:
+            raise YamlError(f"there are more than {MAX_VALUES:,} values, aliases counted at each use")
+        self.lines.setdefault(path, _row(node))
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path, depth)
+        if isinstance(node, yaml.SequenceNode):
+            _require(node, "seq")
+            return [self.build(item, (*path, number), depth + 1) for number, item in enumerate(node.value)]
+        return _scalar(node)
+
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath, depth: int) -> dict[Any, Value]:
+        _require(node, "map")
+        found: dict[Any, Value] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise YamlError("a key is a list or a mapping", _row(key_node))
+            key = _scalar(key_node)
+            if key in found:
+                raise YamlError(f"the key {key!r} is given twice", _row(key_node))
+            self.lines.setdefault((*path, key), _row(key_node))
+            found[key] = self.build(value_node, (*path, key), depth + 1)
+        return found
+
+
+_CASTS: Mapping[str, Callable[[Value], bool]] = {
+    "null": lambda value: value is None,
+    "bool": lambda value: isinstance(value, bool),
+    "int": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "float": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+}
+
+
+def _scalar(node: yaml.Node) -> Value:
+    text: str = node.value
+    if node.tag in {f"{_TAG}str", "!"}:
+        return text
+    try:
+        value = plain(text)
+    except ValueError as error:
+        raise YamlError("a number has too many digits", _row(node)) from error
+    if node.tag == _PLAIN:
+        return value
+    name = node.tag.removeprefix(_TAG)
+    if name not in _CASTS:
+        raise YamlError(
+            f"the tag {_shown(node.tag)} is not known; YAML's core schema has no such type", _row(node)
+        )
+    if not _CASTS[name](value):
+        raise YamlError(f"{text!r} is no {name}", _row(node))
+    return float(value) if name == "float" else value
+
+
+def _require(node: yaml.Node, kind: str) -> None:
+    if node.tag != _TAG + kind:
+        raise YamlError(
+            f"the tag {_shown(node.tag)} is not known; YAML's core schema has no such type", _row(node)
+        )
+
+
+def _shown(tag: str) -> str:
+    return f"!!{tag.removeprefix(_TAG)}" if tag.startswith(_TAG) else tag
+
+
+def _row(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def _line(error: yaml.MarkedYAMLError) -> int | None:
+    mark = error.problem_mark or error.context_mark
+    return None if mark is None else int(mark.line) + 1
+
+
+def _reason(error: yaml.MarkedYAMLError) -> str:
+    """Say the parser's problem in one line; with what it was about where that helps."""
+    return ", ".join(part for part in (error.problem, error.context) if part)
