@@ -577,6 +577,8 @@ class StageResult:
     record: StageRecord | None = None
     cells: tuple[CellProfile, ...] = ()
     notices: tuple[str, ...] = ()
+    state: str = ""
+    """Digest of the fingerprint that a failed instance was tried in; a failure makes only that state stale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,8 +109,23 @@ class Digests(Protocol):
 
 
 @runtime_checkable
+class Cache(Protocol):
+    """Facts that can be worked out again, kept to save the time. Losing it costs time alone."""
+
+    def load(self, kind: str) -> dict[str, str]:
+        """Every entry of the kind, in one read."""
+
+    def save(self, kind: str, entries: Mapping[str, str]) -> None:
+        """Remember entries, soon rather than at once; trouble in keeping them is no error."""
+
+
+@runtime_checkable
 class State(Protocol):
     """History: records, runs, attempts. Safe from several threads and processes at once."""
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What its reader should be told: a damaged file that was moved aside."""
 
     def last_record(self, instance: str) -> StageRecord | None:
         """The newest success of the instance."""
