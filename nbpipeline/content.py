@@ -1,0 +1,92 @@
+"""Digests of content: BLAKE3 of bytes, of files, and of folders as sorted listings."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from blake3 import blake3
+
+TREE_HEAD = '["nbpipeline tree",1]\n'
+_MAPPED_FROM = 1 << 20
+_NEVER_LISTED = frozenset({".ipynb_checkpoints"})
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEntry:
+    """One line of a folder's listing."""
+
+    kind: str
+    """`file`, `folder` (an empty one) or `link`."""
+    what: str
+    """A file's digest, a link's target, nothing for an empty folder."""
+    name: str
+    """Path relative to the folder, with `/`."""
+
+
+def digest_bytes(data: bytes) -> str:
+    """Digest of bytes in hand, 64 hexadecimal digits."""
+    return str(blake3(data).hexdigest())
+
+
+def digest_text(text: str) -> str:
+    """Digest of a text's UTF-8; what cannot be encoded (a lone surrogate) counts as it is."""
+    return digest_bytes(text.encode("utf-8", "surrogatepass"))
+
+
+def digest_file(path: Path | str, size: int | None = None) -> str:
+    """Digest of a file's bytes; raises OSError."""
+    if (os.stat(path).st_size if size is None else size) < _MAPPED_FROM:
+        with open(path, "rb") as file:
+            return digest_bytes(file.read())
+    hasher = blake3(max_threads=blake3.AUTO)
+    hasher.update_mmap(os.fspath(path))
+    return str(hasher.hexdigest())
+
+
+def tree_listing(folder: Path | str, digest: Callable[[str], str]) -> str:
+    """The text whose digest is the folder's: one line an entry, sorted by name.
+
+    `digest` gives that of a file. A link to a file counts as the file; one to a folder, or to nothing,
+    as a link, so that no circle is walked. Checkpoints, and what nbpipeline itself puts there for a
+    moment (`.nbpipeline*`), do not count. Raises OSError.
+    """
+    entries = []
+    for name, kind in _walk(os.fspath(folder)):
+        path = f"{os.fspath(folder)}/{name}"
+        what = digest(path) if kind == "file" else os.readlink(path) if kind == "link" else ""
+        entries.append((name, json.dumps([kind, what, name])))
+    return TREE_HEAD + "".join(f"{line}\n" for _, line in sorted(entries))
+
+
+def parse_listing(text: str) -> tuple[TreeEntry, ...]:
+    """Read a listing back; raises ValueError for what is none, or for a name that leads out of the folder."""
+    if not text.startswith(TREE_HEAD):
+        raise ValueError("not a listing")
+    entries = tuple(TreeEntry(*json.loads(line)) for line in text[len(TREE_HEAD) :].splitlines())
+    for entry in entries:
+        if entry.name.startswith("/") or ".." in entry.name.split("/"):
+            raise ValueError(f"leads out of the folder: {entry.name}")
+    return entries
+
+
+def _walk(folder: str) -> Iterator[tuple[str, str]]:
+    pending = [("", folder)]
+    while pending:
+        prefix, here = pending.pop()
+        with os.scandir(here) as found:
+            entries = [one for one in found if not _passed_over(one.name)]
+        if not entries and prefix:
+            yield prefix[:-1], "folder"
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                pending.append((f"{prefix}{entry.name}/", entry.path))
+            elif entry.is_file():
+                yield prefix + entry.name, "file"
+            elif entry.is_symlink():
+                yield prefix + entry.name, "link"
+
+
+def _passed_over(name: str) -> bool:
+    return name in _NEVER_LISTED or name.startswith(".nbpipeline")

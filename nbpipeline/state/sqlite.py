@@ -1,0 +1,344 @@
+"""State in one SQLite file, `.nbpipeline/state.db`: history and caches.
+
+The file has a version and is migrated forward; one that a newer nbpipeline wrote is refused. A damaged
+file is moved aside and begun anew: what it knew can be won back from the store's records.
+"""
+
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from nbpipeline.encoding import dumps, record_from_text, result_from, value_from
+from nbpipeline.errors import ReadingError, StorageError
+from nbpipeline.location import Location
+from nbpipeline.model import StageRecord, StageResult
+from nbpipeline.state.memory import FAILURES, failure_data
+
+if TYPE_CHECKING:
+    from nbpipeline.ports import Cache, State
+
+T = TypeVar("T")
+
+FILE = "state.db"
+_BUSY_SECONDS = 30.0
+_CACHE_KEPT_SECONDS = 90 * 86400
+_FLUSH_ENTRIES = 2000
+_FLUSH_SECONDS = 1.0
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE latest (instance TEXT PRIMARY KEY, finished REAL, seconds REAL, data TEXT) WITHOUT ROWID",
+        "CREATE TABLE failures (instance TEXT PRIMARY KEY, data TEXT) WITHOUT ROWID",
+        "CREATE TABLE runs (run TEXT PRIMARY KEY, started REAL, finished REAL, status TEXT, data TEXT)",
+        "CREATE TABLE results (id INTEGER PRIMARY KEY, run TEXT, instance TEXT, finished REAL, data TEXT)",
+        "CREATE INDEX results_of_run ON results (run)",
+        "CREATE TABLE cache (kind TEXT, key TEXT, value TEXT, saved INTEGER, PRIMARY KEY (kind, key)) WITHOUT ROWID",
+    ),
+)
+"""Each step brings the file from the version of its index to the next."""
+
+
+def open_state(folder: Path) -> "SqliteState":
+    """Open the state in `folder` (made where there is none).
+
+    Raises ReadingError for a file of a newer nbpipeline, StorageError where the folder refuses.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise _refused(folder / FILE, error.strerror or str(error)) from error
+    return SqliteState(folder / FILE)
+
+
+class SqliteState:
+    """The State and Cache ports on one SQLite file; safe from several threads and processes."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, migrating it or beginning it anew where that is due."""
+        self._path = path
+        self._lock = threading.RLock()
+        self._pending: dict[str, dict[str, str]] = {}
+        self._flushed = time.monotonic()
+        self._notices: list[str] = []
+        self._connection: sqlite3.Connection | None = None
+        self._transact(lambda _: None)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What its reader should be told."""
+        return tuple(self._notices)
+
+    def __enter__(self) -> Self:
+        """The file was opened already."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Write what is pending and close the file."""
+        self.close()
+
+    def close(self) -> None:
+        """Write what is pending and close the file; it may be closed twice."""
+        self.flush()
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    # --- history -----------------------------------------------------------------------------
+
+    def last_record(self, instance: str) -> StageRecord | None:
+        """The newest success of the instance."""
+        rows = self._rows("SELECT data FROM latest WHERE instance = ?", instance)
+        return record_from_text(rows[0][0]) if rows else None
+
+    def last_records(self) -> Mapping[str, StageRecord]:
+        """The newest success of every instance, in one read."""
+        rows = self._rows("SELECT instance, data FROM latest")
+        found = ((instance, record_from_text(data)) for instance, data in rows)
+        return {instance: record for instance, record in found if record is not None}
+
+    def last_failure(self, instance: str) -> Mapping[str, Any] | None:
+        """The failure that came after the last success."""
+        rows = self._rows("SELECT data FROM failures WHERE instance = ?", instance)
+        return dict(json.loads(rows[0][0])) if rows else None
+
+    def last_failures(self) -> Mapping[str, Mapping[str, Any]]:
+        """`last_failure` of every instance that has one, in one read."""
+        return {one: json.loads(data) for one, data in self._rows("SELECT instance, data FROM failures")}
+
+    def add_record(self, record: StageRecord) -> None:
+        """Remember a success; it is on disk when this returns."""
+        row = (record.instance, record.finished, record.seconds, dumps(record))
+
+        def write(db: sqlite3.Connection) -> None:
+            db.execute("INSERT OR REPLACE INTO latest VALUES (?, ?, ?, ?)", row)
+            db.execute("DELETE FROM failures WHERE instance = ?", (record.instance,))
+
+        self._write(write)
+
+    def add_run(self, run: str, *, started: float, data: Mapping[str, Any]) -> None:
+        """Remember that a run began."""
+        row = (run, started, None, None, dumps(data))
+        self._write(lambda db: db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)", row))
+
+    def add_result(self, run: str, result: StageResult, *, finished: float) -> None:
+        """Remember how an instance ended in a run."""
+        row = (run, result.instance, finished, dumps(result))
+        failed = dumps(failure_data(run, result, finished)) if result.status in FAILURES else None
+
+        def write(db: sqlite3.Connection) -> None:
+            db.execute("INSERT INTO results (run, instance, finished, data) VALUES (?, ?, ?, ?)", row)
+            if failed is not None:
+                db.execute("INSERT OR REPLACE INTO failures VALUES (?, ?)", (result.instance, failed))
+
+        self._write(write)
+
+    def end_run(self, run: str, *, finished: float, status: str) -> None:
+        """Remember how a run ended."""
+        change = "UPDATE runs SET finished = ?, status = ? WHERE run = ?"
+        self._write(lambda db: db.execute(change, (finished, status, run)))
+
+    def runs(self, limit: int = 20) -> tuple[Mapping[str, Any], ...]:
+        """The newest runs first."""
+        query = (
+            "SELECT run, started, finished, status, data FROM runs ORDER BY started DESC, rowid DESC LIMIT ?"
+        )
+        names = ("run", "started", "finished", "status")
+        return tuple(
+            {**dict(zip(names, row, strict=False)), "data": value_from(json.loads(row[4]))}
+            for row in self._rows(query, limit)
+        )
+
+    def results(self, run: str) -> tuple[StageResult, ...]:
+        """How the instances of a run ended, in the order in which they did."""
+        rows = self._rows("SELECT data FROM results WHERE run = ? ORDER BY id", run)
+        return tuple(result_from(json.loads(data)) for (data,) in rows)
+
+    def durations(self) -> Mapping[str, float]:
+        """Seconds that each instance took at its last success."""
+        return dict(self._rows("SELECT instance, seconds FROM latest"))
+
+    # --- cache -------------------------------------------------------------------------------
+
+    def load(self, kind: str) -> dict[str, str]:
+        """Every cache entry of the kind, in one read."""
+        with self._lock:
+            found = dict(self._rows("SELECT key, value FROM cache WHERE kind = ?", kind))
+            return {**found, **self._pending.get(kind, {})}
+
+    def save(self, kind: str, entries: Mapping[str, str]) -> None:
+        """Remember cache entries: written together, at the latest when the state is closed."""
+        with self._lock:
+            self._pending.setdefault(kind, {}).update(entries)
+            many = sum(map(len, self._pending.values())) >= _FLUSH_ENTRIES
+            if many or time.monotonic() - self._flushed > _FLUSH_SECONDS:
+                self.flush()
+
+    def flush(self) -> None:
+        """Write pending cache entries; a disk that refuses costs only the time to work them out again."""
+        with self._lock:
+            self._flushed = time.monotonic()
+            pending, self._pending = self._pending, {}
+            saved = int(time.time())
+            rows = [(kind, *pair, saved) for kind, entries in pending.items() for pair in entries.items()]
+            if not rows or self._connection is None:
+                return
+
+            def write(db: sqlite3.Connection) -> None:
+                db.executemany("INSERT OR REPLACE INTO cache VALUES (?, ?, ?, ?)", rows)
+                db.execute("DELETE FROM cache WHERE saved < ?", (saved - _CACHE_KEPT_SECONDS,))
+
+            try:
+                self._write(write)
+            except StorageError:
+                return
+
+    # --- the file ----------------------------------------------------------------------------
+
+    def _rows(self, query: str, *arguments: Any) -> list[Any]:
+        return self._transact(lambda db: db.execute(query, arguments).fetchall())
+
+    def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        def whole(db: sqlite3.Connection) -> None:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                work(db)
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+
+        self._transact(whole)
+
+    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with self._lock:
+            try:
+                try:
+                    return work(self._opened())
+                except sqlite3.DatabaseError as error:
+                    if not _is_damage(error):
+                        raise
+                    self._begin_anew(str(error))
+                    return work(self._opened())
+            except sqlite3.Error as error:
+                raise _refused(self._path, str(error)) from error
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            connection = _connect(self._path)
+            try:
+                _migrate(connection, self._path)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+    def _begin_anew(self, why: str) -> None:
+        """Move the damaged file aside, unless another process has done so already."""
+        from filelock import FileLock  # noqa: PLC0415 - start-up is counted, and this is rare
+
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        with FileLock(f"{self._path}.lock", timeout=_BUSY_SECONDS):
+            if _is_sound(self._path):
+                return
+            aside = _free_name(self._path)
+            for suffix in ("", "-wal", "-shm"):
+                if os.path.exists(f"{self._path}{suffix}"):
+                    os.replace(f"{self._path}{suffix}", f"{aside}{suffix}")
+        self._notices.append(
+            f"{_shown(self._path)} was damaged ({why}); it was moved to {aside.name} and begun anew. "
+            "Results that the store has are found again."
+        )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        os.chmod(path, 0o600)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+    except OSError:  # somebody else's file that we may use all the same
+        pass
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    if _version(connection, path) == len(MIGRATIONS):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have migrated while this one waited.
+        for step in MIGRATIONS[_version(connection, path) :]:
+            for statement in step:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        raise ReadingError.of(
+            f"the state file has version {version}, which a newer nbpipeline wrote.",
+            where=Location(path=_shown(path)),
+            known=f"this nbpipeline knows versions up to {len(MIGRATIONS)}",
+            mend="upgrade nbpipeline, or move the file away: history and caches are lost, nothing else.",
+        )
+    return version
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in _DAMAGED
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
+        try:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _free_name(path: Path) -> Path:
+    stem = f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
+    names = (path.with_name(stem + (f"-{number}" if number else "")) for number in range(1000))
+    return next(one for one in names if not one.exists())
+
+
+def _shown(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+def _refused(path: Path, why: str) -> StorageError:
+    return StorageError.of(
+        f"the state file cannot be used: {why}.",
+        where=Location(path=_shown(path)),
+        mend=f"make {path.parent} writable for this user and see that the disk has room.",
+    )
+
+
+if TYPE_CHECKING:
+
+    def _fills(one: SqliteState) -> tuple[State, Cache]:
+        return one, one
