@@ -1,0 +1,88 @@
+"""What is told of a run while it goes on: events, the state's rows, control.json."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from nbpipeline.model import Action, Plan, RunResult, StageResult, Step
+from nbpipeline.ports import State
+from nbpipeline.run.board import Board
+from nbpipeline.run.events import EventWriter
+from nbpipeline.run.folder import RunFolder, close_run
+from nbpipeline.run.options import RunOptions
+from nbpipeline.run.summary import counts, plain, reason_to_json, result_to_json, run_status
+
+
+class Chronicle:
+    """Tells of the run: events, the state's rows, the folder's control.json."""
+
+    def __init__(self, *, state: State, folder: RunFolder, events: EventWriter, started: float) -> None:
+        """Begin the clock."""
+        self.folder = folder
+        self.events = events
+        self._state = state
+        self._started = started
+        self._clock = time.monotonic()
+
+    def begin(self, plan: Plan, board: Board, options: RunOptions) -> None:
+        """Say what is to be done: what may run, with the seconds that each is expected to take."""
+        stages = [step for step in plan.steps if step.action is not Action.SKIP]
+        expected: Mapping[str, float] = self._state.durations() if stages else {}
+        planned = {step.instance.id for step in stages}
+        data: dict[str, Any] = {
+            "total": len(plan.steps),
+            "fresh": len(plan.steps) - len(stages),
+            "slots": options.slots,
+            "command": options.command,
+        }
+        self._state.add_run(self.folder.run, started=self._started, data=data)
+        listed = [
+            {
+                "stage": step.instance.id,
+                "action": str(step.action),
+                "expected": expected.get(step.instance.id),
+                "upstream": sorted(board.upstream(step.instance.id) & planned),
+            }
+            for step in stages
+        ]
+        self.events.emit("run_started", **data, stages=listed)
+        for notice in plan.notices:
+            self.events.emit("notice", text=notice)
+
+    def stage_started(self, step: Step, action: Action) -> None:
+        """Tell that an instance was handed out, and why."""
+        self.events.emit(
+            "stage_started",
+            step.instance.id,
+            action=str(action),
+            reasons=[reason_to_json(reason) for reason in step.reasons],
+            parameters=plain(step.instance.parameters),
+        )
+
+    def stage_finished(self, result: StageResult, *, told: bool = True) -> None:
+        """Tell how an instance ended; what the plan already knew to be fresh is not told again."""
+        if not told:
+            return
+        self._state.add_result(self.folder.run, result, finished=time.time())
+        self.events.emit("stage_finished", result.instance, **result_to_json(result))
+
+    def end(self, board: Board, *, interrupted: bool) -> RunResult:
+        """Tell how the run ended, in the events and in the state."""
+        results = board.ended()
+        seconds = time.monotonic() - self._clock
+        status = run_status(results, interrupted=interrupted)
+        self._state.end_run(self.folder.run, finished=time.time(), status=status)
+        for text in self.events.trouble:
+            self.events.emit("notice", text=text)
+        self.events.emit("run_finished", status=status, seconds=round(seconds, 3), counts=counts(results))
+        try:
+            close_run(self.folder, now=time.time(), status=status)
+        except OSError as error:
+            self.events.emit("notice", text=f"control.json is not up to date: {error.strerror or error}")
+        return RunResult(
+            run=self.folder.run,
+            folder=str(self.folder.path),
+            results=results,
+            seconds=seconds,
+            interrupted=interrupted,
+        )

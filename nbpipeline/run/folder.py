@@ -1,0 +1,272 @@
+"""The layout of `.nbpipeline/runs`: how a run's folder begins, ends and, one day, goes.
+
+A folder appears under its id only when it is whole, and goes by being renamed first, so that two
+runs at once, and whoever watches, never see a half one.
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nbpipeline.errors import Complaint, ExitCode, StorageError
+from nbpipeline.location import Location
+from nbpipeline.run.process import is_alive, own_identity
+
+STATE_FOLDER = ".nbpipeline"
+KEPT_RUNS = 20
+VERSION = 1
+FOREIGN_GRACE = 7 * 24 * 3600.0
+"""Seconds that an unended run of another machine counts as alive: its processes cannot be asked."""
+MAKING_TIME = 3600.0
+"""Seconds after which a folder on its way in was left by a killed run."""
+_RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+_LEAVING = ".old-"
+_COMING = ".new-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFolder:
+    """Where one run keeps what it leaves."""
+
+    run: str
+    path: Path
+
+    @property
+    def plan(self) -> Path:
+        """What was to be done and why."""
+        return self.path / "plan.json"
+
+    @property
+    def events(self) -> Path:
+        """What happened, a line an event."""
+        return self.path / "events.jsonl"
+
+    @property
+    def control(self) -> Path:
+        """Who runs it, since when, and how it ended."""
+        return self.path / "control.json"
+
+    def instance(self, slug: str) -> Path:
+        """Where an instance's attempts, log and rejected outputs stand."""
+        return self.path / slug
+
+
+def state_folder(root: Path) -> Path:
+    """Make the project's `.nbpipeline`, for its owner alone and ignored by git. Raises StorageError."""
+    folder = root / STATE_FOLDER
+    ignore = folder / ".gitignore"
+    try:
+        if not ignore.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
+            ignore.write_text("*\n", encoding="utf-8")
+    except OSError as error:
+        raise unwritable(STATE_FOLDER, error) from error
+    return folder
+
+
+def unwritable(path: str, error: OSError) -> StorageError:
+    """Say that nbpipeline's own folder refuses."""
+    return StorageError(
+        Complaint(
+            where=Location(path=path),
+            what=f"cannot be written: {error.strerror or error}.",
+            mend="make room or give yourself the right to write there; no output was touched",
+            exit_code=ExitCode.INTERNAL,
+        )
+    )
+
+
+def runs_folder(root: Path) -> Path:
+    """Where the runs' folders stand; it need not exist."""
+    return root / STATE_FOLDER / "runs"
+
+
+def new_run_id(now: float) -> str:
+    """Make an id that sorts by time (UTC) and differs from one made in the same second."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{os.urandom(2).hex()}"
+
+
+def open_run(root: Path, plan: Mapping[str, Any], *, now: float) -> RunFolder:
+    """Make a run's folder with plan.json and control.json in it. Raises StorageError."""
+    runs = state_folder(root) / "runs"
+    try:
+        runs.mkdir(exist_ok=True)
+        while True:
+            run = new_run_id(now)
+            coming = runs / f"{_COMING}{run}"
+            try:
+                coming.mkdir()
+            except FileExistsError:
+                continue
+            folder = RunFolder(run=run, path=coming)
+            folder.plan.write_text(
+                json.dumps({"run": run, **plan}, ensure_ascii=False) + "\n", encoding="utf-8"
+            )
+            _write_control(folder, _identity(run, now))
+            if _move(coming, runs / run):
+                return RunFolder(run=run, path=runs / run)
+            shutil.rmtree(coming, ignore_errors=True)
+    except OSError as error:
+        raise unwritable(f"{STATE_FOLDER}/runs", error) from error
+
+
+def _identity(run: str, now: float) -> dict[str, Any]:
+    pid, started = own_identity()
+    return {
+        "version": VERSION,
+        "run": run,
+        "pid": pid,
+        "process_started": started,
+        "host": socket.gethostname(),
+        "started": now,
+        "finished": None,
+        "status": "running",
+    }
+
+
+def _move(source: Path, target: Path) -> bool:
+    """Rename a folder to a name that is free; False where it is taken."""
+    if target.exists():
+        return False
+    try:
+        source.rename(target)
+    except OSError:
+        if target.exists():
+            return False
+        raise
+    return True
+
+
+def close_run(folder: RunFolder, *, now: float, status: str) -> None:
+    """Note in control.json how the run ended. Raises OSError."""
+    control = read_control(folder.path) or _identity(folder.run, now)
+    _write_control(folder, {**control, "finished": now, "status": status})
+
+
+def _write_control(folder: RunFolder, control: Mapping[str, Any]) -> None:
+    beside = folder.control.with_name(".control.json.new")
+    beside.write_text(json.dumps(control) + "\n", encoding="utf-8")
+    beside.replace(folder.control)
+
+
+def read_control(folder: Path) -> Mapping[str, Any] | None:
+    """Read control.json; None where it is missing or no JSON object."""
+    try:
+        data = json.loads((folder / "control.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def read_plan(folder: Path) -> Mapping[str, Any] | None:
+    """Read plan.json; None where it is missing or no JSON object."""
+    try:
+        data = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def kept_runs(root: Path) -> tuple[RunFolder, ...]:
+    """List the runs whose folders are still there, newest first."""
+    try:
+        names = [one.name for one in os.scandir(runs_folder(root))]
+    except OSError:
+        return ()
+    found = sorted((name for name in names if _RUN_ID.fullmatch(name)), reverse=True)
+    return tuple(RunFolder(run=name, path=runs_folder(root) / name) for name in found)
+
+
+def is_running(control: Mapping[str, Any] | None, now: float) -> bool:
+    """Whether the run of this control.json goes on: it has not ended, and its process lives."""
+    if control is None or control.get("finished") is not None:
+        return False
+    if control.get("host") != socket.gethostname():
+        return now - float(control.get("started") or 0.0) < FOREIGN_GRACE
+    pid = control.get("pid")
+    return isinstance(pid, int) and is_alive(pid, control.get("process_started"))
+
+
+def drop_old_runs(root: Path, *, now: float, keep: int = KEPT_RUNS) -> tuple[str, ...]:
+    """Remove the folders of runs that are no longer kept; gives their ids.
+
+    Kept: the last `keep`, the last `keep` in which a stage was executed (so that runs with nothing to do
+    do not push out logs), the last good one, and those that go on. Trouble with the disk is passed over:
+    the next run tries again.
+    """
+    _clear_leftovers(root, now)
+    runs = kept_runs(root)
+    spared = {one.run for one in runs[:keep]}
+    if len(runs) > keep:
+        spared |= set(_last_with_work(runs, keep)) | set(_last_good(runs))
+    gone = [one for one in runs if one.run not in spared and not is_running(read_control(one.path), now)]
+    for one in gone:
+        _remove(one.path)
+    return tuple(one.run for one in gone)
+
+
+def _last_with_work(runs: tuple[RunFolder, ...], keep: int) -> Iterator[str]:
+    left = keep
+    for one in runs:
+        if left and _has_folders(one.path):
+            left -= 1
+            yield one.run
+
+
+def _has_folders(path: Path) -> bool:
+    try:
+        return any(entry.is_dir() for entry in os.scandir(path))
+    except OSError:
+        return False
+
+
+def _last_good(runs: tuple[RunFolder, ...]) -> Iterator[str]:
+    """Give the newest run that succeeded, and the newest of those that executed something."""
+    found = False
+    for one in runs:
+        if (read_control(one.path) or {}).get("status") != "succeeded":
+            continue
+        works = _has_folders(one.path)
+        if works or not found:
+            yield one.run
+        found = True
+        if works:
+            return
+
+
+def _remove(path: Path) -> None:
+    leaving = path.with_name(f"{_LEAVING}{path.name}")
+    try:
+        path.rename(leaving)
+    except OSError:
+        return  # another run removes it, or the disk refuses: not worth ending a run for
+    shutil.rmtree(leaving, ignore_errors=True)
+
+
+def _clear_leftovers(root: Path, now: float) -> None:
+    """Finish what killed runs began: folders on their way in or out."""
+    try:
+        entries = [Path(one.path) for one in os.scandir(runs_folder(root)) if one.name.startswith(".")]
+    except OSError:
+        return
+    for path in entries:
+        dead = (
+            path.name.startswith(_COMING) and _is_old(path, now) and not is_running(read_control(path), now)
+        )
+        if path.name.startswith(_LEAVING) or dead:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_old(path: Path, now: float) -> bool:
+    """Whether a folder on its way in is older than its making could take."""
+    try:
+        return now - path.stat().st_mtime > MAKING_TIME
+    except OSError:
+        return False

@@ -1,0 +1,48 @@
+"""What a run is told, beside its plan."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from nbpipeline.model import StageInstance
+
+
+def no_variables(_instance: StageInstance) -> Mapping[str, str]:
+    """Give no variables: no tracker wants any in the kernel."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """The command line's share in a run."""
+
+    jobs: int = 0
+    """How many cores the run may fill (`-j`); 0: as many as there are."""
+    keep_going: bool = False
+    """After a failure, go on with what does not depend on it."""
+    wait: bool = False
+    """Stages that another run holds are waited for, inside `stage.execute`; else they are refused."""
+    on_failure: str = "end"
+    """`keep`: the kernel of a failed stage stays for `debug`; `end`: it does not."""
+    environment: Callable[[StageInstance], Mapping[str, str]] = no_variables
+    """Variables that trackers want in the kernel, asked just before the stage is handed out."""
+    memory: int | None = None
+    """Bytes that declared `resources.memory` may add up to; None: what is free when the run starts."""
+    gpus: int | None = None
+    """Devices to share out; None: those that the machine shows."""
+    command: str = ""
+    """What the user typed, for the history."""
+    test: bool = False
+    """Run the `test` cells too."""
+
+    @property
+    def slots(self) -> int:
+        """Cores to fill, at least 1."""
+        return self.jobs if self.jobs > 0 else available_cores()
+
+
+def available_cores() -> int:
+    """Count the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1

@@ -1,0 +1,314 @@
+"""Runs a plan: ready instances side by side, the rest decided as soon as it can be."""
+
+import dataclasses
+import json
+import queue
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+from typing import Protocol
+
+from nbpipeline.errors import NbpipelineError
+from nbpipeline.model import (
+    Action,
+    Failure,
+    Job,
+    Plan,
+    RunResult,
+    StageRecord,
+    StageResult,
+    Status,
+    Step,
+)
+from nbpipeline.ports import Cancel, Emit, Executor, State
+from nbpipeline.run.admission import Capacity, Room, free_memory, visible_gpus
+from nbpipeline.run.board import GOOD, Board, blocked
+from nbpipeline.run.cancel import CancelSwitch
+from nbpipeline.run.chronicle import Chronicle
+from nbpipeline.run.events import EventWriter
+from nbpipeline.run.folder import drop_old_runs, open_run, unwritable
+from nbpipeline.run.options import RunOptions
+from nbpipeline.run.preflight import refuse_held, refuse_missing_inputs
+from nbpipeline.run.summary import plan_to_keep
+
+Restore = Callable[[Job, StageRecord], StageResult]
+"""`stage.restore` with its backends: brings a record's outputs back; a failed result where it cannot."""
+
+_RESTORING_AT_ONCE = 4
+
+
+class Decider(Protocol):
+    """What the scheduler needs of `plan.Planner`."""
+
+    def decide(self, instance_id: str) -> Step:
+        """Decide from what is on disk now; never MAYBE."""
+
+
+def run(  # noqa: PLR0913 - the one seam between the composition root and the run
+    plan: Plan,
+    planner: Decider,
+    executor: Executor,
+    *,
+    state: State,
+    root: Path,
+    restore: Restore,
+    options: RunOptions | None = None,
+    emit: Emit | None = None,
+    cancel: Cancel | None = None,
+) -> RunResult:
+    """Do what the plan says, and record what happened under `.nbpipeline/runs`.
+
+    `executor` is given un-entered: a run with nothing to do never enters it. `emit` hears every event
+    after it is on disk. Raises MissingInputError before anything starts; BusyError, StorageError and other trouble of a
+    stage's own machinery after what else was running has ended.
+    """
+    options = options or RunOptions()
+    refuse_missing_inputs(plan, root)
+    if not options.wait:
+        refuse_held(plan, root)
+    started = time.time()
+    folder = open_run(root, plan_to_keep(plan), now=started)
+    try:
+        events = EventWriter(folder.events, folder.run, emit)
+    except OSError as error:
+        raise unwritable(f".nbpipeline/runs/{folder.run}", error) from error
+    history = Chronicle(state=state, folder=folder, events=events, started=started)
+    shift = _Shift(
+        board=Board(plan),
+        planner=planner,
+        executor=executor,
+        restore=restore,
+        options=options,
+        history=history,
+        root=root,
+        cancel=cancel or CancelSwitch(),
+    )
+    with closing(events):
+        result = _recorded(shift, plan)
+    drop_old_runs(root, now=time.time())
+    if shift.trouble:
+        raise shift.trouble
+    return result
+
+
+def _recorded(shift: "_Shift", plan: Plan) -> RunResult:
+    """Work, with the run's beginning and end told whatever happens."""
+    history, board = shift.history, shift.board
+    history.begin(plan, board, shift.options)
+    try:
+        shift.work()
+    except BaseException:
+        with suppress(NbpipelineError, OSError):  # the first trouble is the one to tell
+            history.end(board, interrupted=True)
+        raise
+    return history.end(board, interrupted=shift.interrupted)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class _Shift:
+    """The loop of one run. Everything here happens in one thread; others only put into `_news`."""
+
+    board: Board
+    planner: Decider
+    executor: Executor
+    restore: Restore
+    options: RunOptions
+    history: Chronicle
+    root: Path
+    cancel: Cancel
+    trouble: BaseException | None = None
+    interrupted: bool = False
+    _decided: dict[str, Step] = dataclasses.field(default_factory=dict)
+    _running: dict[str, Action] = dataclasses.field(default_factory=dict)
+    _failed_by: str = ""
+    _stopped: bool = False
+    _news: "queue.SimpleQueue[tuple[str, Future[StageResult]] | int]" = dataclasses.field(
+        default_factory=queue.SimpleQueue
+    )
+    _stack: ExitStack = dataclasses.field(default_factory=ExitStack)
+    _restorers: ThreadPoolExecutor | None = None
+    _entered: bool = False
+    _room: Room | None = None
+
+    def work(self) -> None:
+        """Run until nothing runs and nothing more may start."""
+        unsubscribe = self.cancel.on_raise(self._news.put)
+        try:
+            with self._stack:
+                self._start_ready()
+                while self._running:
+                    self._take_news()
+                    self._start_ready()
+        finally:
+            unsubscribe()
+        self._close_rest()
+
+    def _take_news(self) -> None:
+        """Wait for something to end, or for the cancel level to rise."""
+        try:
+            news = self._news.get()
+        except (
+            KeyboardInterrupt
+        ):  # a caller without a signal handler of its own: a Python session, a notebook
+            news = 2 if self.interrupted else 1
+        if isinstance(news, int):
+            self._interrupt(news)
+        else:
+            self._collect(*news)
+
+    def _interrupt(self, level: int) -> None:
+        self.interrupted = True
+        self._stopped = True
+        if self._entered:
+            self.executor.cancel(level)
+
+    # --- starting ----------------------------------------------------------------------------
+
+    def _start_ready(self) -> None:
+        """Hand out all that may start now."""
+        held = []
+        for name in self.board.take_ready():
+            if self.cancel.level and not self.interrupted:
+                self._interrupt(self.cancel.level)
+            if self._stopped or not self._start(name):
+                held.append(name)
+        self.board.put_back(held)
+
+    def _start(self, name: str) -> bool:
+        """Skip, restore or run an instance; False where there is no room yet."""
+        try:
+            step = self._decide(name)
+            if step.action is Action.SKIP:
+                told = self.board.steps[name].action is not Action.SKIP
+                self._end(StageResult(instance=name, status=Status.FRESH), as_planned=True, told=told)
+                return True
+            if step.action is Action.RESTORE and step.record:
+                self._hand_out(step, Action.RESTORE)
+                return True
+            if not self._make_room().admits(step.instance.spec.resources):
+                return False
+            self._hand_out(step, Action.RUN)
+        except Exception as error:  # noqa: BLE001 - what else runs shall end in good order first
+            self._fail(name, error)
+        return True
+
+    def _decide(self, name: str) -> Step:
+        step = self._decided.get(name)
+        if step is None:
+            planned = self.board.steps[name]
+            step = self.planner.decide(name) if self.board.must_decide(name) else planned
+            self._decided[name] = step
+        return step
+
+    def _make_room(self) -> Room:
+        if self._room is None:
+            gpus = self.options.gpus if self.options.gpus is not None else visible_gpus()
+            capacity = Capacity(slots=self.options.slots, memory=self.options.memory, gpus=gpus)
+            self._room = Room(capacity, free_memory)
+        return self._room
+
+    def _hand_out(self, step: Step, action: Action) -> None:
+        """Give an instance to the executor, or a restore to a thread of its own."""
+        name = step.instance.id
+        job = self._job(step)
+        self.history.stage_started(step, action)
+        if action is Action.RESTORE and step.record:
+            future = self._restoring().submit(self.restore, job, step.record)
+        else:
+            self._make_room().take(name, step.instance.spec.resources)
+            future = self._executing().submit(job, self.history.events)
+        self._running[name] = action
+        future.add_done_callback(lambda done: self._news.put((name, done)))
+
+    def _job(self, step: Step) -> Job:
+        folder = self.history.folder.instance(step.instance.slug)
+        if step.action is Action.RUN:
+            folder.mkdir(exist_ok=True)
+            kept = {"stage": step.instance.id, "fingerprint": dataclasses.asdict(step.fingerprint)}
+            (folder / "step.json").write_text(json.dumps(kept, ensure_ascii=False) + "\n", encoding="utf-8")
+        return Job(
+            root=str(self.root),
+            run=self.history.folder.run,
+            folder=str(folder),
+            instance=step.instance,
+            fingerprint=step.fingerprint,
+            environment=self.options.environment(step.instance) if step.action is Action.RUN else {},
+            keep_kernel=self.options.on_failure == "keep",
+            test=self.options.test,
+        )
+
+    def _executing(self) -> Executor:
+        if not self._entered:
+            self._stack.enter_context(self.executor)
+            self._entered = True
+        return self.executor
+
+    def _restoring(self) -> ThreadPoolExecutor:
+        if self._restorers is None:
+            pool = ThreadPoolExecutor(_RESTORING_AT_ONCE, thread_name_prefix="nbpipeline-restore")
+            self._restorers = self._stack.enter_context(pool)
+        return self._restorers
+
+    # --- ending ------------------------------------------------------------------------------
+
+    def _collect(self, name: str, future: "Future[StageResult]") -> None:
+        """Take what became of an instance that was handed out."""
+        action = self._running.pop(name)
+        self._make_room().give_back(name)
+        try:
+            result = future.result()
+        except CancelledError:
+            result = StageResult(instance=name, status=Status.CANCELLED)
+        except BaseException as error:  # noqa: BLE001 - what else runs shall end in good order first
+            self._fail(name, error)
+            return
+        if action is Action.RESTORE and result.status not in GOOD and not self._stopped:
+            self._run_instead(name, result)
+            return
+        self._end(result, as_planned=action is Action.RESTORE and self._was_planned(name))
+
+    def _was_planned(self, name: str) -> bool:
+        return self.board.steps[name].action is Action.RESTORE
+
+    def _run_instead(self, name: str, result: StageResult) -> None:
+        """Execute the stage after all: the store could not give its outputs back."""
+        why = result.failure.what if result.failure else "the store could not give the outputs back"
+        self.history.events.emit("notice", name, text=f"'{name}' runs instead of being restored: {why}")
+        self._decided[name] = dataclasses.replace(self._decided[name], action=Action.RUN, record=None)
+        self.board.put_back([name])
+
+    def _fail(self, name: str, error: BaseException) -> None:
+        """Note trouble around a stage (busy, disk full, our own bug); it is raised when the rest has ended."""
+        self.trouble = self.trouble or error
+        known = isinstance(error, NbpipelineError)
+        failure = Failure(
+            kind="storage" if known else "internal",
+            what=str(error) if known else f"{type(error).__name__}: {error}",
+            mend="see the message at the end of the run",
+        )
+        self._end(StageResult(instance=name, status=Status.FAILED, failure=failure), as_planned=False)
+
+    def _end(self, result: StageResult, *, as_planned: bool, told: bool = True) -> None:
+        self.history.stage_finished(result, told=told)
+        names = self.board.end(result, as_planned=as_planned)
+        for name in names:
+            self._end_unstarted(blocked(self.board.steps[name], by=result.instance))
+        if result.status not in GOOD and not self._stopped and not self.options.keep_going:
+            self._stopped = True
+            self._failed_by = result.instance
+
+    def _end_unstarted(self, result: StageResult) -> None:
+        self.board.results[result.instance] = result
+        self.history.stage_finished(result)
+
+    def _close_rest(self) -> None:
+        """Say of all that was not started why."""
+        for name in self.board.unfinished():
+            step = self.board.steps[name]
+            if self.interrupted:
+                status, notices = Status.CANCELLED, ("not started: the run was interrupted",)
+                self._end_unstarted(StageResult(instance=name, status=status, notices=notices))
+            else:
+                self._end_unstarted(blocked(step, by=self._failed_by))
