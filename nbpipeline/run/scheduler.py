@@ -61,8 +61,8 @@ def run(  # noqa: PLR0913 - the one seam between the composition root and the ru
     """Do what the plan says, and record what happened under `.nbpipeline/runs`.
 
     `executor` is given un-entered: a run with nothing to do never enters it. `emit` hears every event
-    after it is on disk. Raises MissingInputError before anything starts; BusyError, StorageError and other trouble of a
-    stage's own machinery after what else was running has ended.
+    after it is on disk. Raises MissingInputError and BusyError before anything starts; StorageError and
+    other trouble around a stage after what else was running has ended.
     """
     options = options or RunOptions()
     refuse_missing_inputs(plan, root)
@@ -280,7 +280,7 @@ class _Shift:
         self.board.put_back([name])
 
     def _fail(self, name: str, error: BaseException) -> None:
-        """Note trouble around a stage (busy, disk full, our own bug); it is raised when the rest has ended."""
+        """Note trouble around a stage (busy, disk full, our own bug); raised when the rest has ended."""
         self.trouble = self.trouble or error
         known = isinstance(error, NbpipelineError)
         failure = Failure(
