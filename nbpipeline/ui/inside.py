@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import nbpipeline
+from nbpipeline.encoding import value_from
 from nbpipeline.errors import UsageError, did_you_mean
 from nbpipeline.model import BoundArtifact, PathValue, StageInstance, axis_text
 
@@ -103,10 +104,10 @@ def handed_over() -> Mapping[str, Any] | None:
     if not path:
         return None
     try:
-        handed: Mapping[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+        handed = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError:
         return None  # a kernel started by hand with a dead run's environment
-    return handed
+    return {key: value_from(value) for key, value in handed.items()}
 
 
 def parameters_of(instance: StageInstance) -> dict[str, Any]:
@@ -203,12 +204,10 @@ def _local(root: Path, instance: StageInstance, bound: tuple[BoundArtifact, ...]
 
 
 def _plain(value: Any) -> Any:
-    """Turn the model's path values (in memory or as handed over) into `pathlib.Path`."""
+    """Turn the model's path values into `pathlib.Path`."""
     if isinstance(value, PathValue):
         return Path(value.text)
     if isinstance(value, Mapping):
-        if set(value) == {"__path__"}:
-            return Path(value["__path__"])
         return {key: _plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
