@@ -1,0 +1,218 @@
+"""What a stage's parameters are worth: own defaults < pipeline.yaml and profile < command line."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from nbpipeline.errors import Complaint, ExitCode
+from nbpipeline.location import Location
+from nbpipeline.model import Override, Parameter, ProjectSpec, StageSpec, Value
+from nbpipeline.pipeline.wording import known, meant, refusal
+from nbpipeline.reading import expressions
+from nbpipeline.reading.parameters import accepts, parse_value
+
+NO_PROFILE = "default"
+"""What `{profile}` in a path gives when no profile was chosen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """Values that a stage's parameters got from elsewhere than the notebook itself."""
+
+    values: Mapping[str, Value] = field(default_factory=dict)
+    origins: Mapping[str, Location | str] = field(default_factory=dict)
+    """Where each value was said: a file, or the option as it was typed."""
+
+
+def gather_given(
+    project: ProjectSpec, overrides: Sequence[Override]
+) -> tuple[Mapping[str, Given], tuple[Complaint, ...]]:
+    """Collect for each stage the values from pipeline.yaml and the command line, the last one wins."""
+    complaints: list[Complaint] = []
+    stages = {stage.name: stage for stage in project.stages}
+    values = {name: _settings(stage, project, complaints) for name, stage in stages.items()}
+    origins: dict[str, dict[str, Location | str]] = {
+        name: dict.fromkeys(found, _file(project, stages[name])) for name, found in values.items()
+    }
+    complaints.extend(_unreached(project))
+    # What is said for one stage counts more than what is said for all, in whatever order.
+    for override in sorted(overrides, key=lambda one: one.stage is not None):
+        reached, complaint = _reached(override, stages)
+        complaints.extend(complaint)
+        for stage in reached:
+            complaints.extend(_override(override, stage, values[stage.name], origins[stage.name]))
+    given = {name: Given(values=values[name], origins=origins[name]) for name in stages}
+    return given, tuple(complaints)
+
+
+def _settings(stage: StageSpec, project: ProjectSpec, complaints: list[Complaint]) -> dict[str, Value]:
+    names = [parameter.name for parameter in stage.parameters]
+    allowed = {*names, *stage.matrix}
+    for name in stage.settings:
+        if name not in allowed:
+            complaints.append(_unknown(name, stage, _file(project, stage)))
+    return {name: value for name, value in stage.settings.items() if name in allowed}
+
+
+def _unknown(name: str, stage: StageSpec, origin: Location | str) -> Complaint:
+    names = [parameter.name for parameter in stage.parameters]
+    what = f"stage '{stage.name}' has no parameter '{name}'."
+    mend = meant(name, names, f"assign {name} in the parameters cell of {stage.notebook.path}")
+    return _said(origin, what, mend, known=known("parameters", names))
+
+
+def _said(origin: Location | str, what: str, mend: str, *, known: str = "") -> Complaint:
+    """Complain of a value where it was said: in a file (the DAG) or on the command line (usage)."""
+    if isinstance(origin, Location):
+        return refusal(origin, what, mend, known=known)
+    return refusal(None, f"{origin}: {what}", mend, known=known, exit_code=ExitCode.USAGE)
+
+
+def _file(project: ProjectSpec, stage: StageSpec) -> Location:
+    return Location(path=project.file) if project.file else stage.where
+
+
+def _unreached(project: ProjectSpec) -> Iterable[Complaint]:
+    """Parameters under pipeline.yaml's `params` that reach no stage."""
+    names = _all_names(project.stages)
+    for name in project.params:
+        if name not in names:
+            yield refusal(
+                Location(path=project.file or "pipeline.yaml"),
+                f"params: no stage has a parameter '{name}'.",
+                meant(name, names, f"assign {name} in a parameters cell, or take it out of params"),
+                known=known("parameters", names),
+            )
+
+
+def _all_names(stages: Iterable[StageSpec]) -> list[str]:
+    """Every parameter's and axis' name, once, in the stages' order."""
+    return list(
+        dict.fromkeys(
+            name
+            for stage in stages
+            for name in (*(parameter.name for parameter in stage.parameters), *stage.matrix)
+        )
+    )
+
+
+def _option(override: Override) -> str:
+    name = f"{override.stage}.{override.name}" if override.stage else override.name
+    return f"-p {name}={override.text}"
+
+
+def _reached(
+    override: Override, stages: Mapping[str, StageSpec]
+) -> tuple[tuple[StageSpec, ...], tuple[Complaint, ...]]:
+    """The stages that an override speaks of; a complaint where it speaks of none."""
+    if override.stage is not None:
+        stage = stages.get(override.stage)
+        if stage is None:
+            what = f"there is no stage '{override.stage}'."
+            mend = meant(override.stage, stages, "name a stage of this project")
+            return (), (_said(_option(override), what, mend, known=known("stages", stages)),)
+        if not _has(stage, override.name):
+            return (), (_unknown(override.name, stage, _option(override)),)
+        return (stage,), ()
+    reached = tuple(stage for stage in stages.values() if _has(stage, override.name))
+    if reached:
+        return reached, ()
+    names = _all_names(stages.values())
+    what = f"no stage has a parameter '{override.name}'."
+    mend = meant(override.name, names, f"assign {override.name} in a parameters cell")
+    return (), (_said(_option(override), what, mend, known=known("parameters", names)),)
+
+
+def _has(stage: StageSpec, name: str) -> bool:
+    return name in stage.matrix or any(parameter.name == name for parameter in stage.parameters)
+
+
+def _override(
+    override: Override, stage: StageSpec, values: dict[str, Value], origins: dict[str, Location | str]
+) -> Iterable[Complaint]:
+    """Put the parsed text over the stage's value; complain where it is none of the declared type."""
+    option = _option(override)
+    declared = next((one for one in stage.parameters if one.name == override.name), None)
+    try:
+        value = parse_value(override.text, declared.type if declared else None)
+    except ValueError as error:
+        wanted = declared.type if declared and declared.type else "YAML"
+        yield _said(option, f"{error}.", f"write a value of type {wanted} for '{override.name}'")
+        return
+    values[override.name] = value
+    origins[override.name] = option
+
+
+def refuse_fixed_axes(stage: StageSpec, given: Given, axes: Iterable[str]) -> Iterable[Complaint]:
+    """Complain of an axis that the command line wants to hold one value: that is what selecting is for."""
+    for axis in axes:
+        origin = given.origins.get(axis)
+        if isinstance(origin, str):
+            what = f"'{axis}' is an axis of stage '{stage.name}'."
+            yield _said(origin, what, f"select the instance: '{stage.name}[{axis}=...]'")
+
+
+def evaluate(
+    stage: StageSpec, given: Given, axes: Mapping[str, Value], profile: str | None
+) -> tuple[dict[str, Value], tuple[Complaint, ...]]:
+    """Resolve every parameter that has a value; axes stand first, and count as parameters.
+
+    A default may use the parameters before it; one that uses an opaque one is opaque itself.
+    """
+    values: dict[str, Value] = dict(axes)
+    names: dict[str, Value] = {"profile": profile or NO_PROFILE, **axes}
+    complaints: list[Complaint] = []
+    for parameter in stage.parameters:
+        if parameter.name in axes:
+            continue
+        try:
+            found = _value(parameter, given, names)
+        except ValueError as error:
+            what = f"parameter '{parameter.name}': {error}."
+            complaints.append(refusal(parameter.where, what, "assign a literal or a name declared before it"))
+            continue
+        except KeyError:
+            continue  # an opaque value, or what is made of one: known to the notebook alone
+        values[parameter.name] = names[parameter.name] = found
+    return values, tuple(complaints)
+
+
+def _value(parameter: Parameter, given: Given, names: Mapping[str, Value]) -> Value:
+    """Raises KeyError where only the notebook knows, ValueError where the default makes no sense."""
+    if parameter.name in given.values:
+        return given.values[parameter.name]
+    if parameter.default is None:
+        raise KeyError(parameter.name)
+    return expressions.evaluate(parameter.default, names)
+
+
+def check(stage: StageSpec, given: Given, values: Mapping[str, Value]) -> Iterable[Complaint]:
+    """Complain of values that are missing, of another type than declared, or out of bounds."""
+    for parameter in stage.parameters:
+        origin = given.origins.get(parameter.name, parameter.where)
+        label = f"parameter '{parameter.name}' of stage '{stage.name}'"
+        if parameter.name not in values:
+            if not parameter.opaque and parameter.default is None:
+                yield refusal(
+                    parameter.where,
+                    f"{label} has no value.",
+                    f"give it a default, or say `-p {stage.name}.{parameter.name}=...`",
+                )
+            continue
+        wrong = _wrong(parameter, values[parameter.name])
+        if wrong:
+            yield _said(origin, f"{label} is {values[parameter.name]!r}, {wrong[0]}.", wrong[1])
+
+
+def _wrong(parameter: Parameter, value: Value) -> tuple[str, str] | None:
+    """What is wrong with a value, and the mend; None where it is right."""
+    if not accepts(parameter.type, value):
+        return f"not {parameter.type}", f"give a value of type {parameter.type}"
+    if parameter.choices and value not in parameter.choices:
+        choices = ", ".join(repr(one) for one in parameter.choices)
+        return f"none of {choices}", f"choose one of {choices}"
+    if isinstance(value, int | float):
+        if parameter.min is not None and value < parameter.min:
+            return f"less than {parameter.min:g}", f"give at least {parameter.min:g}"
+        if parameter.max is not None and value > parameter.max:
+            return f"more than {parameter.max:g}", f"give at most {parameter.max:g}"
+    return None
