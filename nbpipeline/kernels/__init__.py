@@ -1,0 +1,1 @@
+"""Where kernels come from: one module a way to start them."""

@@ -1,0 +1,122 @@
+"""Plain kernels: one process each, started by jupyter_client for its stage and ended after it."""
+
+import contextlib
+import functools
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from nbpipeline.errors import UsageError
+
+LONGEST_SOCKET_PATH = 100
+"""Bytes that the path of a Unix socket may have everywhere."""
+_PREFIX = "nbpipeline-"
+
+
+class PlainKernels:
+    """Fills `ports.Kernels`. Sockets and connection files stand in a private folder with a short path."""
+
+    def __init__(self) -> None:
+        """Make nothing yet."""
+        self._folder: Path | None = None
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        """Make the private folder; those of dead processes are swept."""
+        _sweep()
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_runtime_parent()))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove the folder."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    def manager(
+        self, *, kernel: str, folder: Path, environment: Mapping[str, str], imports: Iterable[str]
+    ) -> Any:
+        """Give a manager that nbclient starts; `kernel` empty is the Python that runs nbpipeline.
+
+        `imports` does not matter here. Raises `UsageError` where no such kernel is installed.
+        """
+        del imports
+        from jupyter_client.manager import AsyncKernelManager  # noqa: PLC0415 - costs 0.4 s, only to run
+
+        manager = AsyncKernelManager(kernel_name=kernel or "python3")
+        manager._kernel_spec = _own_python() if not kernel else _installed(manager, kernel)  # noqa: SLF001
+        self._place(manager)
+        manager.start_kernel = functools.partial(manager.start_kernel, cwd=str(folder), env=dict(environment))
+        return manager
+
+    def _place(self, manager: Any) -> None:
+        """Name the connection file, and Unix sockets beside it where the kernel is known to take them.
+
+        Sockets in a private folder cannot race for a port, as parallel starts over TCP do.
+        """
+        if self._folder is None:
+            raise RuntimeError("PlainKernels is used outside its `with` block")
+        folder = Path(tempfile.mkdtemp(prefix="k", dir=self._folder))
+        manager.connection_file = str(folder / "kernel.json")
+        sockets = str(folder / "s")
+        takes_sockets = any("ipykernel" in argument for argument in manager.kernel_spec.argv)
+        short = len(os.fsencode(sockets)) + 3 <= LONGEST_SOCKET_PATH
+        if os.name == "posix" and takes_sockets and short:
+            manager.transport = "ipc"
+            manager.ip = sockets
+
+
+def _own_python() -> Any:
+    """The kernel of this very interpreter, whatever kernelspecs are installed."""
+    from jupyter_client.kernelspec import KernelSpec  # noqa: PLC0415 - the same
+
+    command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    return KernelSpec(argv=command, display_name="Python 3", language="python", metadata={"debugger": True})
+
+
+def _installed(manager: Any, kernel: str) -> Any:
+    from jupyter_client.kernelspec import NoSuchKernel  # noqa: PLC0415 - the same
+
+    try:
+        return manager.kernel_spec_manager.get_kernel_spec(kernel)
+    except NoSuchKernel:
+        known = ", ".join(sorted(manager.kernel_spec_manager.find_kernel_specs())) or "none"
+        raise UsageError.of(
+            f"kernel '{kernel}' is not installed.",
+            known=f"installed kernels: {known}",
+            mend="name one of them under `kernel:` in the header, or install it",
+        ) from None
+
+
+def _runtime_parent() -> Path:
+    """Where the private folder stands: the user's runtime folder, else that for temporary files."""
+    for candidate in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir()):
+        if candidate and Path(candidate).is_dir() and os.access(candidate, os.W_OK | os.X_OK):
+            return Path(candidate)
+    return Path(tempfile.gettempdir())
+
+
+def _sweep() -> None:
+    """Remove private folders whose process was killed before it could."""
+    for folder in _runtime_parent().glob(f"{_PREFIX}[0-9]*-*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        with contextlib.suppress(OSError):
+            if pid.isdigit() and not _alive(int(pid)) and folder.stat().st_uid == os.getuid():
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,1 @@
+"""One instance's life: lock, protect, inputs, check, kernel, check, publish, record, clear."""

@@ -1,0 +1,88 @@
+"""One instance, one holder: a lock file each, beside it who holds it."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nbpipeline.errors import BusyError
+from nbpipeline.model import slug_of
+from nbpipeline.stage.places import STATE_FOLDER, write_atomically
+
+PATIENCE = 0.2
+"""Seconds between two looks at a lock that is waited for."""
+
+
+def _lock_file(root: Path, instance_id: str) -> Path:
+    return root / STATE_FOLDER / "locks" / f"{slug_of(instance_id)}.lock"
+
+
+def _owner_file(root: Path, instance_id: str) -> Path:
+    return _lock_file(root, instance_id).with_suffix(".owner")
+
+
+def owner(root: Path, instance_id: str) -> Mapping[str, Any] | None:
+    """Who wrote that they hold the instance: `{pid, since, run}`; None where nobody did, or it is cut."""
+    try:
+        found = json.loads(_owner_file(root, instance_id).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _busy(root: Path, instance_id: str) -> BusyError:
+    held = owner(root, instance_id) or {}
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(held.get("since", time.time())))
+    error = BusyError.of(
+        f"stage '{instance_id}' is held by another run.",
+        known=f"holder: process {held.get('pid', 'unknown')}, run {held.get('run') or 'unknown'}, since {since}",
+        mend="wait until it ends, or give `--wait` to wait for it",
+    )
+    assert isinstance(error, BusyError)  # noqa: S101 - `of` builds its own class, which its annotation does not say
+    return error
+
+
+@contextmanager
+def hold(
+    root: Path,
+    instance_id: str,
+    wait: bool = False,  # noqa: FBT001, FBT002 - reads as `--wait`
+    *,
+    run: str = "",
+    give_up: Callable[[], bool] = lambda: False,
+) -> Iterator[None]:
+    """Hold the instance for the block; the system frees it when the process dies.
+
+    Raises `BusyError`, saying who holds it, at once or (with `wait`) when `give_up` says so.
+    """
+    import filelock  # noqa: PLC0415 - it pulls asyncio, and start-up is counted
+
+    path = _lock_file(root, instance_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path, thread_local=False)
+    while True:
+        try:
+            lock.acquire(timeout=PATIENCE if wait else 0)
+            break
+        except filelock.Timeout:
+            if not wait or give_up():
+                raise _busy(root, instance_id) from None
+    mark = _owner_file(root, instance_id)
+    try:
+        write_atomically(mark, json.dumps({"pid": os.getpid(), "since": time.time(), "run": run}))
+        yield
+    finally:
+        mark.unlink(missing_ok=True)
+        lock.release()
+
+
+def is_free(root: Path, instance_id: str) -> bool:
+    """Whether nobody holds the instance now."""
+    try:
+        with hold(root, instance_id):
+            return True
+    except BusyError:
+        return False

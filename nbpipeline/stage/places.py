@@ -1,0 +1,131 @@
+"""Where things of one instance stand on disk: project paths made absolute, hidden siblings, durable writes."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from nbpipeline.model import BoundArtifact, PathValue, StageInstance, Value
+
+STATE_FOLDER = ".nbpipeline"
+
+
+def is_url(path: str) -> bool:
+    """Whether a project path is an fsspec URL, which the notebook itself reads or writes."""
+    scheme, separator, _ = path.partition("://")
+    return bool(separator) and scheme.isidentifier()
+
+
+def absolute(root: Path, path: str) -> Path:
+    """Make a project path absolute, without following links."""
+    return Path(os.path.normpath(root / path))
+
+
+def relative(root: Path, path: Path) -> str:
+    """Write an absolute path as a project path; outside the root it stays absolute."""
+    try:
+        return path.relative_to(root).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def local_outputs(instance: StageInstance) -> tuple[tuple[BoundArtifact, str], ...]:
+    """Every output path that is no URL, with the output that declares it."""
+    return tuple((output, path) for output in instance.outputs for path in output.paths if not is_url(path))
+
+
+def aside_of(target: Path, run: str) -> Path:
+    """Where the previous bytes of an output wait: a hidden sibling, so on the same file system."""
+    return target.with_name(f".{target.name}.nbpipeline-{run}")
+
+
+def staged_name(name: str, run: str) -> str:
+    """The hidden name that an atomically published output is written under; it keeps the suffix."""
+    return f".nbpipeline-{run}.{name}"
+
+
+def staged_of(target: Path, run: str) -> Path:
+    """Where an atomically published output is written."""
+    return target.with_name(staged_name(target.name, run))
+
+
+def staged_value(value: Value, run: str) -> Value:
+    """Give a declared name's value with each path's last part replaced by its hidden name."""
+    if isinstance(value, PathValue):
+        return PathValue(staged_value(value.text, run))
+    if isinstance(value, str):
+        if is_url(value):
+            return value
+        path = PurePosixPath(value)
+        slash = "/" if value.endswith("/") else ""
+        return f"{path.with_name(staged_name(path.name, run))}{slash}"
+    if isinstance(value, Mapping):
+        return {key: staged_value(one, run) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(staged_value(one, run) for one in value)
+    return value
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable, where the system can."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError:  # some network file systems refuse it for folders
+        return
+    finally:
+        os.close(handle)
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Replace a small file so that a reader sees the old or the new text, also after a power cut."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with beside.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file so that a reader never sees half of it; not synced (it can be made again)."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        beside.write_text(text, encoding="utf-8", newline="\n")
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def to_json(data: Any) -> str:
+    """Write JSON with paths as text."""
+    return json.dumps(data, ensure_ascii=False, indent=1, default=str)
+
+
+def make_folders(folders: Iterable[Path]) -> tuple[Path, ...]:
+    """Make folders with their parents; returns the new ones, outermost first. Raises OSError."""
+    made: list[Path] = []
+    for folder in folders:
+        missing = [folder, *folder.parents]
+        new = [one for one in missing if not one.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        made += [one for one in reversed(new) if one not in made]
+    return tuple(made)
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Take back folders made for outputs that did not come."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:
+            continue
