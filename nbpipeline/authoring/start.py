@@ -1,4 +1,4 @@
-"""`nbpipeline init`: a first project from a template, or skeletons of the notebooks that a pipeline.yaml names."""
+"""`nbpipeline init`: a project from a template, or skeletons of the notebooks that a pipeline.yaml names."""
 
 import json
 import re
@@ -156,6 +156,10 @@ def _entry_trouble(entry: Any, taken: set[str]) -> str:
         return f"'{name}' cannot name a stage: letters, digits, `_` and `-`, not beginning with a digit."
     if name in taken:
         return f"stage '{name}' is listed twice."
+    return _key_trouble(name, entry)
+
+
+def _key_trouble(name: str, entry: Mapping[str, Any]) -> str:
     for key in ("dependencies", "after"):
         links = entry.get(key) or []
         if not isinstance(links, list) or not all(isinstance(one, str) for one in links):
@@ -163,9 +167,8 @@ def _entry_trouble(entry: Any, taken: set[str]) -> str:
     path = entry.get("notebook", "")
     if not isinstance(path, str) or (path and not path.endswith(".ipynb")):
         return f"`notebook` of stage '{name}' is no path of an .ipynb file."
-    if path and (PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts):
-        return f"`notebook` of stage '{name}' lies outside the project."
-    return ""
+    outside = PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts
+    return f"`notebook` of stage '{name}' lies outside the project." if outside else ""
 
 
 def _entry(entry: Any) -> _Listed:
@@ -225,8 +228,7 @@ def _skeleton(listed: _Listed, makers: Mapping[str, _Listed]) -> list[Cell]:
     cells.append(code(f'result = "{_result(listed, listed)}"', "outputs"))
     cells.append(code("import json\nimport os"))
     body = [f'content = {{"stage": "{listed.name}", "sample": sample, "from": []}}']
-    for name in reads:
-        body.append(f'with open({name}) as file:\n    content["from"].append(json.load(file))')
+    body += [f'with open({name}) as file:\n    content["from"].append(json.load(file))' for name in reads]
     cells.append(code("\n\n".join(body)))
     cells.append(
         code(

@@ -2,14 +2,14 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from nbpipeline.api import Project
 from nbpipeline.authoring.cells import Cell, code, header, markdown, notebook
 from nbpipeline.authoring.writing import write_new
 from nbpipeline.errors import UsageError, did_you_mean
-from nbpipeline.model import Pipeline, StageInstance
+from nbpipeline.model import Pipeline, StageInstance, Value
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
@@ -57,39 +57,57 @@ def _folder(pipeline: Pipeline) -> str:
 
 
 def _cells(name: str, folder: PurePosixPath, makers: Sequence[StageInstance]) -> list[Cell]:
-    matrix = [one for one in makers if one.axes]
-    plain = [one for one in makers if not one.axes]
-    taken: set[str] = set()
-    references = _references(matrix, taken)
-    inputs = {
-        _free(output.name, one, taken): os.path.relpath(path, folder or ".")
-        for one in plain
-        for output in one.outputs
-        for path in output.paths[:1]
-    }
-    silent = [one.spec.name for one in makers if not one.outputs]
-    title = name.replace("_", " ").replace("-", " ").capitalize()
-    cells = [markdown(f"# {title}\n\nWhat this stage is for.")]
+    taken = {"sample", "content"}
+    axes = {axis: value for one in makers for axis, value in one.axes}
+    taken |= set(axes)
+    references = _references(makers, taken)
+    inputs = _paths(makers, folder, taken)
+    variable = _free("result", None, taken)
+    parameters = [f"{axis} = {value!r}  # one value of the matrix" for axis, value in axes.items()]
+    parameters.append("sample: float = 1.0  # the share of the data to use")
+    cells = [markdown(f"# {_title(name)}\n\nWhat this stage is for.")]
     if references:
         cells.insert(0, header("inputs:\n" + "\n".join(f"  {key}: {one}" for key, one in references.items())))
-    cells.append(code("sample: float = 1.0  # the share of the data to use", "parameters"))
+        cells.append(code("%load_ext nbpipeline\n%nbpipeline"))
+    cells.append(code("\n".join(parameters), "parameters"))
     if inputs:
-        lines = [f"{key} = {_quoted(path)}" for key, path in inputs.items()]
-        cells.append(code("\n".join(lines), "inputs"))
-    result = os.path.relpath(PurePosixPath("data") / f"{name}.json", folder or ".")
-    variable = _free("result", None, taken)
-    cells.append(code(f"{variable} = {_quoted(result)}", "outputs"))
+        cells.append(code("\n".join(f"{key} = {_quoted(path)}" for key, path in inputs.items()), "inputs"))
+    cells.append(code(f"{variable} = {_result(name, folder, axes)}", "outputs"))
+    silent = [one.spec.name for one in makers if not one.outputs]
     if silent:
         cells.append(code(f"after = {silent!r}", "dependencies"))
-    return [*cells, *_body(name, inputs, variable)]
+    return [*cells, *_body(name, [*inputs, *references], variable)]
 
 
-def _references(matrix: Sequence[StageInstance], taken: set[str]) -> dict[str, str]:
-    """Inputs from stages with axes: by reference, so that the new stage inherits the axes."""
+def _title(name: str) -> str:
+    return name.replace("_", " ").replace("-", " ").capitalize()
+
+
+def _result(name: str, folder: PurePosixPath, axes: Mapping[str, Value]) -> str:
+    """Give the right-hand side of the output: a file of its own for each instance."""
+    braces = "".join(f"-{{{axis}}}" for axis in axes)
+    path = os.path.relpath(PurePosixPath("data") / f"{name}{braces}.json", folder or ".")
+    return ("f" if axes else "") + _quoted(path)
+
+
+def _references(makers: Sequence[StageInstance], taken: set[str]) -> dict[str, str]:
+    """Refer to outputs of stages with axes by name, so that the new stage inherits the axes."""
     return {
         _free(output.name, one, taken): f"{{from: {one.spec.name}.{output.name}}}"
-        for one in matrix
+        for one in makers
+        if one.axes
         for output in one.outputs
+    }
+
+
+def _paths(makers: Sequence[StageInstance], folder: PurePosixPath, taken: set[str]) -> dict[str, str]:
+    """Give the paths of the other stages' outputs, from the notebook's folder."""
+    return {
+        _free(output.name, one, taken): path if "://" in path else os.path.relpath(path, folder or ".")
+        for one in makers
+        if not one.axes
+        for output in one.outputs
+        for path in output.paths[:1]
     }
 
 
@@ -109,7 +127,7 @@ def _quoted(path: str) -> str:
     return f'"{text}"' if '"' not in text and "\\" not in text else repr(text)
 
 
-def _body(name: str, inputs: dict[str, str], result: str) -> list[Cell]:
+def _body(name: str, inputs: Sequence[str], result: str) -> list[Cell]:
     """Code that runs at once: it notes the size of what it reads, for the author to replace."""
     content = f'content = {{"stage": "{name}", "sample": sample, "bytes": {{}}}}'
     lines = [f'content["bytes"]["{key}"] = os.path.getsize({key})' for key in inputs]

@@ -6,13 +6,14 @@ With `--format json` an error also stands on stdout as one JSON object,
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
+import nbpipeline
 from nbpipeline.errors import Complaint, ExitCode, NbpipelineError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Command(click.Command):
         return int(code or 0)
 
 
-def command(name: str, *, example: str) -> Callable[[Callable[..., Any]], Command]:
+def define(name: str, *, example: str) -> Callable[[Callable[..., Any]], Command]:
     """Make a command of a function; `example` is one or more real command lines."""
     lines = "\n".join(f"  {line}" for line in example.splitlines())
     title = "Example" if example.count("\n") == 0 else "Examples"
@@ -161,8 +162,14 @@ def known_names(folder: Path) -> Sequence[str]:
     return sorted({*names, *(one.stem for one in root.glob("notebooks/*.ipynb"))})
 
 
-def load(folder: Path, *, profile: str | None = None, params: Sequence[str] = ()) -> "Project":
-    """Open the project through the API, which is imported only when a command runs."""
-    from nbpipeline.api import Project  # noqa: PLC0415 - `--help` of a command must not load the API
+def open_project(given: Mapping[str, Any]) -> "Project":
+    """Open the project that `--project`, `--profile` and `-p` name; the API is imported only here."""
+    project: Project = nbpipeline.Project(
+        given["folder"], profile=given.get("profile"), params=given.get("params", ())
+    )
+    return project
 
-    return Project(folder, profile=profile, params=params)
+
+def selection(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the keywords that the API's `plan` and `run` select by."""
+    return {name: given[name] for name in ("exclude", "only", "force")}

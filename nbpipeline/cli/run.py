@@ -1,0 +1,90 @@
+"""`nbpipeline run`."""
+
+import json
+from typing import Any
+
+import click
+
+from nbpipeline.cli.frame import (
+    define,
+    format_option,
+    open_project,
+    selection,
+    selection_options,
+    selectors_argument,
+    settings_options,
+)
+from nbpipeline.cli.planned import plan_lines
+from nbpipeline.cli.progress import listener
+from nbpipeline.cli.signals import cancelling
+from nbpipeline.cli.summary import summary_lines
+from nbpipeline.encoding import plan_data
+from nbpipeline.run.summary import exit_code
+
+
+@define(
+    "run",
+    example="nbpipeline run\nnbpipeline run +train -p train.C=0.5 -j 2\n"
+    "nbpipeline run train+ --exclude tag:weekly --keep-going\nnbpipeline run train --force --only",
+)
+@selectors_argument
+@selection_options
+@click.option("-j", "--jobs", type=click.IntRange(1), help="Cores to fill at most [default: all].")
+@click.option("--keep-going", is_flag=True, help="After a failure, go on with what does not depend on it.")
+@click.option("--dry-run", is_flag=True, help="Only say what would run, as `plan` does.")
+@click.option("--wait", is_flag=True, help="Wait for stages that another run holds, instead of refusing.")
+@click.option(
+    "--on-failure",
+    type=click.Choice(["end", "keep"]),
+    default="end",
+    show_default=True,
+    help="`keep`: a failed stage's kernel stays for `nbpipeline debug`.",
+)
+@format_option("text", "json")
+@settings_options
+def command(
+    *,
+    selectors: tuple[str, ...],
+    jobs: int | None,
+    keep_going: bool,
+    dry_run: bool,
+    wait: bool,
+    on_failure: str,
+    output_format: str,
+    **given: Any,
+) -> int:
+    """Run what is stale.
+
+    \b
+    SELECTOR: train          the stage (all its instances)
+              +train         and what it needs
+              train+         and what needs it
+              tag:weekly     every stage with the tag
+              notebooks/train.ipynb, train[region=eu], train@region=eu
+
+    With `--format json`, one event a line: {"version", "seq", "time", "run", "kind", "stage", "data"}.
+    Ctrl-C once interrupts what runs and brings its outputs back; twice kills.
+    """
+    project = open_project(given)
+    as_json = output_format == "json"
+    if dry_run:
+        plan = project.plan(*selectors, **selection(given))
+        lines = [json.dumps(plan_data(plan), ensure_ascii=False)] if as_json else plan_lines(plan)
+        click.echo("\n".join(lines))
+        return 0
+    with cancelling() as cancel, listener(as_json=as_json) as on_event:
+        result = project.run(
+            *selectors,
+            **selection(given),
+            jobs=jobs or 0,
+            keep_going=keep_going,
+            wait=wait,
+            on_failure=on_failure,
+            on_event=on_event,
+            cancel=cancel,
+            command=click.get_current_context().command_path,
+        )
+    if not as_json:
+        for line in summary_lines(result, project):
+            click.echo(line)
+    return int(exit_code(result))

@@ -1,0 +1,99 @@
+"""What became of a run, in words."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from nbpipeline.api import Project
+from nbpipeline.cli.wording import counted, duration
+from nbpipeline.model import Failure, RunResult, StageResult, Status, slug_of
+
+_WORDS = {
+    Status.SUCCEEDED: "ran",
+    Status.RESTORED: "restored",
+    Status.FRESH: "fresh",
+    Status.FAILED: "failed",
+    Status.CHECK_FAILED: "failed a check",
+    Status.BLOCKED: "blocked",
+    Status.CANCELLED: "cancelled",
+}
+_LAST_LINES = 6
+"""Lines of a traceback that are shown; the log has all."""
+
+
+def summary_lines(result: RunResult, project: Project) -> Iterator[str]:
+    """Say what ran, was restored, was fresh and failed, the metrics, and where things are."""
+    counts = Counter(one.status for one in result.results)
+    if not result.interrupted and set(counts) <= {Status.FRESH}:
+        yield f"all fresh: {counted(len(result.results), 'stage')}, nothing to run"
+        return
+    for one in result.results:
+        if one.failure and one.status in {Status.FAILED, Status.CHECK_FAILED}:
+            yield from _failure_lines(one, one.failure, result)
+    yield from _metric_lines(result)
+    yield from _output_lines(result, project)
+    told = ", ".join(f"{counts[status]} {word}" for status, word in _WORDS.items() if counts[status])
+    ended = "interrupted" if result.interrupted else told
+    yield f"{ended}{f' ({told})' if result.interrupted and told else ''} in {duration(result.seconds)}"
+    yield f"run {result.run}: nbpipeline show {result.run}"
+
+
+def _failure_lines(result: StageResult, failure: Failure, run: RunResult) -> Iterator[str]:
+    """Tell a failure in three parts, with the traceback's end and where the executed notebook is."""
+    where = f"{failure.where}: " if failure.where else ""
+    yield ""
+    yield f"{result.instance} failed"
+    yield f"{where}{failure.what}"
+    if failure.known:
+        yield f"  {failure.known}"
+    for line in [one for one in failure.traceback.splitlines() if one.strip()][-_LAST_LINES:]:
+        yield f"  | {line}"
+    folder = Path(run.folder) / slug_of(result.instance)
+    executed = sorted(folder.glob("attempt-*.ipynb"), key=lambda one: int(one.stem.rpartition("-")[2]))
+    if executed:
+        yield f"  executed notebook: {_shown(executed[-1])}"
+    yield f"  mend: {failure.mend or f'nbpipeline debug {result.instance}'}"
+    if failure.kind in {"cell", "exit"} and "nbpipeline debug" not in failure.mend:
+        yield f"        nbpipeline debug {result.instance}"
+
+
+def _metric_lines(run: RunResult) -> Iterator[str]:
+    measured = [
+        (one.instance, one.record.metrics)
+        for one in run.results
+        if one.status is Status.SUCCEEDED and one.record and one.record.metrics
+    ]
+    if measured:
+        yield ""
+    for name, metrics in measured:
+        values = ", ".join(f"{key} = {_number(value)}" for key, value in metrics.items())
+        yield f"{name}: {values}"
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _output_lines(run: RunResult, project: Project) -> Iterator[str]:
+    """Name what was written by stages that nothing reads on: what one ran it for."""
+    pipeline = project.pipeline
+    inner = {edge.upstream for edge in pipeline.edges if edge.kind == "data"}
+    made = {Status.SUCCEEDED, Status.RESTORED}
+    root = Path(project.root)
+    paths = [
+        _shown(root / path) if "://" not in path else path
+        for one in run.results
+        if one.status in made and one.instance in pipeline.instances and one.instance not in inner
+        for output in pipeline.instances[one.instance].outputs
+        for path in output.paths
+    ]
+    if paths:
+        more = f" and {len(paths) - _LAST_LINES} more" if len(paths) > _LAST_LINES else ""
+        yield f"results: {', '.join(paths[:_LAST_LINES])}{more}"
+
+
+def _shown(path: Path) -> str:
+    """Write a path from where the user stands, where that is shorter."""
+    near = os.path.relpath(path)
+    return str(path) if near.startswith(os.path.join("..", "..")) else near
