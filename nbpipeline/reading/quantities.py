@@ -28,4 +28,5 @@ def size(text: str) -> int:
     number, unit, binary = match.groups()
     if binary and not unit:
         raise ValueError(f"{text!r} is no size")
-    return round(float(number) * (1024 if binary else 1000) ** _UNIT_POWERS[unit.lower()])
+    factor: int = (1024 if binary else 1000) ** _UNIT_POWERS[unit.lower()]
+    return round(float(number) * factor)

@@ -240,7 +240,7 @@ class _AxisValues:
         """Give a tuple of values, or `{"from_file": FILE}`."""
         if isinstance(value, dict):
             read = self._table.read(value, place)
-            return read if read else INVALID
+            return read or INVALID
         return axis_values(value, place)
 
     def schema(self) -> dict[str, Any]:
