@@ -33,11 +33,11 @@ class Graph(Generic[Node]):
         return node in self._successors
 
     def predecessors(self, node: Node) -> tuple[Node, ...]:
-        """What comes directly before; raises KeyError for a stranger."""
+        """Give what comes directly before; raises KeyError for a stranger."""
         return tuple(self._predecessors[node])
 
     def successors(self, node: Node) -> tuple[Node, ...]:
-        """What comes directly after; raises KeyError for a stranger."""
+        """Give what comes directly after; raises KeyError for a stranger."""
         return tuple(self._successors[node])
 
     def ancestors(self, nodes: Iterable[Node]) -> frozenset[Node]:

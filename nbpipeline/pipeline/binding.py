@@ -1,6 +1,6 @@
 """Declared inputs and outputs of an instance -> the paths that they stand for."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from nbpipeline.errors import Complaint
 from nbpipeline.location import Location
@@ -38,16 +38,16 @@ def _bind(draft: Draft, artifact: Artifact, places: Places) -> BoundArtifact:
     paths = tuple(places.project_path(str(leaf), artifact.base) for leaf in leaves(value))
     folder = draft.spec.working_folder
     if artifact.base != folder:
-        value = mapped(value, lambda text: places.kernel_path(places.project_path(text, artifact.base), folder))
+        value = mapped(
+            value, lambda text: places.kernel_path(places.project_path(text, artifact.base), folder)
+        )
     if artifact.cell_value != artifact.value:
         value = _agreeing(draft, artifact, value, places, paths)
     draft.scope.names[artifact.name] = value
     return BoundArtifact(spec=artifact, paths=paths, value=value)
 
 
-def _agreeing(
-    draft: Draft, artifact: Artifact, value: Value, places: Places, paths: Sequence[str]
-) -> Value:
+def _agreeing(draft: Draft, artifact: Artifact, value: Value, places: Places, paths: Sequence[str]) -> Value:
     """Give the value the cell's own types; raises ValueError where both must agree and do not."""
     if artifact.cell_value is None:
         return value
@@ -74,7 +74,7 @@ def _unknown_name(draft: Draft, kind: str, artifact: Artifact, name: str) -> Com
 
 
 def _both_ways(draft: Draft) -> Iterable[Complaint]:
-    """A name that is input and output at once has one value in the notebook."""
+    """Refuse a name that is input and output at once with two values: the notebook holds one."""
     for name, bound in draft.outputs.items():
         other = draft.inputs.get(name)
         if other is not None and other.paths != bound.paths:
@@ -117,7 +117,7 @@ class References:
             self._by_axes[draft.spec.name, _axes_key(draft.axes)] = draft
 
     def makers(self, draft: Draft, artifact: Artifact) -> tuple[tuple[Draft, ...], Complaint | None]:
-        """The instances whose output the input is; a complaint where there is no such thing."""
+        """Find the instances whose output the input is; a complaint where there is no such thing."""
         reference = artifact.reference
         if reference is None:
             return (), None
@@ -213,7 +213,7 @@ def bind_reference(
 
 
 def _seen_from(draft: Draft, maker: Draft, output: BoundArtifact, places: Places) -> Value:
-    """The output's value as the kernel of `draft` would write it, as text."""
+    """Write the output's value as the kernel of `draft` would, as text."""
     home, folder = maker.spec.working_folder, draft.spec.working_folder
     return mapped(
         plain(output.value), lambda text: places.kernel_path(places.project_path(text, home), folder)
@@ -242,13 +242,11 @@ def _disagreement(
     if in_cell != bound.paths:
         yield refusal(
             Location(path=draft.spec.notebook.path, cell=artifact.cell),
-            f"input '{artifact.name}': {_output(artifact)} of stage '{_maker(artifact)}' is {', '.join(bound.paths)}, "
-            f"but the cell says {', '.join(in_cell) or 'no path'}.",
+            f"input '{artifact.name}': {_output(artifact)} of stage '{_maker(artifact)}' is "
+            f"{', '.join(bound.paths)}, but the cell says {', '.join(in_cell) or 'no path'}.",
             "let both say the same, or take one of them out",
         )
 
 
 def _maker(artifact: Artifact) -> str:
     return artifact.reference.stage if artifact.reference else ""
-
-

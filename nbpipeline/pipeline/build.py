@@ -63,7 +63,9 @@ class _Making:
             other = seen.setdefault(stage.name, stage)
             if other is not stage:
                 what = f"stage '{stage.name}' is also that of {other.notebook.path}."
-                self.complaints.append(refusal(stage.where, what, "give one of them another name: `stage: ...`"))
+                self.complaints.append(
+                    refusal(stage.where, what, "give one of them another name: `stage: ...`")
+                )
             self.complaints.extend(refusals.unknown_names(stage))
 
     def _drafts(self, given: Mapping[str, Given], axes: Mapping[str, Axes]) -> list[Draft]:
@@ -91,9 +93,7 @@ class _Making:
         for draft in drafts:
             if draft.id in seen:
                 what = f"matrix: two instances of stage '{draft.spec.name}' are both called {draft.id}."
-                self.complaints.append(
-                    refusal(draft.spec.where, what, "use values without ',', '=' and ']'")
-                )
+                self.complaints.append(refusal(draft.spec.where, what, "use values without ',', '=' and ']'"))
             seen.add(draft.id)
 
     def _edges(self, drafts: Sequence[Draft]) -> tuple[Edge, ...]:

@@ -8,7 +8,7 @@ from nbpipeline.pipeline.scope import Scope
 
 @dataclass(slots=True, kw_only=True)
 class Draft:
-    """One instance on its way to be a `StageInstance`: axes and parameters are known, names come to be bound."""
+    """One instance on its way to be a `StageInstance`: axes and parameters known, paths still to be bound."""
 
     spec: StageSpec
     axes: tuple[tuple[str, Value], ...]
@@ -23,6 +23,8 @@ class Draft:
         """Write the id once; it is asked for often."""
         self.id = StageInstance(spec=self.spec, axes=self.axes).id
 
-    def bound(self, artifacts: tuple[Artifact, ...], found: dict[str, BoundArtifact]) -> tuple[BoundArtifact, ...]:
-        """The bound ones in the order in which the author declared them."""
+    def bound(
+        self, artifacts: tuple[Artifact, ...], found: dict[str, BoundArtifact]
+    ) -> tuple[BoundArtifact, ...]:
+        """Give the bound ones in the order in which the author declared them."""
         return tuple(found[one.name] for one in artifacts if one.name in found)

@@ -52,14 +52,13 @@ def _wanted(draft: Draft) -> Mapping[str, Value]:
 
 
 def _assignments(spec: StageSpec) -> Mapping[int, tuple[_Assignment, ...]]:
-    """What every declaring cell assigns, by the cell's index, in the order of its lines."""
+    """List what every declaring cell assigns, by the cell's index, in the order of its lines."""
     cells: dict[int, dict[str, _Assignment]] = {}
-    for one in (*spec.parameters, *spec.inputs, *spec.outputs):
+    declared: tuple[Parameter | Artifact, ...] = (*spec.parameters, *spec.inputs, *spec.outputs)
+    for one in declared:
         if one.cell is not None:
             cells.setdefault(one.cell, {})[one.name] = _Assignment(one.name, _in_cell(one))
-    return {
-        index: tuple(sorted(found.values(), key=lambda one: one.line)) for index, found in cells.items()
-    }
+    return {index: tuple(sorted(found.values(), key=lambda one: one.line)) for index, found in cells.items()}
 
 
 def _in_cell(declared: Parameter | Artifact) -> Expression | None:
@@ -102,7 +101,7 @@ def _same(one: Value, other: Value) -> bool:
 
 
 def _after_all(spec: StageSpec) -> int:
-    """The last declaring cell, else the header's, else before everything."""
+    """Choose the last declaring cell, else the header's, else the place before everything."""
     declaring = [cell.index for cell in spec.notebook.cells if cell.kind == "code" and cell.tags & _DECLARING]
     if declaring:
         return declaring[-1]

@@ -57,7 +57,7 @@ def index_paths(drafts: Sequence[Draft], places: Places) -> Index:
 
 
 def path_edges(index: Index, makers_of: Mapping[tuple[str, str], Maker]) -> Iterator[Edge]:
-    """A data edge for every path read that another instance writes, or writes in, or writes around.
+    """Make a data edge for every path read that another instance writes, or writes in, or writes around.
 
     `makers_of` says, by place and reading stage, which of several makers is meant.
     """
@@ -67,9 +67,7 @@ def path_edges(index: Index, makers_of: Mapping[tuple[str, str], Maker]) -> Iter
             makers = index.makers[key]
             maker = makers_of.get((key, reader.draft.id), makers[-1]) if len(makers) > 1 else makers[0]
             if maker.draft is not reader.draft or maker.output.spec.mode != "update":
-                yield Edge(
-                    upstream=maker.draft.id, downstream=reader.draft.id, kind="data", path=reader.path
-                )
+                yield Edge(upstream=maker.draft.id, downstream=reader.draft.id, kind="data", path=reader.path)
 
 
 def _inside(index: Index) -> Mapping[str, list[str]]:
@@ -93,7 +91,7 @@ def _matches(key: str, index: Index, inside: Mapping[str, list[str]]) -> Iterato
 
 
 def reference_edges(draft: Draft, artifact: Artifact, makers: Iterable[Draft]) -> Iterator[Edge]:
-    """A data edge for every path that comes by `{from: STAGE.OUTPUT}`."""
+    """Make a data edge for every path that comes by `{from: STAGE.OUTPUT}`."""
     if artifact.reference is None:
         return
     for maker in makers:

@@ -90,8 +90,8 @@ def _disagreements(
             if lacking or (axis not in own and len(mine) != len(values)):
                 yield refusal(
                     source.artifact.where,
-                    f"input '{source.artifact.name}': axis '{axis}' is {_values(mine)} in stage '{stage.name}', "
-                    f"but {_values(values)} in stage '{source.stage}'.",
+                    f"input '{source.artifact.name}': axis '{axis}' is {_values(mine)} in stage "
+                    f"'{stage.name}', but {_values(values)} in stage '{source.stage}'.",
                     f"declare '{axis}' in the matrix of '{stage.name}' with values that every maker has",
                 )
 
@@ -104,11 +104,13 @@ def _sources(
     project: ProjectSpec, given: Mapping[str, Given], places: Places
 ) -> Mapping[str, tuple[Source, ...]]:
     axis_names = tuple(dict.fromkeys(axis for stage in project.stages for axis in stage.matrix))
-    scopes = {stage.name: _pattern_scope(stage, given, axis_names, project.profile) for stage in project.stages}
+    scopes = {
+        stage.name: _pattern_scope(stage, given, axis_names, project.profile) for stage in project.stages
+    }
     makers: dict[str, list[str]] = {}
     for stage in project.stages:
         for output in stage.outputs:
-            for pattern in _patterns(stage, output, scopes[stage.name], places):
+            for pattern in _patterns(output, scopes[stage.name], places):
                 makers.setdefault(pattern, []).append(stage.name)
     return {
         stage.name: tuple(_sources_of(stage, scopes, makers, axis_names, places)) for stage in project.stages
@@ -118,13 +120,13 @@ def _sources(
 def _pattern_scope(
     stage: StageSpec, given: Mapping[str, Given], axis_names: Sequence[str], profile: str | None
 ) -> Scope:
-    """The stage's names, with a mark in place of every axis' value."""
+    """Give the stage's names, with a mark in place of every axis' value."""
     marks = {axis: f"{_OPEN}{axis}{_CLOSE}" for axis in axis_names}
     values, _ = evaluate(stage, given[stage.name], marks, profile)
     return Scope(stage, values, profile)
 
 
-def _patterns(stage: StageSpec, artifact: Artifact, scope: Scope, places: Places) -> Iterable[str]:
+def _patterns(artifact: Artifact, scope: Scope, places: Places) -> Iterable[str]:
     """Project paths of the artifact with marks in them; none where it names no axis."""
     if artifact.value is None:
         return
@@ -146,7 +148,7 @@ def _sources_of(
         reference = artifact.reference
         if reference and not reference.collect and reference.stage in scopes:
             yield Source(reference.stage, None, artifact)
-        for pattern in _patterns(stage, artifact, scopes[stage.name], places):
+        for pattern in _patterns(artifact, scopes[stage.name], places):
             inside = frozenset(axis for axis in axis_names if f"{_OPEN}{axis}{_CLOSE}" in pattern)
             for maker in makers.get(pattern, ()):
                 if maker != stage.name:

@@ -47,9 +47,8 @@ def gather_given(
 def _settings(stage: StageSpec, project: ProjectSpec, complaints: list[Complaint]) -> dict[str, Value]:
     names = [parameter.name for parameter in stage.parameters]
     allowed = {*names, *stage.matrix}
-    for name in stage.settings:
-        if name not in allowed:
-            complaints.append(_unknown(name, stage, _file(project, stage)))
+    where = _file(project, stage)
+    complaints.extend(_unknown(name, stage, where) for name in stage.settings if name not in allowed)
     return {name: value for name, value in stage.settings.items() if name in allowed}
 
 
@@ -103,7 +102,7 @@ def _option(override: Override) -> str:
 def _reached(
     override: Override, stages: Mapping[str, StageSpec]
 ) -> tuple[tuple[StageSpec, ...], tuple[Complaint, ...]]:
-    """The stages that an override speaks of; a complaint where it speaks of none."""
+    """Find the stages that an override speaks of; a complaint where it speaks of none."""
     if override.stage is not None:
         stage = stages.get(override.stage)
         if stage is None:
@@ -177,7 +176,7 @@ def evaluate(
 
 
 def _value(parameter: Parameter, given: Given, names: Mapping[str, Value]) -> Value:
-    """Raises KeyError where only the notebook knows, ValueError where the default makes no sense."""
+    """Resolve one; KeyError where only the notebook knows, ValueError where the default makes no sense."""
     if parameter.name in given.values:
         return given.values[parameter.name]
     if parameter.default is None:
@@ -204,7 +203,7 @@ def check(stage: StageSpec, given: Given, values: Mapping[str, Value]) -> Iterab
 
 
 def _wrong(parameter: Parameter, value: Value) -> tuple[str, str] | None:
-    """What is wrong with a value, and the mend; None where it is right."""
+    """Say what is wrong with a value, and the mend; None where it is right."""
     if not accepts(parameter.type, value):
         return f"not {parameter.type}", f"give a value of type {parameter.type}"
     if parameter.choices and value not in parameter.choices:

@@ -27,7 +27,7 @@ def leaves(value: Value) -> Iterator[str | PathValue]:
 
 
 def mapped(value: Value, change: Callable[[str], str]) -> Value:
-    """The same value with every path in it changed; text stays text, `Path` stays `Path`."""
+    """Change every path in a value; text stays text, `Path` stays `Path`."""
     if isinstance(value, PathValue):
         return PathValue(change(value.text))
     if isinstance(value, str):
@@ -38,7 +38,7 @@ def mapped(value: Value, change: Callable[[str], str]) -> Value:
 
 
 def plain(value: Value) -> Value:
-    """The value with every `Path` in it written as text."""
+    """Write every `Path` in a value as text."""
     if isinstance(value, str | PathValue):
         return str(value)
     if isinstance(value, list | tuple):
@@ -47,7 +47,7 @@ def plain(value: Value) -> Value:
 
 
 def shaped_like(value: Value, model: Value) -> Value:
-    """The value with text or `Path` where `model` has it, as far as both have the same shape."""
+    """Give the value text or `Path` where `model` has it, as far as both have the same shape."""
     if isinstance(value, str | PathValue):
         return PathValue(str(value)) if isinstance(model, PathValue) else str(value)
     if isinstance(value, list | tuple):
@@ -59,7 +59,7 @@ def shaped_like(value: Value, model: Value) -> Value:
 
 
 def parents(path: str) -> Iterator[str]:
-    """The folders above a path, nearest first, without the project's root."""
+    """Walk the folders above a path, nearest first, without the project's root."""
     above = posixpath.dirname(path)
     while above not in ("", "/", path):
         yield above
@@ -86,18 +86,15 @@ class Places:
             return text
         if not text.strip() or "\0" in text:
             raise ValueError("the path is empty" if not text.strip() else "the path holds a null character")
-        if posixpath.isabs(text) or not base:
-            joined = text
-        else:
-            # Folders that are links lead their `..` elsewhere; the kernel's own folder is what counts.
-            joined = posixpath.join(self._unlinked(base), text)
-        normal = posixpath.normpath(joined)
+        # A folder that is a link leads its `..` elsewhere; what the kernel sees is what counts.
+        above = self._unlinked(base) if base and not posixpath.isabs(text) else ""
+        normal = posixpath.normpath(posixpath.join(above, text))
         if normal == ".." or normal.startswith("../"):
             normal = posixpath.normpath(posixpath.join(self._real_root, normal))
         return self._inside(normal) if posixpath.isabs(normal) else normal
 
     def kernel_path(self, path: str, folder: str) -> str:
-        """What a kernel that runs in `folder` calls the project path `path`."""
+        """Say what a kernel that runs in `folder` calls the project path `path`."""
         if is_url(path) or posixpath.isabs(path):
             return path
         key = (posixpath.dirname(path), folder)
@@ -111,7 +108,7 @@ class Places:
             return path.rstrip("/")
         folder, name = posixpath.split(path)
         real = posixpath.join(self._real_folder(folder), name)
-        if os.path.islink(real):
+        if os.path.islink(real):  # noqa: PTH114 - thousands of paths as text: pathlib costs more
             real = os.path.realpath(real)
         return self._inside(real)
 
@@ -121,7 +118,7 @@ class Places:
 
     def exists(self, path: str) -> bool:
         """Whether there is such a file or folder; a URL is taken to be there."""
-        return is_url(path) or os.path.exists(posixpath.join(self.root, path))
+        return is_url(path) or os.path.exists(posixpath.join(self.root, path))  # noqa: PTH110 - as above
 
     def _inside(self, path: str) -> str:
         """Cut the project's folder off an absolute path, if it lies in it."""
@@ -134,7 +131,7 @@ class Places:
         return path
 
     def _unlinked(self, folder: str) -> str:
-        """The folder as it is where no link leads to it, else where the link leads."""
+        """Give the folder as it is where no link leads to it, else where the link leads."""
         real = self._real_folder(folder)
         return folder if self._inside(real) == folder else real
 

@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from nbpipeline.errors import Complaint, did_you_mean
 from nbpipeline.graph import Graph
@@ -17,7 +18,7 @@ RESERVED = (".nbpipeline", ".git")
 
 
 def bad_places(index: Index, project: ProjectSpec, places: Places) -> Iterator[Complaint]:
-    """Outputs outside the project, over its sources, or one inside another's folder."""
+    """Refuse outputs outside the project, over its sources, or one inside another's folder."""
     sources = _sources(project, places)
     told: set[tuple[str, str]] = set()
     for key, makers in index.makers.items():
@@ -32,9 +33,7 @@ def bad_places(index: Index, project: ProjectSpec, places: Places) -> Iterator[C
                 yield from _nested(maker, index.makers[folder][0], told)
 
 
-def _nested(
-    inner: Maker, outer: Maker, told: set[tuple[str, str]]
-) -> Iterator[Complaint]:
+def _nested(inner: Maker, outer: Maker, told: set[tuple[str, str]]) -> Iterator[Complaint]:
     identity = (_qualified(inner), _qualified(outer))
     if identity in told:
         return
@@ -57,9 +56,7 @@ def _sources(project: ProjectSpec, places: Places) -> Mapping[str, str]:
     files = {places.key(stage.notebook.path): "a notebook of the pipeline" for stage in project.stages}
     if project.file:
         files[project.file] = "the pipeline's own file"
-    above = {
-        folder: f"the folder of {path}" for path in reversed(list(files)) for folder in parents(path)
-    }
+    above = {folder: f"the folder of {path}" for path in reversed(list(files)) for folder in parents(path)}
     return {".": "the whole project", **above, **files}
 
 
@@ -70,7 +67,8 @@ def _outside(maker: Maker, key: str, places: Places) -> Complaint | None:
     link = "" if posixpath.isabs(maker.path) else f" (through a link to {key})"
     return refusal(
         spec.where,
-        f"output '{spec.name}' of stage '{maker.draft.spec.name}' lies outside the project: {maker.path}{link}.",
+        f"output '{spec.name}' of stage '{maker.draft.spec.name}' lies outside the project: "
+        f"{maker.path}{link}.",
         "write it inside the project, or say `allow_outside: true`",
     )
 
@@ -138,7 +136,7 @@ def circles(drafts: Mapping[str, Draft], edges: Sequence[Edge]) -> Iterator[Comp
         if stages in told:
             continue
         told.add(stages)
-        steps = [ends[pair] for pair in zip(path, path[1:], strict=False)]
+        steps = [ends[pair] for pair in pairwise(path)]
         first = steps[0]
         yield refusal(
             _declared(drafts[first.downstream], first),
@@ -149,7 +147,7 @@ def circles(drafts: Mapping[str, Draft], edges: Sequence[Edge]) -> Iterator[Comp
 
 
 def _circle_mend(path: Sequence[str]) -> str:
-    if len(path) == 2:
+    if path[0] == path[1]:
         return "read and write different files, or say `mode: update` on the output"
     return "take one of these inputs, `after` or `dependencies` away"
 
@@ -171,11 +169,13 @@ def _declared(draft: Draft, edge: Edge) -> Location:
 
 
 def missing(name: str, path: str, where: Location, stages: Sequence[StageSpec], listing: str) -> Complaint:
-    """The warning of an input that nobody makes and that is not there."""
+    """Warn of an input that nobody makes and that is not there."""
     near = did_you_mean(name, [output.name for stage in stages for output in stage.outputs])
     what = f"input '{name}' is made by no stage"
     if near and near != name:
-        return Complaint(where=where, what=f"{what}.", known=listing, mend=f"did you mean '{near}'?", warning=True)
+        return Complaint(
+            where=where, what=f"{what}.", known=listing, mend=f"did you mean '{near}'?", warning=True
+        )
     return Complaint(
         where=where,
         what=f"{what}, and {path} is not there.",

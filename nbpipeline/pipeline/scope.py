@@ -22,7 +22,7 @@ class Scope:
         self._busy: list[str] = []
 
     def value(self, artifact: Artifact) -> Value:
-        """What the artifact's right-hand side gives.
+        """Evaluate the artifact's right-hand side.
 
         Raises KeyError for a name that nothing gives a value, ValueError for one that has no value
         before the notebook runs.
@@ -32,7 +32,7 @@ class Scope:
         return self.evaluate(artifact, artifact.value)
 
     def evaluate(self, artifact: Artifact, expression: Expression) -> Value:
-        """What an expression of the artifact gives; raises as `value` does."""
+        """Evaluate an expression of the artifact; raises as `value` does."""
         if expression.kind == "literal":
             return expression.args[0]
         if artifact.name in self._busy:

@@ -1,6 +1,7 @@
-"""Places with several makers: `mode: update` lets stages write one after the other, in an order that is said."""
+"""Places with several makers: `mode: update` lets stages write one after the other, in a known order."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from nbpipeline.errors import Complaint
 from nbpipeline.graph import Graph
@@ -37,7 +38,7 @@ class Updates:
         stages = list(dict.fromkeys(maker.draft.spec.name for maker in makers))
         updating = [name for name in stages if not writers or name != writers[0].draft.spec.name]
         ordered = sorted(updating, key=lambda name: self._position.get(name, 0))
-        for before, after in zip(ordered, ordered[1:], strict=False):
+        for before, after in pairwise(ordered):
             if after not in self._order.successors(before) and after not in self._reach(before):
                 return _unordered(makers, before, after)
         names = [*(writer.draft.spec.name for writer in writers), *ordered]
@@ -53,7 +54,7 @@ class Updates:
     def edges(self) -> Iterator[Edge]:
         """Each maker waits for the one before it."""
         for makers in self.chains.values():
-            for before, after in zip(makers, makers[1:], strict=False):
+            for before, after in pairwise(makers):
                 yield Edge(upstream=before.draft.id, downstream=after.draft.id, kind="data", path=after.path)
 
     def followed(self) -> Mapping[tuple[str, str], Maker]:

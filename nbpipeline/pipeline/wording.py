@@ -14,7 +14,7 @@ SHOWN = 12
 def refusal(
     where: Location | None, what: str, mend: str, *, known: str = "", exit_code: ExitCode = ExitCode.PIPELINE
 ) -> Complaint:
-    """A complaint that keeps the pipeline from being made."""
+    """Make a complaint that keeps the pipeline from being made."""
     return Complaint(where=where, what=what, mend=mend, known=known, exit_code=exit_code)
 
 
@@ -48,5 +48,5 @@ def meant(word: str, names: Iterable[str], otherwise: str) -> str:
 
 
 def and_joined(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Write `a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
