@@ -1,0 +1,131 @@
+"""What is wrong with a check as it is written, before any data is read."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from nbpipeline.errors import did_you_mean
+from nbpipeline.validators.values import TYPES, moment
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(one, str) for one in value)
+
+
+def _keys(name: str, arguments: Any, known: tuple[str, ...]) -> Iterator[str]:
+    """Complain of a form that is no mapping, and of keys that nobody knows."""
+    if not isinstance(arguments, Mapping):
+        yield f"'{name}' wants a mapping with {', '.join(known)}, not {arguments!r}"
+        return
+    for key in arguments:
+        if key not in known:
+            near = did_you_mean(str(key), known)
+            guess = f"; did you mean '{near}'?" if near else ""
+            yield f"'{name}' has no '{key}'; known: {', '.join(known)}{guess}"
+
+
+def _exists(arguments: Any) -> Iterator[str]:
+    if arguments not in (None, True, {}):
+        yield f"'exists' wants nothing or true, not {arguments!r}"
+
+
+def _rows(arguments: Any) -> Iterator[str]:
+    yield from _keys("rows", arguments, ("min", "max"))
+    if not isinstance(arguments, Mapping):
+        return
+    given = {key: arguments[key] for key in ("min", "max") if arguments.get(key) is not None}
+    if not given:
+        yield "'rows' wants min, max or both"
+    for key, value in given.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            yield f"'rows' wants a whole number from 0 as {key}, not {value!r}"
+            return
+    if len(given) > 1 and given["min"] > given["max"]:
+        yield f"'rows' can never pass: min {given['min']} is more than max {given['max']}"
+
+
+def _columns(arguments: Any) -> Iterator[str]:
+    if not isinstance(arguments, Mapping):
+        if not _is_names(arguments):
+            yield f"'columns' wants a list of names, or a mapping with required, only, not {arguments!r}"
+        return
+    yield from _keys("columns", arguments, ("required", "only"))
+    if not any(arguments.get(key) for key in ("required", "only")):
+        yield "'columns' wants required, only or both"
+    for key in ("required", "only"):
+        if arguments.get(key) and not _is_names(arguments[key]):
+            yield f"'columns' wants a list of names as {key}, not {arguments[key]!r}"
+
+
+def _types(arguments: Any) -> Iterator[str]:
+    if not isinstance(arguments, Mapping) or not arguments:
+        yield f"'types' wants a mapping of column: type, not {arguments!r}"
+        return
+    for column, kind in arguments.items():
+        if kind not in TYPES:
+            near = did_you_mean(str(kind), TYPES)
+            guess = f"; did you mean '{near}'?" if near else ""
+            yield f"'types' knows no type {kind!r} (column '{column}'); known: {', '.join(TYPES)}{guess}"
+
+
+def _names(name: str) -> Callable[[Any], Iterator[str]]:
+    def complain(arguments: Any) -> Iterator[str]:
+        if not (isinstance(arguments, str) and arguments) and not _is_names(arguments):
+            yield f"'{name}' wants a column's name or a list of them, not {arguments!r}"
+
+    return complain
+
+
+def _column(name: str, arguments: Mapping[str, Any]) -> Iterator[str]:
+    if not isinstance(arguments.get("column"), str):
+        yield f"'{name}' wants the name of one column, as `column: NAME`"
+
+
+def _between(arguments: Any) -> Iterator[str]:
+    yield from _keys("between", arguments, ("column", "min", "max"))
+    if not isinstance(arguments, Mapping):
+        return
+    yield from _column("between", arguments)
+    given = {key: arguments[key] for key in ("min", "max") if arguments.get(key) is not None}
+    if not given:
+        yield "'between' wants min, max or both"
+    bad = [key for key, value in given.items() if not _is_number(value) and _moment(value) is None]
+    for key in bad:
+        yield f"'between' wants a number or an ISO date as {key}, not {given[key]!r}"
+    if bad or len(given) < 2:  # noqa: PLR2004 - both bounds
+        return
+    low, high = (value if _is_number(value) else _moment(value) for value in given.values())
+    if _is_number(low) != _is_number(high):
+        yield f"'between' wants min and max of one kind, not {given['min']!r} and {given['max']!r}"
+    elif low > high:
+        yield f"'between' can never pass: min {given['min']} is more than max {given['max']}"
+
+
+def _moment(value: Any) -> Any:
+    return moment(value) if isinstance(value, str) else None
+
+
+def _in_set(arguments: Any) -> Iterator[str]:
+    yield from _keys("in_set", arguments, ("column", "values"))
+    if not isinstance(arguments, Mapping):
+        return
+    yield from _column("in_set", arguments)
+    values = arguments.get("values")
+    if not isinstance(values, (list, tuple)) or not values:
+        yield f"'in_set' wants a list with at least one entry as values, not {values!r}"
+
+
+ARGUMENTS: Mapping[str, Callable[[Any], Iterator[str]]] = {
+    "exists": _exists,
+    "rows": _rows,
+    "columns": _columns,
+    "types": _types,
+    "not_null": _names("not_null"),
+    "between": _between,
+    "in_set": _in_set,
+    "unique": _names("unique"),
+}
+"""Every check of `columns`, by name."""

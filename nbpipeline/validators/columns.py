@@ -1,0 +1,86 @@
+"""The built-in validator: exists, rows, columns, types, not_null, between, in_set, unique.
+
+For CSV, Parquet, JSON (an array of records) and JSON lines, in one pass and bounded memory; Parquet
+needs pyarrow. Fills `ports.Validator`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbpipeline.errors import did_you_mean
+from nbpipeline.model import Check
+from nbpipeline.validators.arguments import ARGUMENTS
+from nbpipeline.validators.conditions import CONDITIONS, Condition
+from nbpipeline.validators.tables import UnreadableTableError, open_table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """The outcome of one check. Fills `ports.Verdict`."""
+
+    check: Check
+    passed: bool
+    message: str = ""
+    """What was found instead, with counts and the first failing rows; empty where it passed."""
+
+
+def knows(check: Check) -> bool:
+    """Whether the check's name is one of ours."""
+    return check.name in ARGUMENTS
+
+
+def complaints(check: Check) -> tuple[str, ...]:
+    """Say what is wrong with the check as written."""
+    if not knows(check):
+        near = did_you_mean(check.name, ARGUMENTS)
+        guess = f"; did you mean '{near}'?" if near else ""
+        return (f"no check is called '{check.name}'; known checks: {', '.join(ARGUMENTS)}{guess}",)
+    return tuple(ARGUMENTS[check.name](check.arguments))
+
+
+def validate(paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Finding, ...]:
+    """Try the checks on the files, each file by itself; one finding a check, in order.
+
+    A folder counts as one table of all its files. A check that is written wrongly fails with what is wrong.
+    Raises MissingPluginError where a Parquet file is to be read without pyarrow.
+    """
+    found: list[list[str]] = [list(complaints(check)) for check in checks]
+    sound = [number for number, wrong in enumerate(found) if not wrong]
+    for path in paths:
+        messages = _one_file(path, [checks[number] for number in sound])
+        for number, message in zip(sound, messages, strict=True):
+            if message:
+                found[number].append(message if len(paths) == 1 else f"{path.name}: {message}")
+    return tuple(
+        Finding(check=check, passed=not wrong, message="; ".join(wrong))
+        for check, wrong in zip(checks, found, strict=True)
+    )
+
+
+def _one_file(path: Path, checks: Sequence[Check]) -> list[str]:
+    """Say what each check complains of in one file or folder; empty where it passes."""
+    if not path.exists():
+        return [f"{path.name} is not there"] * len(checks)
+    conditions = {
+        number: CONDITIONS[check.name](check.arguments)
+        for number, check in enumerate(checks)
+        if check.name in CONDITIONS
+    }
+    if not conditions:
+        return [""] * len(checks)
+    try:
+        found = dict(zip(conditions, _try(path, list(conditions.values())), strict=True))
+    except UnreadableTableError as error:
+        found = dict.fromkeys(conditions, str(error))
+    return [found.get(number, "") for number in range(len(checks))]
+
+
+def _try(path: Path, conditions: Sequence[Condition]) -> list[str]:
+    """Show every condition the whole table once."""
+    table = open_table(path)
+    wanted = frozenset[str]().union(*(one.columns for one in conditions))
+    for batch in table.batches(wanted):
+        for one in conditions:
+            one.take(batch, table)
+    return [one.complaint(table) for one in conditions]

@@ -1,0 +1,447 @@
+"""The built-in checks: each with data that passes and data that it must refuse, word for word."""
+
+import gzip
+import json
+import math
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nbpipeline.location import Location
+from nbpipeline.model import Check
+from nbpipeline.validators import columns, duplicates, tables
+
+RECORDS = [
+    {"id": 1, "origin": "EWR", "distance": 1400.5, "on": "2013-01-01", "late": True},
+    {"id": 2, "origin": "JFK", "distance": 200.0, "on": "2013-01-02", "late": False},
+    {"id": 3, "origin": "LGA", "distance": 733.0, "on": "2013-01-03", "late": True},
+]
+FORMATS = ["csv", "tsv", "csv.gz", "json", "jsonl", "parquet"]
+
+
+def write(path: Path, records: list[dict]) -> Path:
+    """Save records as the file's name says."""
+    name = path.name
+    if name.endswith(".parquet"):
+        pq.write_table(pa.Table.from_pylist(records), path)
+        return path
+    names = list(records[0]) if records else []
+    between = "\t" if ".tsv" in name else ","
+
+    def cell(value):
+        return "" if value is None else str(value)
+
+    lines = [between.join(names), *(between.join(cell(one[key]) for key in names) for one in records)]
+    text = {
+        "json": json.dumps(records, indent=1),
+        "jsonl": "".join(json.dumps(one) + "\n" for one in records),
+    }.get(name.split(".")[-1], "\n".join(lines) + "\n")
+    if name.endswith(".gz"):
+        path.write_bytes(gzip.compress(text.encode()))
+    else:
+        path.write_text(text)
+    return path
+
+
+def check(name, arguments=None):
+    return Check(name=name, arguments=arguments, where=Location(path="n.ipynb"))
+
+
+def message(path: Path, name: str, arguments=None) -> str:
+    (found,) = columns.validate((path,), (check(name, arguments),))
+    assert found.passed is (found.message == "")
+    return found.message
+
+
+@pytest.fixture(params=FORMATS)
+def path(request, tmp_path) -> Path:
+    return tmp_path / f"flights.{request.param}"
+
+
+def changed(**values):
+    """The records with the second one changed."""
+    return [RECORDS[0], {**RECORDS[1], **values}, RECORDS[2]]
+
+
+# --- every check in every format ---------------------------------------------------------------
+
+
+def test_exists(path):
+    assert message(path, "exists") == f"{path.name} is not there"
+    write(path, RECORDS)
+    assert message(path, "exists") == ""
+
+
+def test_rows(path):
+    write(path, RECORDS)
+    assert message(path, "rows", {"min": 3, "max": 3}) == ""
+    assert message(path, "rows", {"min": 4}) == "3 rows, at least 4 wanted"
+    assert message(path, "rows", {"max": 2}) == "3 rows, at most 2 wanted"
+
+
+def test_columns(path):
+    write(path, RECORDS)
+    assert message(path, "columns", ["id", "late"]) == ""
+    assert message(path, "columns", {"only": ["id", "origin", "distance", "on", "late", "more"]}) == ""
+    assert (
+        message(path, "columns", ["id", "orign"])
+        == "column 'orign' missing; known columns: id, origin, distance, on, late; did you mean 'origin'?"
+    )
+    assert (
+        message(path, "columns", {"only": ["id", "origin"]})
+        == "columns 'distance', 'on', 'late' not allowed; allowed: id, origin"
+    )
+
+
+def test_not_null(path):
+    write(path, RECORDS)
+    assert message(path, "not_null", ["id", "origin"]) == ""
+    write(path, changed(origin=None))
+    assert message(path, "not_null", "origin") == "'origin' is null in 1 of 3 rows: row 2"
+    assert message(path, "not_null", ["id", "origin"]) == "'origin' is null in 1 of 3 rows: row 2"
+
+
+def test_nan_counts_as_null(path):
+    write(path, changed(distance=math.nan))
+    assert message(path, "not_null", "distance") == "'distance' is null in 1 of 3 rows: row 2"
+
+
+def test_a_missing_column_names_those_known(path):
+    write(path, RECORDS)
+    words = (
+        "column 'distanse' missing; known columns: id, origin, distance, on, late; did you mean 'distance'?"
+    )
+    assert message(path, "not_null", "distanse") == words
+    assert message(path, "between", {"column": "distanse", "min": 0}) == words
+    assert message(path, "in_set", {"column": "distanse", "values": [1]}) == words
+    assert message(path, "unique", "distanse") == words
+    assert message(path, "types", {"distanse": "float"}) == words
+
+
+def test_between(path):
+    write(path, RECORDS)
+    assert message(path, "between", {"column": "distance", "min": 200, "max": 1400.5}) == ""
+    assert (
+        message(path, "between", {"column": "distance", "min": 201})
+        == "'distance' is not at least 201 in 1 of 3 rows: row 2 (200.0)"
+    )
+    assert (
+        message(path, "between", {"column": "distance", "max": 700})
+        == "'distance' is not at most 700 in 2 of 3 rows: row 1 (1400.5), row 3 (733.0)"
+    )
+    assert (
+        message(path, "between", {"column": "distance", "min": 300, "max": 800})
+        == "'distance' is not between 300 and 800 in 2 of 3 rows: row 1 (1400.5), row 2 (200.0)"
+    )
+
+
+def test_between_passes_nulls_and_refuses_text(path):
+    write(path, changed(distance=None))
+    assert message(path, "between", {"column": "distance", "min": 700}) == ""
+    assert (
+        message(path, "between", {"column": "origin", "min": 0})
+        == "'origin' is not at least 0 in 3 of 3 rows: row 1 (EWR), row 2 (JFK), row 3 (LGA)"
+    )
+
+
+def test_between_dates(path):
+    write(path, RECORDS)
+    assert message(path, "between", {"column": "on", "min": "2013-01-01", "max": "2013-12-31T23:59"}) == ""
+    assert (
+        message(path, "between", {"column": "on", "min": "2013-01-02"})
+        == "'on' is not at least 2013-01-02 in 1 of 3 rows: row 1 (2013-01-01)"
+    )
+
+
+def test_in_set(path):
+    write(path, RECORDS)
+    assert message(path, "in_set", {"column": "origin", "values": ["EWR", "JFK", "LGA"]}) == ""
+    assert message(path, "in_set", {"column": "id", "values": [1, 2, 3.0]}) == ""
+    assert message(path, "in_set", {"column": "late", "values": [True, False]}) == ""
+    assert (
+        message(path, "in_set", {"column": "origin", "values": ["EWR", "LGA"]})
+        == "'origin' is none of EWR, LGA in 1 of 3 rows: row 2 (JFK)"
+    )
+    assert message(path, "in_set", {"column": "late", "values": [True]}) == (
+        "'late' is none of True in 1 of 3 rows: row 2 (False)"
+    )
+
+
+def test_unique(path):
+    write(path, RECORDS)
+    assert message(path, "unique", "id") == ""
+    assert message(path, "unique", ["late", "id"]) == ""
+    assert message(path, "unique", "late") == "'late' repeats an earlier row in 1 of 3 rows: row 3"
+    write(path, [*RECORDS, RECORDS[1]])
+    assert (
+        message(path, "unique", ["id", "origin"])
+        == "'id', 'origin' repeats an earlier row in 1 of 4 rows: row 4"
+    )
+
+
+def test_types(path):
+    write(path, RECORDS)
+    sound = {"id": "int", "origin": "str", "distance": "float", "late": "bool"}
+    assert message(path, "types", sound) == ""
+    assert message(path, "types", {"id": "float"}) == ""
+    refused = message(path, "types", {"origin": "int"})
+    if path.suffix == ".parquet":
+        assert refused == "'origin' is str, int wanted"
+    else:
+        assert refused == "'origin' is no int in 3 of 3 rows: row 1 (EWR), row 2 (JFK), row 3 (LGA)"
+    assert message(path, "types", {"distance": "int"})
+    assert message(path, "types", {"distance": "bool"})
+
+
+@pytest.mark.parametrize("name", ["csv", "jsonl"])
+def test_dates_in_text(tmp_path, name):
+    path = write(tmp_path / f"a.{name}", RECORDS)
+    assert message(path, "types", {"on": "date"}) == ""
+    assert message(path, "types", {"on": "datetime"}) == ""
+    assert message(path, "types", {"origin": "date"}).startswith("'origin' is no date in 3 of 3 rows")
+    assert message(path, "types", {"origin": "datetime"}).startswith("'origin' is no datetime in 3 of 3 rows")
+
+
+def test_types_of_parquet_are_the_files_own(tmp_path):
+    table = pa.table(
+        {
+            "when": pa.array([1], pa.timestamp("us")),
+            "day": pa.array([1], pa.date32()),
+            "code": pa.array(["a"]).dictionary_encode(),
+            "nothing": pa.nulls(1),
+        }
+    )
+    path = tmp_path / "t.parquet"
+    pq.write_table(table, path)
+    assert message(path, "types", {"when": "datetime", "day": "date", "code": "str", "nothing": "int"}) == ""
+    assert message(path, "types", {"day": "datetime"}) == ""
+    assert message(path, "types", {"when": "date"}) == "'when' is datetime, date wanted"
+    assert message(path, "between", {"column": "when", "min": "1970-01-01", "max": "1970-01-02"}) == ""
+    assert message(path, "between", {"column": "day", "min": "1970-01-03"}).startswith(
+        "'day' is not at least"
+    )
+
+
+def test_the_first_twenty_failing_rows_are_shown(tmp_path):
+    path = write(tmp_path / "a.csv", [{"a": None, "b": 1}] * 30)
+    rows = ", ".join(f"row {number}" for number in range(1, 21))
+    assert message(path, "not_null", "a") == f"'a' is null in 30 of 30 rows: {rows}, ..."
+    later = ", ".join(f"row {number}" for number in range(2, 22))
+    assert message(path, "unique", "b") == f"'b' repeats an earlier row in 29 of 30 rows: {later}, ..."
+
+
+# --- files that are no tables, or damaged ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.csv", "", "a.csv has no header line"),
+        (
+            "a.csv",
+            "a,b\n1,2\n3",
+            "a.csv is cut or damaged: the row that ends in line 3 has 1 fields, the header 2",
+        ),
+        ("a.csv", 'a,b\n1,"2\n', "a.csv is cut or damaged: unexpected end of data"),
+        ("a.csv", "a,a\n1,2\n", "a.csv names a column twice: a"),
+        (
+            "a.csv",
+            b"a\n\xff\xfe\n",
+            "a.csv cannot be read: 'utf-8' codec can't decode byte 0xff in position 2: invalid start byte",
+        ),
+        (
+            "a.json",
+            '[{"a": 1}, {"a"',
+            "a.json is cut or damaged: Expecting ':' delimiter: line 1 column 16 (char 15)",
+        ),
+        ("a.json", '[{"a": 1}, ', "a.json is cut or damaged: a record is wanted after a comma"),
+        ("a.json", '[{"a": 1}', "a.json is cut: the array has no end"),
+        ("a.json", "[", "a.json is cut: the array has no end"),
+        ("a.json", '[{"a": 1}] more', "a.json: text after the end of the array"),
+        ("a.json", "[1, 2]", "a.json is no JSON array of records, nor JSON lines"),
+        ("a.json", '"text"', "a.json is no JSON array of records, nor JSON lines"),
+        (
+            "a.jsonl",
+            '{"a": 1}\n{"a": ',
+            "a.jsonl is cut or damaged: Expecting value: line 2 column 7 (char 15)",
+        ),
+        (
+            "a.joblib",
+            "x",
+            "a.joblib is no table that can be read; known kinds: .csv, .tsv, .json, .jsonl, .ndjson, .parquet, .pq, .gz of those",
+        ),
+    ],
+)
+def test_damaged_files_fail_with_what_is_wrong(tmp_path, name, text, words):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert message(path, "not_null", "a") == words
+    assert message(path, "rows", {"min": 0}) == words
+    assert message(path, "exists") == ""
+
+
+def test_a_parquet_or_gzip_file_cut_in_half(tmp_path):
+    for name in ("a.parquet", "a.csv.gz"):
+        path = write(tmp_path / name, RECORDS)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        assert message(path, "rows", {"min": 1}).startswith(f"{name} ")
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
+    import sys
+
+    path = write(tmp_path / "a.parquet", RECORDS)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(Exception, match="needs pyarrow") as caught:
+        message(path, "not_null", "id")
+    assert str(caught.value) == (
+        "checking a.parquet needs pyarrow, which is not installed.\n  mend: pip install 'nbpipeline[data]'"
+    )
+    assert caught.value.exit_code == 5
+    assert message(path, "exists") == ""
+
+
+# --- folders, several files, odd tables --------------------------------------------------------
+
+
+def test_a_folder_is_one_table(tmp_path):
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    write(folder / "1.parquet", RECORDS[:2])
+    write(folder / "2.parquet", RECORDS[2:])
+    (folder / "_SUCCESS").write_text("")
+    assert message(folder, "rows", {"min": 3, "max": 3}) == ""
+    assert message(folder, "unique", "id") == ""
+    write(folder / "3.parquet", RECORDS[:1])
+    assert message(folder, "unique", "id") == "'id' repeats an earlier row in 1 of 4 rows: row 4"
+    write(folder / "4.parquet", [{"id": 9}])
+    assert message(folder, "unique", "id") == "4.parquet has other columns than 1.parquet"
+
+
+def test_several_files_are_told_apart(tmp_path):
+    good, bad = write(tmp_path / "good.csv", RECORDS), write(tmp_path / "bad.csv", changed(id=None))
+    (found,) = columns.validate((good, bad), (check("not_null", "id"),))
+    assert found.message == "bad.csv: 'id' is null in 1 of 3 rows: row 2"
+
+
+def test_semicolons_quotes_marks_and_blank_lines(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes('\ufeff"name; full";a\n"Müller;\nAnna";1\n\n"x";2\n'.encode())
+    assert message(path, "columns", {"only": ["name; full", "a"]}) == ""
+    assert message(path, "rows", {"min": 2, "max": 2}) == ""
+    assert message(path, "types", {"a": "int"}) == ""
+
+
+def test_a_single_json_object_is_one_record(tmp_path):
+    path = tmp_path / "scores.json"
+    path.write_text('{"auc": 0.71, "by": {"eu": 1}}')
+    assert message(path, "between", {"column": "auc", "min": 0.7}) == ""
+    assert message(path, "between", {"column": "auc", "min": 0.8}) == (
+        "'auc' is not at least 0.8 in 1 of 1 row: row 1 (0.71)"
+    )
+
+
+def test_json_records_longer_than_what_is_read_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "CHUNK", 7)
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([{"a": "ü" * number} for number in range(1, 60)]), encoding="utf-8")
+    assert message(path, "rows", {"min": 59, "max": 59}) == ""
+    assert message(path, "unique", "a") == ""
+
+
+# --- how checks are written ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        (
+            "not_nul",
+            "a",
+            "no check is called 'not_nul'; known checks: exists, rows, columns, types, not_null, between, in_set, unique; did you mean 'not_null'?",
+        ),
+        ("exists", False, "'exists' wants nothing or true, not False"),
+        ("rows", 5, "'rows' wants a mapping with min, max, not 5"),
+        ("rows", {}, "'rows' wants min, max or both"),
+        ("rows", {"mim": 5, "max": 6}, "'rows' has no 'mim'; known: min, max; did you mean 'min'?"),
+        ("rows", {"min": "5"}, "'rows' wants a whole number from 0 as min, not '5'"),
+        ("rows", {"min": 5, "max": 4}, "'rows' can never pass: min 5 is more than max 4"),
+        ("columns", "a", "'columns' wants a list of names, or a mapping with required, only, not 'a'"),
+        ("columns", [1], "'columns' wants a list of names, or a mapping with required, only, not [1]"),
+        ("columns", {"required": "a"}, "'columns' wants a list of names as required, not 'a'"),
+        ("columns", {}, "'columns' wants required, only or both"),
+        ("types", ["a"], "'types' wants a mapping of column: type, not ['a']"),
+        (
+            "types",
+            {"a": "flot"},
+            "'types' knows no type 'flot' (column 'a'); known: int, float, str, bool, datetime, date; did you mean 'float'?",
+        ),
+        ("not_null", None, "'not_null' wants a column's name or a list of them, not None"),
+        ("unique", [], "'unique' wants a column's name or a list of them, not []"),
+        ("between", {"min": 1}, "'between' wants the name of one column, as `column: NAME`"),
+        ("between", {"column": "a"}, "'between' wants min, max or both"),
+        ("between", {"column": "a", "min": True}, "'between' wants a number or an ISO date as min, not True"),
+        (
+            "between",
+            {"column": "a", "min": 2, "max": 1},
+            "'between' can never pass: min 2 is more than max 1",
+        ),
+        (
+            "between",
+            {"column": "a", "min": 2, "max": "2013-01-01"},
+            "'between' wants min and max of one kind, not 2 and '2013-01-01'",
+        ),
+        (
+            "in_set",
+            {"column": "a", "values": []},
+            "'in_set' wants a list with at least one entry as values, not []",
+        ),
+        ("in_set", ["a"], "'in_set' wants a mapping with column, values, not ['a']"),
+    ],
+)
+def test_wrong_arguments_are_told_before_data_is_read(tmp_path, name, arguments, words):
+    assert columns.complaints(check(name, arguments)) == (words,)
+    assert message(tmp_path / "nowhere.csv", name, arguments).startswith(words)
+
+
+# --- properties ------------------------------------------------------------------------------------
+
+VALUES = st.one_of(
+    st.none(), st.integers(-1000, 1000), st.floats(allow_nan=True, allow_infinity=False, width=32)
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(VALUES, min_size=1, max_size=50),
+    st.integers(-1000, 1000),
+    st.sampled_from(["csv", "json", "jsonl"]),
+)
+def test_counts_agree_with_a_plain_count(tmp_path, values, low, suffix):
+    path = write(tmp_path / f"a.{suffix}", [{"a": one, "row": row} for row, one in enumerate(values)])
+    known = [one for one in values if one is not None and not math.isnan(one)]
+    nulls, small = len(values) - len(known), sum(one < low for one in known)
+    told = message(path, "not_null", "a")
+    assert (f" in {nulls} of {len(values)} " in told) if nulls else told == ""
+    told = message(path, "between", {"column": "a", "min": low})
+    assert (f" in {small} of {len(values)} " in told) if small else told == ""
+    again = len(known) - len({str(one) for one in known} if suffix == "csv" else set(known))
+    told = message(path, "unique", "a")
+    assert (f" in {again} of {len(values)} " in told) if again else told == ""
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 30), max_size=120), st.integers(0, 40))
+def test_duplicates_are_the_same_in_memory_and_on_disk(keys, in_memory):
+    found = duplicates.Duplicates(shown=5, in_memory=in_memory)
+    for row, key in enumerate(keys, start=1):
+        found.add(row, str(key))
+    found.close()
+    seen: set[int] = set()
+    rows = [row for row, key in enumerate(keys, start=1) if key in seen or seen.add(key)]
+    assert found.count == len(rows)
+    assert [row for row, _ in found.rows] == rows[:5]
