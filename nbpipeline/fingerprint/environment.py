@@ -1,0 +1,75 @@
+"""The environment part of a fingerprint: the kernel's Python, the distributions imported, variables."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from nbpipeline.content import digest_text
+from nbpipeline.fingerprint.interpreter import Interpreters
+from nbpipeline.fingerprint.kernels import KernelSpec
+from nbpipeline.model import Value
+
+UNSET = "unset"
+_OURS = "nbpipeline"
+
+
+def variables(names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Digests of the variables that count: values may be private, and need not be told."""
+    return {
+        f"env {name}": digest_text(environ[name])[:32] if name in environ else UNSET for name in sorted(names)
+    }
+
+
+def packages(
+    setting: Value, *, root: Path, kernel: KernelSpec, imports: frozenset[str], interpreters: Interpreters
+) -> dict[str, str]:
+    """The kernel's Python and what the code imports there, as pipeline.yaml's `environment` wants it counted."""
+    if setting == "none":
+        return {}
+    found: dict[str, str] = {}
+    is_python = kernel.language.lower() == "python" and bool(kernel.argv)
+    interpreter = interpreters.of(kernel.argv[0]) if is_python else None
+    if interpreter is not None:
+        found["python"] = interpreter.version
+    if isinstance(setting, Mapping):
+        found.update(_lock(setting, root))
+    elif interpreter is not None:
+        found.update(_distributions(interpreter.sites, imports, interpreters))
+    return found
+
+
+def _lock(setting: Mapping[str, Value], root: Path) -> dict[str, str]:
+    path = str(setting.get("lock", ""))
+    try:
+        return {f"lock {path}": digest_text((root / path).read_text(encoding="utf-8"))[:32]}
+    except (OSError, ValueError):
+        return {f"lock {path}": "missing"}
+
+
+def _distributions(
+    sites: Iterable[str], imports: frozenset[str], interpreters: Interpreters
+) -> dict[str, str]:
+    """Versions by distribution; the first folder on the path that has a module gives it."""
+    found: dict[str, str] = {}
+    missing = set(imports)
+    for site in sites:
+        installed = interpreters.installed(site)
+        for name in sorted(missing & installed.names.keys()):
+            for entry in installed.names[name]:
+                distribution, _, version = entry.rpartition(" ")
+                if distribution != _OURS:
+                    found[distribution] = version
+        missing -= installed.names.keys()
+    return found
+
+
+def import_roots(kernel: KernelSpec, root: Path, interpreters: Interpreters) -> tuple[str, ...]:
+    """Folders under the project that the kernel's interpreter has on its path: editable installs."""
+    if kernel.language.lower() != "python" or not kernel.argv:
+        return ()
+    inside = str(root)
+    return tuple(
+        one
+        for site in interpreters.of(kernel.argv[0]).sites
+        for one in interpreters.installed(site).roots
+        if one == inside or one.startswith(f"{inside}/")
+    )

@@ -1,0 +1,206 @@
+"""The fingerprint of an instance: everything that its result depends on, in parts."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nbpipeline.content import digest_text
+from nbpipeline.fingerprint.code import counted_cells, declarations, parameters
+from nbpipeline.fingerprint.differences import CELL, MISSING
+from nbpipeline.fingerprint.environment import import_roots, packages, variables
+from nbpipeline.fingerprint.facts import SCHEME, Facts, FactsCache
+from nbpipeline.fingerprint.interpreter import Interpreters
+from nbpipeline.fingerprint.kernels import KernelSpec, find_kernel
+from nbpipeline.fingerprint.modules import Look, ModuleFinder, Modules
+from nbpipeline.model import Fingerprint, ProjectSpec, StageInstance, StageSpec
+from nbpipeline.ports import Cache, Digests
+
+UNPINNED = "unpinned"
+"""Stands for the content of a URL that nobody has looked at."""
+
+
+def is_url(path: str) -> bool:
+    """Whether a project path is a URL (`s3://...`)."""
+    return "://" in path
+
+
+def state_digest(fingerprint: Fingerprint) -> str:
+    """Digest of a state: equal where a run would give the same. Cells count by order, not by number."""
+    cells = [digest for name, digest in fingerprint.code.items() if name.startswith(CELL)]
+    declared = sorted(one for one in fingerprint.code.items() if not one[0].startswith(CELL))
+    parts = [
+        fingerprint.scheme,
+        cells,
+        declared,
+        sorted(fingerprint.modules.items()),
+        sorted(fingerprint.parameters.items()),
+        sorted(fingerprint.inputs.items()),
+        sorted(fingerprint.upstream.items()),
+        sorted(fingerprint.environment.items()),
+        fingerprint.kernel,
+    ]
+    return digest_text(json.dumps(parts, separators=(",", ":")))[:40]
+
+
+@dataclass(slots=True)
+class Glance:
+    """One look at the project: what was found on disk while it lasts is not looked up twice."""
+
+    look: Look = field(default_factory=Look)
+    kernels: dict[tuple[str | None, str], KernelSpec] = field(default_factory=dict)
+    roots: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+    packages: dict[tuple[tuple[str, ...], frozenset[str]], dict[str, str]] = field(default_factory=dict)
+    cells: dict[int, "CellsOf"] = field(default_factory=dict)
+    """By identity of the spec, which the caller keeps alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellsOf:
+    """What the cells of a stage come to, the same for all its instances."""
+
+    code: dict[str, str]
+    modules: Modules
+    environment: dict[str, str]
+    kernel: str
+
+
+class Fingerprinter:
+    """Makes fingerprints; reads files through the digests that it is given. Safe from several threads."""
+
+    def __init__(
+        self,
+        project: ProjectSpec,
+        digests: Digests,
+        cache: Cache | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        """Remember facts of sources in `cache`; without one, for as long as this object lives."""
+        kept = cache if cache is not None else _Forgetful()
+        self._project = project
+        self._root = Path(project.root)
+        self._digests = digests
+        self._facts = FactsCache(kept)
+        self._interpreters = Interpreters(kept)
+        self._environ = environ
+
+    def of(
+        self,
+        instance: StageInstance,
+        *,
+        inputs: Mapping[str, str | None] | None = None,
+        upstream: Mapping[str, str | None] | None = None,
+        glance: Glance | None = None,
+    ) -> Fingerprint:
+        """Take the instance's fingerprint.
+
+        `inputs` gives digests that are known already (None: not known yet) by path; every other input is
+        digested from disk. `upstream` gives the states of the instances under `dependencies`. A `glance`
+        shared by several calls saves looking twice; without one the disk is looked at as it is now.
+        """
+        cells = self._cells(instance.spec, glance or Glance())
+        return Fingerprint(
+            scheme=SCHEME,
+            code={**cells.code, **declarations(instance)},
+            modules=cells.modules.local,
+            parameters=parameters(instance),
+            inputs=self._inputs(instance, inputs or {}),
+            upstream=dict(upstream or {}),
+            environment=cells.environment,
+            kernel=cells.kernel,
+        )
+
+    def sources(self, instance: StageInstance) -> Mapping[str, str]:
+        """Sources of the cells that count, by their digest in the fingerprint: for the store."""
+        return {facts.digest: cell.source for cell, facts in counted_cells(instance.spec, self._facts)}
+
+    def imports(self, instance: StageInstance) -> frozenset[str]:
+        """Top-level names of the third-party modules that the stage imports."""
+        return self._cells(instance.spec, Glance()).modules.others
+
+    # --- parts -------------------------------------------------------------------------------
+
+    def _inputs(self, instance: StageInstance, known: Mapping[str, str | None]) -> dict[str, str | None]:
+        found: dict[str, str | None] = {}
+        for artifact in instance.inputs:
+            for path in artifact.paths:
+                if path in known:
+                    found[path] = known[path]
+                elif is_url(path):
+                    found[path] = artifact.spec.digest or self._of_url(path)
+                else:
+                    found[path] = self._digests.of(self._root / path) or MISSING
+        return found
+
+    def _of_url(self, url: str) -> str:
+        if url.startswith("file://"):
+            from urllib.parse import unquote, urlsplit  # noqa: PLC0415 - only where there is one
+
+            return self._digests.of(Path(unquote(urlsplit(url).path))) or MISSING
+        return UNPINNED
+
+    def _cells(self, spec: StageSpec, glance: Glance) -> CellsOf:
+        known = glance.cells.get(id(spec))
+        if known is None:
+            known = glance.cells[id(spec)] = self._look_at(spec, glance)
+        return known
+
+    def _look_at(self, spec: StageSpec, glance: Glance) -> CellsOf:
+        counted = list(counted_cells(spec, self._facts))
+        kernel = self._kernel(spec, glance)
+        modules = self._modules(spec, [facts for _, facts in counted], kernel, glance)
+        environment = {
+            **self._packages(kernel, modules.others, glance),
+            **variables(spec.env, self._environ),
+        }
+        code = {f"{CELL}{cell.index}": facts.digest for cell, facts in counted}
+        return CellsOf(code, modules, environment, kernel.kind)
+
+    def _kernel(self, spec: StageSpec, glance: Glance) -> KernelSpec:
+        key = (spec.kernel or spec.notebook.kernel, spec.notebook.language)
+        if key not in glance.kernels:
+            glance.kernels[key] = find_kernel(*key, self._environ)
+        return glance.kernels[key]
+
+    def _packages(self, kernel: KernelSpec, imports: frozenset[str], glance: Glance) -> dict[str, str]:
+        key = (kernel.argv, imports)
+        if key not in glance.packages:
+            glance.packages[key] = packages(
+                self._project.environment,
+                root=self._root,
+                kernel=kernel,
+                imports=imports,
+                interpreters=self._interpreters,
+            )
+        return glance.packages[key]
+
+    def _modules(self, spec: StageSpec, facts: list[Facts], kernel: KernelSpec, glance: Glance) -> Modules:
+        if not any(one.imports or one.runs for one in facts):
+            return Modules({}, frozenset())
+        folder = os.path.normpath(self._root / spec.working_folder)
+        added = [os.path.normpath(os.path.join(folder, path)) for one in facts for path in one.paths]
+        roots = dict.fromkeys([folder, *self._roots(spec, kernel, glance), *added])
+        finder = ModuleFinder(str(self._root), self._digests, self._facts, glance.look)
+        return finder.of(facts, folder, tuple(roots))
+
+    def _roots(self, spec: StageSpec, kernel: KernelSpec, glance: Glance) -> list[str]:
+        if kernel.argv not in glance.roots:
+            given = self._environ.get("PYTHONPATH", "").split(os.pathsep)
+            glance.roots[kernel.argv] = (
+                *(os.path.normpath(one) for one in given if os.path.isabs(one)),
+                *import_roots(kernel, self._root, self._interpreters),
+            )
+        own = [os.path.normpath(self._root / one) for one in spec.pythonpath]
+        return [*own, *glance.roots[kernel.argv]]
+
+
+class _Forgetful:
+    """A cache that keeps nothing: what is found stays with the one who found it."""
+
+    def load(self, kind: str) -> dict[str, str]:
+        del kind
+        return {}
+
+    def save(self, kind: str, entries: Mapping[str, str]) -> None:
+        del kind, entries

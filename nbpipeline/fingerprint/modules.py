@@ -1,0 +1,163 @@
+"""The project's own modules that a notebook imports, transitively, found without importing them."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nbpipeline.fingerprint.facts import Facts, FactsCache
+from nbpipeline.ports import Digests
+from nbpipeline.reading.syntax import ImportedModule
+
+_EXTENSIONS = (".so", ".pyd")
+_OURS = "nbpipeline"
+"""Never counts: a new nbpipeline by itself makes nothing stale, also where it is the project."""
+
+
+@dataclass(slots=True)
+class Look:
+    """What was seen on disk; kept for as long as one look at the project lasts."""
+
+    folders: dict[str, dict[str, bool]] = field(default_factory=dict)
+    """Folder -> name -> whether it is a folder."""
+    found: dict[tuple[tuple[str, ...], str], str | None] = field(default_factory=dict)
+    needs: dict[tuple[tuple[str, ...], str], tuple[tuple[str, ...], frozenset[str]]] = field(
+        default_factory=dict
+    )
+
+    def names(self, folder: str) -> dict[str, bool]:
+        """List a folder once; empty where there is none."""
+        known = self.folders.get(folder)
+        if known is None:
+            try:
+                with os.scandir(folder) as entries:
+                    known = {one.name: one.is_dir() for one in entries}
+            except OSError:
+                known = {}
+            self.folders[folder] = known
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class Modules:
+    """What a piece of code imports."""
+
+    local: dict[str, str]
+    """Project path -> digest, with those of the top-level names behind it."""
+    others: frozenset[str]
+    """Top-level names of everything that is not the project's."""
+
+
+class ModuleFinder:
+    """Finds local modules under import roots; one for each look at the project."""
+
+    def __init__(self, root: str, digests: Digests, facts: FactsCache, look: Look) -> None:
+        """Search below the absolute path `root` alone."""
+        self._root = root.rstrip("/")
+        self._digests = digests
+        self._facts = facts
+        self._look = look
+
+    def of(self, codes: Iterable[Facts], folder: str, roots: tuple[str, ...]) -> Modules:
+        """Follow the imports of cells that run in `folder`, with the import roots (absolute paths)."""
+        files: list[str] = []
+        others: set[str] = set()
+        for facts in codes:
+            if not (facts.imports or facts.runs):
+                continue
+            direct, foreign = self._needs_of(facts, folder, roots)
+            files += direct
+            others |= foreign
+        local: dict[str, str] = {}
+        while files:
+            path = files.pop()
+            shown = path[len(self._root) + 1 :]
+            if shown in local:
+                continue
+            digest, further, foreign = self._module(path, roots)
+            local[shown] = digest
+            files += further
+            others |= foreign
+        return Modules(dict(sorted(local.items())), frozenset(others))
+
+    def _module(self, path: str, roots: tuple[str, ...]) -> tuple[str, tuple[str, ...], frozenset[str]]:
+        content = self._digests.of_file(Path(path))
+        if content is None:
+            return "missing", (), frozenset()
+        if not path.endswith(".py"):
+            return content[:32], (), frozenset()
+        facts = self._facts.of_module(path, content)
+        key = (roots, f"{path} {content}")
+        if key not in self._look.needs:
+            self._look.needs[key] = self._needs_of(facts, path.rpartition("/")[0], roots)
+        digest = f"{facts.digest} {facts.names}" if facts.names else facts.digest
+        return (digest, *self._look.needs[key])
+
+    def _needs_of(
+        self, facts: Facts, folder: str, roots: tuple[str, ...]
+    ) -> tuple[tuple[str, ...], frozenset[str]]:
+        files: list[str] = []
+        others: set[str] = set()
+        for one in facts.imports:
+            local = list(self._imported(one, folder, roots))
+            files += local
+            if not local and not one.level:
+                others.add(one.module.partition(".")[0])
+        for name in facts.runs:
+            path = os.path.normpath(os.path.join(folder, name))
+            if self._inside(path):
+                files.append(path)
+        return tuple(files), frozenset(others - {_OURS})
+
+    def _imported(self, one: ImportedModule, folder: str, roots: tuple[str, ...]) -> Iterator[str]:
+        """Give the files that one import reads: every package on the way, the module, submodules taken from it."""
+        parts = one.module.split(".") if one.module else []
+        if one.level:
+            for _ in range(one.level - 1):
+                folder = folder.rpartition("/")[0]
+            start: str | None = folder
+        elif parts[0] == _OURS:
+            return
+        else:
+            start = self._root_of(parts[0], roots)
+        if start is None or not self._inside(f"{start}/x"):
+            return
+        package = start
+        for part in parts:
+            path, is_package = self._member(package, part)
+            if path:
+                yield path
+            if not is_package:
+                return
+            package = f"{package}/{part}"
+        for name in one.names:
+            path, _ = self._member(package, name)
+            if path:
+                yield path
+
+    def _root_of(self, name: str, roots: tuple[str, ...]) -> str | None:
+        """Name the first root that has the top-level module; a folder without `__init__.py` comes last."""
+        key = (roots, name)
+        if key not in self._look.found:
+            candidates = [(root, *self._member(root, name)) for root in roots]
+            real = [root for root, path, _ in candidates if path]
+            spaces = [root for root, path, package in candidates if package and not path]
+            self._look.found[key] = next(iter(real + spaces), None)
+        return self._look.found[key]
+
+    def _member(self, folder: str, name: str) -> tuple[str | None, bool]:
+        """Find `name` in a folder: (its file, whether it is a package); a namespace package has no file."""
+        names = self._look.names(folder)
+        is_folder = names.get(name, False)
+        if is_folder and "__init__.py" in self._look.names(f"{folder}/{name}"):
+            return f"{folder}/{name}/__init__.py", True
+        if f"{name}.py" in names:
+            return f"{folder}/{name}.py", False
+        if not is_folder and name not in names:
+            for one in names:
+                if one.startswith(f"{name}.") and one.endswith(_EXTENSIONS):
+                    return f"{folder}/{one}", False
+        return None, is_folder
+
+    def _inside(self, path: str) -> bool:
+        return path.startswith(f"{self._root}/")
