@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 JSON_VERSION = 1
+SELECTORS = """Selectors:
+  train                  the stage (all its instances), on what is there
+  +train                 and what it needs
+  train+                 and what needs it
+  tag:weekly             every stage with the tag
+  notebooks/train.ipynb  the stage of that notebook
+  train[region=eu]       one instance; also train@region=eu"""
 
 
 class Command(click.Command):
@@ -36,11 +43,12 @@ class Command(click.Command):
         return int(code or 0)
 
 
-def define(name: str, *, example: str) -> Callable[[Callable[..., Any]], Command]:
-    """Make a command of a function; `example` is one or more real command lines."""
-    lines = "\n".join(f"  {line}" for line in example.splitlines())
-    title = "Example" if example.count("\n") == 0 else "Examples"
-    return click.command(name, cls=Command, epilog=f"\b\n{title}:\n{lines}")
+def define(name: str, *, example: str, notes: str = "") -> Callable[[Callable[..., Any]], Command]:
+    """Make a command of a function; `example`: one or more real command lines, `notes`: shown as they are."""
+    title = "Examples" if "\n" in example else "Example"
+    blocks = [notes] if notes else []
+    blocks.append("\n".join([f"{title}:", *(f"  {line}" for line in example.splitlines())]))
+    return click.command(name, cls=Command, epilog="\n\n".join(f"\b\n{block}" for block in blocks))
 
 
 def tell(error: NbpipelineError, *, as_json: bool = False) -> ExitCode:
@@ -129,9 +137,7 @@ def selection_options(function: Function) -> Function:
     function = click.option("--force", is_flag=True, help="Run the selected stages even if they are fresh.")(
         function
     )
-    function = click.option(
-        "--only", is_flag=True, help="Exactly the named stages: not what they need upstream."
-    )(function)
+    function = click.option("--only", is_flag=True, help="Nothing upstream, whatever was typed.")(function)
     return click.option(
         "--exclude",
         multiple=True,

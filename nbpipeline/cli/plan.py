@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from nbpipeline.cli.frame import (
+    SELECTORS,
     define,
     format_option,
     open_project,
@@ -18,7 +19,11 @@ from nbpipeline.cli.planned import plan_lines
 from nbpipeline.encoding import plan_data
 
 
-@define("plan", example="nbpipeline plan\nnbpipeline plan train+ --diff\nnbpipeline plan --format json")
+@define(
+    "plan",
+    example="nbpipeline plan\nnbpipeline plan train+ --diff\nnbpipeline plan --format json",
+    notes=SELECTORS,
+)
 @selectors_argument
 @selection_options
 @click.option("--diff", is_flag=True, help="Show what changed in cells and modules, line by line.")
@@ -30,7 +35,7 @@ def command(
 ) -> int:
     """Say what a run would do, and why; takes no lock and runs nothing.
 
-    SELECTOR as `run` takes them. With `--format json`, in run order: {"version": 1, "stages": [{"stage",
+    With `--format json`, in run order: {"version": 1, "stages": [{"stage",
     "fresh", "action": skip|restore|run|maybe, "reasons": [{"kind", "subject", "before", "after"}]}]}.
     """
     project = open_project(given)

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from nbpipeline.cli.frame import (
+    SELECTORS,
     define,
     format_option,
     open_project,
@@ -19,6 +20,7 @@ from nbpipeline.cli.progress import listener
 from nbpipeline.cli.signals import cancelling
 from nbpipeline.cli.summary import summary_lines
 from nbpipeline.encoding import plan_data
+from nbpipeline.model import Plan
 from nbpipeline.run.summary import exit_code
 
 
@@ -26,6 +28,7 @@ from nbpipeline.run.summary import exit_code
     "run",
     example="nbpipeline run\nnbpipeline run +train -p train.C=0.5 -j 2\n"
     "nbpipeline run train+ --exclude tag:weekly --keep-going\nnbpipeline run train --force --only",
+    notes=SELECTORS,
 )
 @selectors_argument
 @selection_options
@@ -55,13 +58,6 @@ def command(
 ) -> int:
     """Run what is stale.
 
-    \b
-    SELECTOR: train          the stage (all its instances)
-              +train         and what it needs
-              train+         and what needs it
-              tag:weekly     every stage with the tag
-              notebooks/train.ipynb, train[region=eu], train@region=eu
-
     With `--format json`, one event a line: {"version", "seq", "time", "run", "kind", "stage", "data"}.
     Ctrl-C once interrupts what runs and brings its outputs back; twice kills.
     """
@@ -72,6 +68,7 @@ def command(
         lines = [json.dumps(plan_data(plan), ensure_ascii=False)] if as_json else plan_lines(plan)
         click.echo("\n".join(lines))
         return 0
+    plans: list[Plan] = []
     with cancelling() as cancel, listener(as_json=as_json) as on_event:
         result = project.run(
             *selectors,
@@ -81,10 +78,11 @@ def command(
             wait=wait,
             on_failure=on_failure,
             on_event=on_event,
+            on_plan=plans.append,
             cancel=cancel,
             command=click.get_current_context().command_path,
         )
     if not as_json:
-        for line in summary_lines(result, project):
+        for line in summary_lines(result, plans[0].pipeline):
             click.echo(line)
     return int(exit_code(result))

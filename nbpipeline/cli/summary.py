@@ -5,9 +5,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from nbpipeline.api import Project
 from nbpipeline.cli.wording import counted, duration
-from nbpipeline.model import Failure, RunResult, StageResult, Status, slug_of
+from nbpipeline.model import Failure, Pipeline, RunResult, StageResult, Status, slug_of
 
 _WORDS = {
     Status.SUCCEEDED: "ran",
@@ -22,7 +21,7 @@ _LAST_LINES = 6
 """Lines of a traceback that are shown; the log has all."""
 
 
-def summary_lines(result: RunResult, project: Project) -> Iterator[str]:
+def summary_lines(result: RunResult, pipeline: Pipeline) -> Iterator[str]:
     """Say what ran, was restored, was fresh and failed, the metrics, and where things are."""
     counts = Counter(one.status for one in result.results)
     if not result.interrupted and set(counts) <= {Status.FRESH}:
@@ -30,16 +29,16 @@ def summary_lines(result: RunResult, project: Project) -> Iterator[str]:
         return
     for one in result.results:
         if one.failure and one.status in {Status.FAILED, Status.CHECK_FAILED}:
-            yield from _failure_lines(one, one.failure, result)
+            yield from failure_lines(one, one.failure, Path(result.folder) / slug_of(one.instance))
     yield from _metric_lines(result)
-    yield from _output_lines(result, project)
+    yield from _output_lines(result, pipeline)
     told = ", ".join(f"{counts[status]} {word}" for status, word in _WORDS.items() if counts[status])
     ended = "interrupted" if result.interrupted else told
     yield f"{ended}{f' ({told})' if result.interrupted and told else ''} in {duration(result.seconds)}"
     yield f"run {result.run}: nbpipeline show {result.run}"
 
 
-def _failure_lines(result: StageResult, failure: Failure, run: RunResult) -> Iterator[str]:
+def failure_lines(result: StageResult, failure: Failure, folder: Path) -> Iterator[str]:
     """Tell a failure in three parts, with the traceback's end and where the executed notebook is."""
     where = f"{failure.where}: " if failure.where else ""
     yield ""
@@ -49,7 +48,6 @@ def _failure_lines(result: StageResult, failure: Failure, run: RunResult) -> Ite
         yield f"  {failure.known}"
     for line in [one for one in failure.traceback.splitlines() if one.strip()][-_LAST_LINES:]:
         yield f"  | {line}"
-    folder = Path(run.folder) / slug_of(result.instance)
     executed = sorted(folder.glob("attempt-*.ipynb"), key=lambda one: int(one.stem.rpartition("-")[2]))
     if executed:
         yield f"  executed notebook: {_shown(executed[-1])}"
@@ -75,12 +73,11 @@ def _number(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _output_lines(run: RunResult, project: Project) -> Iterator[str]:
+def _output_lines(run: RunResult, pipeline: Pipeline) -> Iterator[str]:
     """Name what was written by stages that nothing reads on: what one ran it for."""
-    pipeline = project.pipeline
     inner = {edge.upstream for edge in pipeline.edges if edge.kind == "data"}
     made = {Status.SUCCEEDED, Status.RESTORED}
-    root = Path(project.root)
+    root = Path(pipeline.project.root)
     paths = [
         _shown(root / path) if "://" not in path else path
         for one in run.results
@@ -96,4 +93,4 @@ def _output_lines(run: RunResult, project: Project) -> Iterator[str]:
 def _shown(path: Path) -> str:
     """Write a path from where the user stands, where that is shorter."""
     near = os.path.relpath(path)
-    return str(path) if near.startswith(os.path.join("..", "..")) else near
+    return str(path) if near.startswith(f"..{os.sep}..") else near

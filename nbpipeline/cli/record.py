@@ -1,0 +1,20 @@
+"""`nbpipeline record`."""
+
+from typing import Any
+
+import click
+
+from nbpipeline.cli.frame import complete_stages, define, open_project, settings_options
+
+
+@define("record", example="nbpipeline record train")
+@click.argument("stage", shell_complete=complete_stages)
+@settings_options
+def command(*, stage: str, **given: Any) -> int:
+    """Take outputs made by hand in JupyterLab as the result of the present state.
+
+    They are marked so in the history, checked as a run's are, and kept in the store.
+    """
+    for name in open_project(given).record(stage):
+        click.echo(f"recorded: {name}, made by hand")
+    return 0

@@ -1,0 +1,28 @@
+"""`nbpipeline show`."""
+
+from typing import Any
+
+import click
+
+from nbpipeline.cli.frame import (
+    complete_stages,
+    define,
+    format_option,
+    open_project,
+    print_json,
+    settings_options,
+)
+
+
+@define("show", example="nbpipeline show\nnbpipeline show train\nnbpipeline show 20261123-060000-1a2b")
+@click.argument("what", required=False, metavar="[RUN|STAGE]", shell_complete=complete_stages)
+@format_option("text", "json")
+@settings_options
+def command(*, what: str | None, output_format: str, **given: Any) -> int:
+    """Show a run (by default the last) or a stage: timings, metrics, cells, where the notebooks are."""
+    found = open_project(given).show(what)
+    if output_format == "json":
+        print_json(found.data)
+    else:
+        click.echo(found.text)
+    return 0
