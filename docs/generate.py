@@ -1,0 +1,160 @@
+"""Write the parts of the reference that follow from code: `python docs/generate.py`.
+
+keys.md comes from the table that also drives the reader and the JSON Schemas, commands.md from the commands'
+own help. tests/docs holds that the files are what this script would write.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nbpipeline.cli.main import SETTINGS, cli
+from nbpipeline.reading import schema
+from nbpipeline.reading.shapes import Anything, Key, ListOf, MapOf, Scalar, Short, Table
+
+FOLDER = Path(__file__).parent / "reference"
+WIDTH = 100
+MADE = "<!-- Made by docs/generate.py; change the code that it reads, and run it again. -->\n"
+
+KEYS_HEAD = """# Keys of the header and of pipeline.yaml
+
+A header is YAML between `---` lines in a raw cell, with everything under the one key `nbpipeline:`. It is
+read as YAML 1.2 (core schema): `no` and `on` are text, `1e-3` is a number, `12:30` is text. An unknown
+key is an error that names the nearest known one. `null` takes back what a lower layer says.
+
+Layers, the later over the earlier: `defaults` < header < `params` and `stages` < profile < command line
+(`-p`).
+
+Names of stages are made of letters A to Z, digits, `_` and `-`, and begin with a letter or `_`. Where a
+list is wanted, one value alone may stand without it.
+
+Editors can use the JSON Schemas `nbpipeline/reading/schemas/stage.json` and `project.json`; they are made
+from the same table as this page.
+"""
+
+
+def wants(shape: Any) -> str:
+    """Say in a few words what a shape takes."""
+    match shape:
+        case Scalar():
+            said = str(shape.wants).partition(" (")[0]
+        case Anything():
+            said = "anything"
+        case ListOf():
+            said = f"a list of: {wants(shape.item)}"
+        case MapOf():
+            said = f"names, each with: {wants(shape.item)}"
+        case Short():
+            said = f"{wants(shape.short)} (short for `{{{shape.key}: ...}}`), or a mapping, see below"
+        case Table():
+            said = "a mapping, see below"
+        case _:
+            said = (shape.__doc__ or "").strip().splitlines()[0].rstrip(".")
+            said = said[0].lower() + said[1:]
+    return said
+
+
+def tables_in(shape: Any) -> Iterator[Table]:
+    """Find the tables that a shape leads to, without those of further keys."""
+    match shape:
+        case Table():
+            yield shape
+        case ListOf() | MapOf():
+            yield from tables_in(shape.item)
+        case Short():
+            yield shape.table
+
+
+def cell(text: str) -> str:
+    """Escape what would break a table's cell."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def default(key: Key) -> str:
+    """Show a key's default, empty where there is none."""
+    return "" if key.default is None else f"`{json.dumps(key.default)}`"
+
+
+def rows(keys: tuple[Key, ...]) -> list[str]:
+    """Write keys as the rows of a table."""
+    head = ["| key | takes | default | |", "|---|---|---|---|"]
+    return head + [
+        f"| `{key.name}` | {cell(wants(key.shape))} | {cell(default(key))} | {cell(key.help)} |"
+        for key in keys
+    ]
+
+
+def section(title: str, keys: tuple[Key, ...], *, without: frozenset[str] = frozenset()) -> list[str]:
+    """Write a table of keys, and below it the tables that they lead to."""
+    lines = [f"## {title}", "", *rows(keys), ""]
+    for key in keys:
+        if key.name in without:
+            continue
+        for table in tables_in(key.shape):
+            lines += [f"### `{key.name}`", "", *rows(table.keys), ""]
+    return lines
+
+
+def keys_page() -> str:
+    """Give the text of keys.md."""
+    header = schema.header_table().keys
+    stage_keys = {key.name for key in header}
+    project = schema.project_table().keys
+    entry = next(table for key in project if key.name == "stages" for table in tables_in(key.shape)).keys
+    own = tuple(key for key in entry if key.name not in stage_keys)
+    lines = [MADE, KEYS_HEAD]
+    lines += section("Header of a stage (under `nbpipeline:`)", header)
+    lines += section("pipeline.yaml", project, without=frozenset({"stages", "defaults", "profiles"}))
+    lines += [
+        "### `stages`",
+        "",
+        "Each item has these keys, and those of a header but for `stage`.",
+        "",
+        *rows(own),
+        "",
+    ]
+    lines += ["### `defaults`", "", "These keys of a header:", ""]
+    lines += [", ".join(f"`{key.name}`" for key in schema.SETTINGS) + ".", ""]
+    lines += ["### `profiles`", "", "Each profile is a mapping with any of these keys:", ""]
+    profile = next(table for key in project if key.name == "profiles" for table in tables_in(key.shape))
+    lines += [", ".join(f"`{key.name}`" for key in profile.keys) + "."]
+    return "\n".join(lines) + "\n"
+
+
+def help_of(name: str, command: click.Command, parent: click.Context) -> str:
+    """Give what `nbpipeline NAME --help` prints."""
+    with click.Context(command, info_name=name, parent=parent, terminal_width=WIDTH, **SETTINGS) as context:
+        return command.get_help(context).rstrip()
+
+
+def commands_page() -> str:
+    """Give the text of commands.md."""
+    parent = click.Context(cli, info_name="nbpipeline", terminal_width=WIDTH, **SETTINGS)
+    lines = [
+        MADE,
+        "# Commands",
+        "",
+        "What `nbpipeline COMMAND --help` prints. [Exit codes](exit-codes.md), [selectors](selectors.md) and",
+        "the [JSON](json.md) that `--format json` prints have pages of their own.",
+        "",
+        "```text",
+        cli.get_help(parent).rstrip(),
+        "```",
+    ]
+    for name in cli.list_commands(parent):
+        command = cli.get_command(parent, name)
+        assert command is not None, name  # noqa: S101 - the list and the table are one
+        lines += ["", f"## {name}", "", "```text", help_of(name, command, parent), "```"]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"keys.md": keys_page, "commands.md": commands_page}
+
+
+if __name__ == "__main__":
+    for page, make in PAGES.items():
+        (FOLDER / page).write_text(make(), encoding="utf-8")
+        print(f"wrote {FOLDER / page}")
