@@ -1,11 +1,16 @@
 """What one instance's life needs from outside, as values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from nbpipeline.model import Check, Fingerprint, StageInstance
 from nbpipeline.ports import Digests, Kernels, State, Store, Verdict
+
+
+def no_sources(_instance: StageInstance) -> Mapping[str, str]:
+    """Keep no sources: `plan --diff` then shows no cells of earlier runs."""
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,5 +25,7 @@ class Backends:
     """`Validator.validate` of whoever knows the checks."""
     fingerprint: Callable[[StageInstance], Fingerprint]
     """The state that the instance would run in now, read from disk."""
+    sources: Callable[[StageInstance], Mapping[str, str]] = no_sources
+    """Digest -> text of the instance's cells, kept with its record (`Fingerprinter.sources`)."""
     wait: bool = False
     """Wait for an instance that another run holds, instead of refusing."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nbpipeline.model import Job
-from nbpipeline.stage.places import absolute
+from nbpipeline.stage.places import absolute, staged_value, to_json, write_atomically
 from nbpipeline.stage.processes import MARK
 
 THREAD_VARIABLES = (
@@ -50,3 +50,22 @@ def _python_path(job: Job, inherited: Mapping[str, str]) -> dict[str, str]:
         return {}
     before = inherited.get("PYTHONPATH")
     return {"PYTHONPATH": os.pathsep.join([*roots, *([before] if before else [])])}
+
+
+def write_context(job: Job, folder: Path) -> Path:
+    """Write the instance's names for `nbpipeline.stage()`; its paths are those that cells see. Raises OSError."""
+    instance = job.instance
+    outputs = {
+        one.name: staged_value(one.value, job.run) if one.spec.publish == "atomic" else one.value
+        for one in instance.outputs
+    }
+    context = {
+        "stage": instance.id,
+        "axes": dict(instance.axes),
+        "parameters": dict(instance.parameters),
+        "inputs": {one.name: one.value for one in instance.inputs},
+        "outputs": outputs,
+    }
+    path = folder / "context.json"
+    write_atomically(path, to_json(context))
+    return path

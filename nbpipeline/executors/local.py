@@ -1,0 +1,149 @@
+"""Runs jobs in threads of this process, as many side by side as there is room for."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from nbpipeline.model import Job, StageResult, Status
+from nbpipeline.ports import Emit, Work
+
+
+class Level:
+    """The cancel level of one executor; fills `ports.Cancel`."""
+
+    def __init__(self) -> None:
+        """Start at 0."""
+        self._level = 0
+        self._lock = threading.RLock()
+        self._callbacks: list[Callable[[int], None]] = []
+
+    @property
+    def level(self) -> int:
+        """The present level."""
+        return self._level
+
+    def on_raise(self, callback: Callable[[int], None]) -> Callable[[], None]:
+        """Call back when the level rises, and at once where it has already; returns how to unsubscribe."""
+        with self._lock:
+            self._callbacks.append(callback)
+            level = self._level
+        if level:
+            callback(level)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                if callback in self._callbacks:
+                    self._callbacks.remove(callback)
+
+        return unsubscribe
+
+    def raise_to(self, level: int) -> None:
+        """Raise the level; one that is not higher changes nothing."""
+        with self._lock:
+            if level <= self._level:
+                return
+            self._level = level
+            callbacks = tuple(self._callbacks)
+        for callback in callbacks:
+            callback(level)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Waiting:
+    job: Job
+    emit: Emit
+    future: "Future[StageResult]"
+
+
+class LocalExecutor:
+    """Fills `ports.Executor`: a thread a job. Leaving its context kills what still runs."""
+
+    def __init__(self, work: Work, *, slots: int, memory: int | None = None) -> None:
+        """Take the work and the room: `slots` jobs and cores, `memory` bytes of declared need."""
+        self._work = work
+        self._slots = max(1, slots)
+        self._memory = memory
+        self._level = Level()
+        self._lock = threading.Lock()
+        self._waiting: list[_Waiting] = []
+        self._running: dict[int, Job] = {}
+        self._threads: set[threading.Thread] = set()
+
+    def __enter__(self) -> Self:
+        """Nothing needs to be opened."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Kill what runs, and wait until it is gone."""
+        self.cancel(2)
+        while True:
+            with self._lock:
+                thread = next(iter(self._threads), None)
+            if thread is None:
+                return
+            thread.join()
+            with self._lock:
+                self._threads.discard(thread)
+
+    def submit(self, job: Job, emit: Emit) -> "Future[StageResult]":
+        """Run the job when there is room for it."""
+        future: Future[StageResult] = Future()
+        with self._lock:
+            self._waiting.append(_Waiting(job=job, emit=emit, future=future))
+        self._start_what_fits()
+        return future
+
+    def cancel(self, level: int) -> None:
+        """Raise the cancel level of what runs; what waits ends as cancelled."""
+        self._level.raise_to(level)
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            if one.future.set_running_or_notify_cancel():
+                one.future.set_result(StageResult(instance=one.job.instance.id, status=Status.CANCELLED))
+
+    def _start_what_fits(self) -> None:
+        with self._lock:
+            for one in tuple(self._waiting):
+                if not self._fits(one.job):
+                    continue
+                self._waiting.remove(one)
+                if not one.future.set_running_or_notify_cancel():
+                    continue
+                self._running[id(one)] = one.job
+                name = f"nbpipeline-{one.job.instance.slug}"
+                thread = threading.Thread(target=self._run, args=(one,), name=name, daemon=True)
+                self._threads.add(thread)
+                thread.start()
+
+    def _fits(self, job: Job) -> bool:
+        """Whether the job may start beside what runs; one that asks for more than there is runs alone."""
+        if not self._running:
+            return True
+        wanted = job.instance.spec.resources
+        held = [one.instance.spec.resources for one in self._running.values()]
+        if len(held) >= self._slots or sum(one.cpus for one in held) + wanted.cpus > self._slots:
+            return False
+        if self._memory is None or wanted.memory is None:
+            return True
+        return sum(one.memory or 0 for one in held) + wanted.memory <= self._memory
+
+    def _run(self, one: _Waiting) -> None:
+        outcome: StageResult | BaseException
+        try:
+            outcome = self._work(one.job, one.emit, self._level)
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
+            outcome = error
+        with self._lock:
+            del self._running[id(one)]
+            self._threads.discard(threading.current_thread())
+        self._start_what_fits()
+        if isinstance(outcome, BaseException):
+            one.future.set_exception(outcome)
+        else:
+            one.future.set_result(outcome)

@@ -1,0 +1,187 @@
+"""One attempt: outputs aside, kernel, checks, and then all new or all old."""
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nbpipeline.errors import NbpipelineError, StorageError, UsageError
+from nbpipeline.fingerprint import state_digest
+from nbpipeline.kernels.resolve import kernel_of
+from nbpipeline.model import CellProfile, Failure, Fingerprint, Job, StageRecord, Value
+from nbpipeline.ports import Cancel
+from nbpipeline.stage import checks, executed, failures, journal, undeclared
+from nbpipeline.stage.backends import Backends
+from nbpipeline.stage.environment import kernel_environment, write_context
+from nbpipeline.stage.outcome import Found, Orders
+from nbpipeline.stage.places import absolute
+from nbpipeline.stage.prepare import executed_copy
+from nbpipeline.stage.record import keep, on_record
+from nbpipeline.stage.recorder import Recorder
+from nbpipeline.stage.secrets import Masker
+
+Tell = Callable[[str, Mapping[str, Value]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """How an attempt went."""
+
+    number: int
+    failure: Failure | None = None
+    record: StageRecord | None = None
+    cells: tuple[CellProfile, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+def run_attempt(  # noqa: PLR0913 - what execute holds for all attempts
+    job: Job, backends: Backends, cancel: Cancel, masker: Masker, tell: Tell, *, number: int
+) -> Attempt:
+    """Try once; whatever goes wrong, the previous outputs are back when this returns."""
+    token = uuid.uuid4().hex
+    root = Path(job.root)
+    folder = Path(job.folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        aside = journal.begin(
+            job.instance,
+            root,
+            run=job.run,
+            state=state_digest(job.fingerprint),
+            token=token,
+            rejected=folder / ("test-outputs" if job.test else f"rejected-{number}"),
+            recorded=lambda path, target: on_record(job.instance.id, path, target, backends),
+        )
+    except OSError as error:
+        failure = failures.of_disk(job.instance, error, "the outputs' places could not be prepared")
+        return Attempt(number=number, failure=failure)
+    try:
+        attempt, aside = _under_journal(job, backends, cancel, masker, tell, number=number, aside=aside)
+    except OSError as error:
+        failure = failures.of_disk(job.instance, error, "the stage could not be recorded")
+        attempt = Attempt(number=number, failure=failure)
+    except (StorageError, UsageError) as error:
+        attempt = Attempt(number=number, failure=_of_error(error))
+    except BaseException:
+        journal.roll_back(aside)
+        raise
+    return _settled(attempt, aside, test=job.test)
+
+
+def _settled(attempt: Attempt, aside: journal.Journal, *, test: bool) -> Attempt:
+    """Commit what succeeded, roll back what did not (and every test)."""
+    try:
+        if attempt.failure is None and not test:
+            return replace(attempt, notices=(*attempt.notices, *journal.commit(aside)))
+        journal.roll_back(aside)
+    except OSError as error:
+        said = f"previous outputs wait for `nbpipeline doctor` to bring them back: {error}"
+        return replace(attempt, notices=(*attempt.notices, said))
+    return attempt
+
+
+def _of_error(error: NbpipelineError) -> Failure:
+    one = error.complaints[0]
+    kind = "storage" if isinstance(error, StorageError) else "input"
+    return Failure(kind=kind, what=one.what, known=one.known, mend=one.mend, where=one.where)
+
+
+def _under_journal(  # noqa: PLR0913 - the same
+    job: Job,
+    backends: Backends,
+    cancel: Cancel,
+    masker: Masker,
+    tell: Tell,
+    *,
+    number: int,
+    aside: journal.Journal,
+) -> tuple[Attempt, journal.Journal]:
+    """Run the notebook and judge it; on success the outputs are published and on record."""
+    root = Path(job.root)
+    notebook = Path(job.folder) / f"attempt-{number}.ipynb"
+    found, notices = _executed(job, backends, cancel, masker, tell, notebook=notebook, token=aside.token)
+    attempt = Attempt(number=number, cells=tuple(found.cells), notices=(*notices, *found.notices))
+    if found.stop is not None:
+        return replace(attempt, failure=failures.of_stop(job.instance, found.stop, masker)), aside
+    failure = checks.after(job.instance, backends, root, job.run)
+    if failure is not None or job.test:
+        return replace(attempt, failure=failure), aside
+    aside = journal.publish(aside)
+    changed = _changed_meanwhile(job, backends.fingerprint(job.instance))
+    if changed:
+        said = f"{changed} changed while the stage ran, so its result is not recorded as fresh"
+        return replace(attempt, notices=(*attempt.notices, said)), aside
+    seen = undeclared.files(job, found.opened)
+    record = keep(
+        job.instance,
+        job.fingerprint,
+        backends,
+        root=root,
+        run=job.run,
+        attempt=number,
+        seconds=sum(cell.seconds for cell in found.cells),
+        metrics=found.metrics,
+        undeclared=seen,
+        executed=notebook,
+    )
+    told = executed.keep_copy(job.instance, notebook, root)
+    return replace(attempt, record=record, notices=(*attempt.notices, *told)), aside
+
+
+def _executed(  # noqa: PLR0913 - the same
+    job: Job,
+    backends: Backends,
+    cancel: Cancel,
+    masker: Masker,
+    tell: Tell,
+    *,
+    notebook: Path,
+    token: str,
+) -> tuple[Found, tuple[str, ...]]:
+    """Execute the planned notebook in a kernel of its own."""
+    from nbpipeline.stage import engine  # noqa: PLC0415 - it imports papermill, which costs half a second
+
+    root = Path(job.root)
+    spec = job.instance.spec
+    kernel, notices = kernel_of(spec)
+    context = write_context(job, Path(job.folder))
+    manager = backends.kernels.manager(
+        kernel=kernel,
+        folder=absolute(root, spec.working_folder),
+        environment=kernel_environment(job, token, context),
+        imports=tuple(job.fingerprint.environment),
+    )
+    copy = executed_copy(job.instance, test=job.test, run=job.run)
+    recorder = Recorder(notebook, Path(job.folder) / "log", masker)
+    try:
+        orders = Orders(
+            manager=manager,
+            recorder=recorder,
+            tell=tell,
+            cancel=cancel,
+            token=token,
+            language=spec.notebook.language,
+            timeout=spec.timeout,
+            cell_timeout=spec.cell_timeout,
+            keep_kernel=job.keep_kernel,
+            undeclared_root="" if job.test else str(root),
+        )
+        return engine.execute(copy, orders), notices
+    finally:
+        recorder.close()
+
+
+def _changed_meanwhile(job: Job, now: Fingerprint) -> str:
+    """Name the modules and inputs that are no longer what the plan saw; empty where all are."""
+    before = job.fingerprint
+    own = {path for output in job.instance.outputs for path in output.paths}
+    modules = {
+        path for path in before.modules | now.modules if before.modules.get(path) != now.modules.get(path)
+    }
+    inputs = {
+        path
+        for path, digest in before.inputs.items()
+        if digest is not None and path not in own and now.inputs.get(path) != digest
+    }
+    cells = {"the notebook"} if before.code != now.code else set()
+    return ", ".join(sorted(modules | inputs) + sorted(cells))

@@ -1,0 +1,68 @@
+"""What must hold before a stage runs and after it ran."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from nbpipeline.model import BoundArtifact, Failure, StageInstance
+from nbpipeline.stage import failures
+from nbpipeline.stage.backends import Backends
+from nbpipeline.stage.places import absolute, is_url, local_outputs, staged_of
+
+
+def before(
+    instance: StageInstance, backends: Backends, root: Path, environment: Mapping[str, str]
+) -> Failure | None:
+    """The first thing that keeps a stage from running: a secret, an input, a check on an input."""
+    for name in instance.spec.secrets:
+        if not environment.get(name):
+            return failures.missing_secret(instance, name)
+    for artifact in instance.inputs:
+        for path in artifact.paths:
+            if not is_url(path) and not absolute(root, path).exists():
+                return failures.missing_input(artifact.spec, path)
+    for artifact in instance.inputs:
+        failure = _checked("input", instance, artifact, _places(artifact, root), backends)
+        if failure:
+            return failure
+    return None
+
+
+def after(instance: StageInstance, backends: Backends, root: Path, run: str) -> Failure | None:
+    """The first thing that is wrong with the outputs where the notebook wrote them."""
+    return next(_wrong(instance, backends, root, run), None)
+
+
+def _wrong(instance: StageInstance, backends: Backends, root: Path, run: str) -> Iterator[Failure]:
+    for output, path in local_outputs(instance):
+        written = _written(output, path, root, run)
+        if not written.exists():
+            yield failures.missing_output(output.spec, path)
+        elif written.is_dir():
+            if not any(one.is_file() for one in written.rglob("*")):
+                yield failures.empty_output(output.spec, path, folder=True)
+        elif written.stat().st_size == 0:
+            yield failures.empty_output(output.spec, path, folder=False)
+    for output in instance.outputs:
+        places = tuple(_written(output, path, root, run) for path in output.paths if not is_url(path))
+        failure = _checked("output", instance, output, places, backends)
+        if failure:
+            yield failure
+
+
+def _written(output: BoundArtifact, path: str, root: Path, run: str) -> Path:
+    target = Path(os.path.realpath(absolute(root, path)))
+    return staged_of(target, run) if output.spec.publish == "atomic" else target
+
+
+def _places(artifact: BoundArtifact, root: Path) -> tuple[Path, ...]:
+    return tuple(absolute(root, path) for path in artifact.paths if not is_url(path))
+
+
+def _checked(
+    side: str, instance: StageInstance, artifact: BoundArtifact, places: tuple[Path, ...], backends: Backends
+) -> Failure | None:
+    checks = instance.spec.expect.get(artifact.name, ())
+    if not checks or not places:
+        return None
+    return failures.failed_checks(side, artifact.name, backends.validators(places, checks))

@@ -1,0 +1,169 @@
+"""Puts what went wrong with an attempt into SPEC's three parts."""
+
+import errno
+import re
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+from nbpipeline.location import Location
+from nbpipeline.model import Artifact, Failure, StageInstance
+from nbpipeline.ports import Verdict
+from nbpipeline.stage.outcome import Stop
+from nbpipeline.stage.recorder import without_colours
+from nbpipeline.stage.secrets import Masker
+
+_FRAME = re.compile(r"(?:Cell In|Input In) ?\[(\d+)\],? line (\d+)")
+_NO_ROOM = {errno.ENOSPC: "No space left on device", errno.EDQUOT: "Disk quota exceeded"}
+
+
+def of_stop(instance: StageInstance, stop: Stop, masker: Masker) -> Failure:
+    """Say why execution stopped, and in which line."""
+    trace = masker.text(without_colours("\n".join(stop.traceback)))
+    what, mend = _words(instance, stop)
+    full = stop.kind == "cell" and stop.name in ("OSError", "IOError") and _says_full(stop.value)
+    return Failure(
+        kind="storage" if full else stop.kind,
+        what=masker.text(what),
+        mend="make room on that file system, then run the stage again" if full else mend,
+        where=_where(instance, stop, trace),
+        traceback=trace,
+    )
+
+
+def _says_full(text: str) -> bool:
+    return any(f"[Errno {number}]" in text for number in _NO_ROOM)
+
+
+def _words(instance: StageInstance, stop: Stop) -> tuple[str, str]:
+    log = f"see the whole of it with `nbpipeline log {instance.id}`"
+    if stop.kind == "cell":
+        first = stop.value.strip().splitlines()[0] if stop.value.strip() else "no message"
+        return f"the cell raised {stop.name}: {first}", log
+    if stop.kind == "exit":
+        return (
+            f"the cell called {stop.value}, so the cells after it did not run.",
+            "let the notebook run to its end; the tag `skip` leaves out cells",
+        )
+    if stop.kind == "timeout":
+        return (
+            f"the stage did not end within its timeout of {stop.value} s.",
+            "find what takes so long, or raise `timeout:` in the header",
+        )
+    if stop.kind == "cell_timeout":
+        return (
+            f"the cell did not end within its cell_timeout of {stop.value} s.",
+            "find what takes so long, or raise `cell_timeout:` in the header",
+        )
+    if stop.kind == "cancelled":
+        return "the stage was interrupted.", f"start it again: `nbpipeline run {instance.id}`"
+    return _death(stop)
+
+
+def _death(stop: Stop) -> tuple[str, str]:
+    """Tell a kernel that never came up from one that was killed or crashed."""
+    if stop.cell is None:
+        last = stop.value.strip().splitlines()[-1] if stop.value.strip() else "it said nothing"
+        return (
+            f"the kernel did not start: {last}",
+            "see that ipykernel is installed where the kernel's Python is: `nbpipeline doctor`",
+        )
+    if stop.value in ("", "-9", "137"):
+        return (
+            "the kernel died: killed, out of memory?",
+            "let the cell take less memory, or declare `resources: {memory: ...}` so that less runs beside it",
+        )
+    number = int(stop.value)
+    if number < 0:
+        name = signal.Signals(-number).name if -number in list(signal.Signals) else str(-number)
+        return (
+            f"the kernel died: it was ended by {name}.",
+            "find what crashes in the libraries that the cell calls",
+        )
+    return f"the kernel died: it exited with code {number}.", "find what ends the process in this cell"
+
+
+def _where(instance: StageInstance, stop: Stop, trace: str) -> Location:
+    path = instance.spec.notebook.path
+    if stop.cell is None:
+        return Location(path=path)
+    if stop.cell == 0:
+        return Location(path=f"{path} (injected cell)")
+    lines = [int(line) for count, line in _FRAME.findall(trace) if int(count) == stop.count]
+    return Location(path=path, cell=stop.cell, line=lines[0] if lines else None)
+
+
+# --- around the kernel -----------------------------------------------------------------------
+
+
+def missing_input(artifact: Artifact, path: str) -> Failure:
+    """Say that an input's file is not there."""
+    return Failure(
+        kind="input",
+        where=artifact.where,
+        what=f"input '{artifact.name}' is not there: {path}",
+        mend="put it there, or declare which stage makes it",
+    )
+
+
+def missing_secret(instance: StageInstance, name: str) -> Failure:
+    """Say that a declared secret has no value."""
+    return Failure(
+        kind="input",
+        where=instance.spec.where,
+        what=f"secret '{name}' is not in the environment.",
+        mend=f"set it before the run: `export {name}=...`",
+    )
+
+
+def missing_output(artifact: Artifact, path: str) -> Failure:
+    """Say that the notebook ended without writing an output."""
+    return Failure(
+        kind="output",
+        where=artifact.where,
+        what=f"output '{artifact.name}' was not written: {path} is not there.",
+        mend="write it in the notebook, or take it out of the declared outputs",
+    )
+
+
+def empty_output(artifact: Artifact, path: str, *, folder: bool) -> Failure:
+    """Say that an output holds nothing."""
+    nothing = "has no files in it" if folder else "has no bytes in it"
+    return Failure(
+        kind="output",
+        where=artifact.where,
+        what=f"output '{artifact.name}' was written empty: {path} {nothing}.",
+        mend="write it in the notebook, and close what is written; or take it out of the declared outputs",
+    )
+
+
+def failed_checks(side: str, name: str, verdicts: Iterable[Verdict]) -> Failure | None:
+    """Say which checks did not hold; None where all did."""
+    failed = [verdict for verdict in verdicts if not verdict.passed]
+    if not failed:
+        return None
+    return Failure(
+        kind="check",
+        where=failed[0].check.where,
+        what=f"{side} '{name}' fails a check: {failed[0].check.name}: {failed[0].message}",
+        known="; ".join(f"{one.check.name}: {one.message}" for one in failed[1:]),
+        mend="correct the data where it is made, or the check",
+    )
+
+
+def of_disk(instance: StageInstance, error: OSError, doing: str) -> Failure:
+    """Say that the disk or a folder refused; `doing` names the step."""
+    place = _place(error)
+    reason = error.strerror or str(error)
+    if error.errno in _NO_ROOM:
+        mend = "make room on that file system, then run the stage again"
+    elif error.errno == errno.EFBIG:
+        mend = "raise the limit on the size of files (`ulimit -f`), then run the stage again"
+    else:
+        mend = "make the place writable for this user, or name another path"
+    return Failure(kind="storage", where=instance.spec.where, what=f"{doing}: {reason}{place}", mend=mend)
+
+
+def _place(error: OSError) -> str:
+    name = error.filename2 or error.filename
+    return f": {Path(name).as_posix()}" if isinstance(name, (str, Path)) else ""

@@ -1,0 +1,99 @@
+"""Keeps what a stage made: outputs into the store, the record into store and history, in that order."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from nbpipeline.errors import StorageError
+from nbpipeline.fingerprint import state_digest
+from nbpipeline.model import BoundArtifact, Fingerprint, StageInstance, StageRecord, StoredOutput, Value
+from nbpipeline.stage.backends import Backends
+from nbpipeline.stage.places import absolute, local_outputs, relative
+
+EXECUTED = "executed"
+"""Kind of the output of a stage that declares none: its executed notebook."""
+
+
+def keep(
+    instance: StageInstance,
+    fingerprint: Fingerprint,
+    backends: Backends,
+    *,
+    root: Path,
+    run: str = "",
+    attempt: int = 1,
+    seconds: float = 0.0,
+    origin: str = "run",
+    metrics: Mapping[str, Value] | None = None,
+    undeclared: Sequence[str] = (),
+    executed: Path | None = None,
+) -> StageRecord:  # fmt: skip
+    """Put the outputs as they are on disk into the store, and record them as the result of a state.
+
+    `executed` is the executed notebook, kept as the output of a stage that declares none. Durable when it
+    returns. Raises `StorageError` and OSError; nothing is recorded then.
+    """
+    kept = [_kept_output(output, path, backends, root) for output, path in local_outputs(instance)]
+    if not kept and executed is not None:
+        kept = [_kept_notebook(executed, backends, root)]
+    record = StageRecord(
+        instance=instance.id,
+        state=state_digest(fingerprint),
+        fingerprint=fingerprint,
+        outputs=tuple(kept),
+        run=run,
+        attempt=attempt,
+        finished=time.time(),
+        seconds=seconds,
+        origin=origin,
+        metrics=dict(metrics or {}),
+        undeclared=tuple(undeclared),
+    )
+    for digest, text in backends.sources(instance).items():
+        backends.store.put_text(digest, text)
+    backends.store.put_record(record)
+    backends.state.add_record(record)
+    return record
+
+
+def _kept_output(output: BoundArtifact, path: str, backends: Backends, root: Path) -> StoredOutput:
+    target = absolute(root, path)
+    kind = "directory" if target.is_dir() else output.spec.kind
+    stored = _described(target, path, kind, backends, stored=output.spec.store)
+    if stored.stored:
+        backends.store.put(target, stored)
+    return stored
+
+
+def _kept_notebook(executed: Path, backends: Backends, root: Path) -> StoredOutput:
+    stored = _described(executed, relative(root, executed), EXECUTED, backends, stored=True)
+    backends.store.put(executed, stored)
+    return stored
+
+
+def _described(target: Path, path: str, kind: str, backends: Backends, *, stored: bool) -> StoredOutput:
+    digest = backends.digests.of(target)
+    if digest is None:
+        raise StorageError.of(
+            f"{path} went away while it was recorded.",
+            mend="see what removes it, then run the stage again",
+        )
+    return StoredOutput(path=path, digest=digest, kind=kind, size=size_of(target), stored=stored)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    if path.is_dir():
+        return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
+    return path.stat().st_size
+
+
+def on_record(instance_id: str, path: str, target: Path, backends: Backends) -> bool:
+    """Whether the bytes at an output path can be had again, or are the last record's own."""
+    digest = backends.digests.of(target)
+    if digest is None:
+        return True
+    last = backends.state.last_record(instance_id)
+    if last is not None and any(one.path == path and one.digest == digest for one in last.outputs):
+        return True
+    return backends.store.has(StoredOutput(path=path, digest=digest))

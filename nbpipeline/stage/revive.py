@@ -1,0 +1,100 @@
+"""`restore`: outputs of an earlier success come back from the store, and the stage does not run."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from nbpipeline.errors import StorageError
+from nbpipeline.model import Failure, Job, StageInstance, StageRecord, StageResult, Status, StoredOutput
+from nbpipeline.stage import asides, failures, journal
+from nbpipeline.stage.backends import Backends
+from nbpipeline.stage.lock import hold
+from nbpipeline.stage.places import absolute, is_url
+from nbpipeline.stage.record import EXECUTED, on_record
+
+
+def restore(job: Job, record: StageRecord, backends: Backends) -> StageResult:
+    """Put the record's outputs where they belong; all come back, or none is touched.
+
+    Outputs that already are as recorded stay as they are. Raises `BusyError` where another run holds the instance.
+    """
+    started = time.monotonic()
+    with hold(Path(job.root), job.instance.id, backends.wait, run=job.run):
+        try:
+            notices = list(journal.recover(Path(job.root), job.instance.id))
+            failure, said = _brought_back(job, record, backends)
+        except OSError as error:
+            failure, said = failures.of_disk(job.instance, error, "the outputs could not be brought back"), ()
+            notices = []
+        except StorageError as error:
+            one = error.complaints[0]
+            failure, said = Failure(kind="storage", what=one.what, mend=one.mend, where=one.where), ()
+            notices = []
+    return StageResult(
+        instance=job.instance.id,
+        status=Status.RESTORED if failure is None else Status.FAILED,
+        seconds=time.monotonic() - started,
+        failure=failure,
+        record=record if failure is None else None,
+        notices=(*notices, *said),
+    )
+
+
+def _brought_back(
+    job: Job, record: StageRecord, backends: Backends
+) -> tuple[Failure | None, tuple[str, ...]]:
+    root = Path(job.root)
+    wanted = [one for one in record.outputs if one.kind != EXECUTED and not is_url(one.path)]
+    missing = [one for one in wanted if backends.digests.of(absolute(root, one.path)) != one.digest]
+    lacking = [one.path for one in missing if not (one.stored and backends.store.has(one))]
+    if lacking:
+        return _not_stored(job, lacking), ()
+    aside = journal.begin(
+        _only(job, missing),
+        root,
+        run=job.run,
+        state=record.state,
+        token=f"restore-{job.run}",
+        rejected=Path(job.folder) / "rejected-0",
+        recorded=lambda path, target: on_record(job.instance.id, path, target, backends),
+    )
+    try:
+        gone = [one.path for one in missing if not _taken_out(one, root, backends)]
+        if not gone:
+            backends.state.add_record(record)
+    except BaseException:
+        journal.roll_back(aside)
+        raise
+    if gone:
+        journal.roll_back(aside)
+        return _not_stored(job, gone), ()
+    return None, journal.commit(aside)
+
+
+def _taken_out(output: StoredOutput, root: Path, backends: Backends) -> bool:
+    target = Path(absolute(root, output.path)).resolve()
+    asides.remove(target)  # an empty folder that was made for it, or the original of a copy kept aside
+    return backends.store.get(output, target)
+
+
+def _only(job: Job, missing: list[StoredOutput]) -> StageInstance:
+    """The instance with just the outputs that are to change, each plainly renamed aside."""
+    paths = {one.path for one in missing}
+    outputs = tuple(
+        replace(
+            output,
+            paths=tuple(path for path in output.paths if path in paths),
+            spec=replace(output.spec, publish="direct", mode="write"),
+        )
+        for output in job.instance.outputs
+    )
+    return replace(job.instance, outputs=outputs)
+
+
+def _not_stored(job: Job, paths: list[str]) -> Failure:
+    return Failure(
+        kind="storage",
+        where=job.instance.spec.where,
+        what=f"the store no longer holds {', '.join(paths)}",
+        mend=f"run the stage: `nbpipeline run {job.instance.id}`",
+    )
