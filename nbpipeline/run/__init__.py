@@ -3,6 +3,6 @@
 from nbpipeline.run.cancel import CancelSwitch
 from nbpipeline.run.options import RunOptions
 from nbpipeline.run.scheduler import run
-from nbpipeline.run.summary import exit_code, plan_to_json
+from nbpipeline.run.summary import exit_code
 
-__all__ = ["CancelSwitch", "RunOptions", "exit_code", "plan_to_json", "run"]
+__all__ = ["CancelSwitch", "RunOptions", "exit_code", "run"]

@@ -4,13 +4,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from nbpipeline.encoding import plain, reason_data
 from nbpipeline.model import Action, Plan, RunResult, StageResult, Step
 from nbpipeline.ports import State
 from nbpipeline.run.board import Board
 from nbpipeline.run.events import EventWriter
 from nbpipeline.run.folder import RunFolder, close_run
 from nbpipeline.run.options import RunOptions
-from nbpipeline.run.summary import counts, plain, reason_to_json, result_to_json, run_status
+from nbpipeline.run.summary import counts, result_to_json, run_status
 
 
 class Chronicle:
@@ -55,7 +56,7 @@ class Chronicle:
             "stage_started",
             step.instance.id,
             action=str(action),
-            reasons=[reason_to_json(reason) for reason in step.reasons],
+            reasons=[reason_data(reason) for reason in step.reasons],
             parameters=plain(step.instance.parameters),
         )
 

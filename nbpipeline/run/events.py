@@ -4,16 +4,17 @@ import dataclasses
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from nbpipeline.model import Event, PathValue
+from nbpipeline.encoding import event_from, plain
+from nbpipeline.model import Event
 from nbpipeline.ports import Emit
 
 
 def to_json(event: Event) -> dict[str, Any]:
-    """Write an event as the object that stands on a line."""
+    """Write an event as the object that stands on a line: every key, always."""
     return {
         "version": event.version,
         "seq": event.seq,
@@ -21,30 +22,13 @@ def to_json(event: Event) -> dict[str, Any]:
         "run": event.run,
         "kind": event.kind,
         "stage": event.stage,
-        "data": dict(event.data),
+        "data": plain(event.data),
     }
-
-
-def from_json(data: Mapping[str, Any]) -> Event:
-    """Read the object of a line; keys that a later version added are left out."""
-    known = {one.name for one in dataclasses.fields(Event)}
-    return Event(**{name: value for name, value in data.items() if name in known})
 
 
 def encode(event: Event) -> str:
     """Write an event as one line, with its end."""
-    return json.dumps(to_json(event), ensure_ascii=False, default=_plain) + "\n"
-
-
-def _plain(value: object) -> object:
-    """Write what JSON lacks: paths as text, mappings and sets plainly, the rest by its words."""
-    if isinstance(value, PathValue):
-        return value.text
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, (set, frozenset, tuple)):
-        return sorted(value, key=str) if not isinstance(value, tuple) else list(value)
-    return str(value)
+    return json.dumps(to_json(event), ensure_ascii=False) + "\n"
 
 
 def read_events(path: Path) -> Iterator[Event]:
@@ -53,7 +37,7 @@ def read_events(path: Path) -> Iterator[Event]:
         for line in lines:
             if not line.endswith("\n"):
                 return
-            yield from_json(json.loads(line))
+            yield event_from(json.loads(line))
 
 
 class EventWriter:

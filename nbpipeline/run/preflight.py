@@ -1,10 +1,12 @@
 """What would certainly go wrong is said before anything runs."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
 from nbpipeline.errors import Complaint, ExitCode, MissingInputError
 from nbpipeline.model import Action, Plan, Step
+from nbpipeline.pipeline import missing_inputs
 from nbpipeline.stage.lock import hold, owner
 
 
@@ -12,9 +14,16 @@ def refuse_missing_inputs(plan: Plan, root: Path) -> None:
     """Raise MissingInputError where a stage that may run needs a file that nothing will put there."""
     doing = [step for step in plan.steps if step.action in (Action.RUN, Action.MAYBE)]
     if doing:
-        complaints = tuple(_left_out_makers(plan, doing, root))
+        complaints = (*_made_by_nobody(plan, doing, root), *_left_out_makers(plan, doing, root))
         if complaints:
             raise MissingInputError(complaints)
+
+
+def _made_by_nobody(plan: Plan, doing: list[Step], root: Path) -> Iterator[Complaint]:
+    """Find what `check` warns of, among the stages that may run."""
+    part = dataclasses.replace(plan.pipeline, instances={step.instance.id: step.instance for step in doing})
+    for complaint in missing_inputs(part, str(root)):
+        yield dataclasses.replace(complaint, warning=False, exit_code=ExitCode.PIPELINE)
 
 
 def _left_out_makers(plan: Plan, doing: list[Step], root: Path) -> Iterator[Complaint]:

@@ -1,7 +1,6 @@
 """Runs a plan: ready instances side by side, the rest decided as soon as it can be."""
 
 import dataclasses
-import json
 import queue
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Protocol
 
+from nbpipeline.encoding import dumps
 from nbpipeline.errors import NbpipelineError
 from nbpipeline.model import (
     Action,
@@ -226,8 +226,8 @@ class _Shift:
         folder = self.history.folder.instance(step.instance.slug)
         if step.action is Action.RUN:
             folder.mkdir(exist_ok=True)
-            kept = {"stage": step.instance.id, "fingerprint": dataclasses.asdict(step.fingerprint)}
-            (folder / "step.json").write_text(json.dumps(kept, ensure_ascii=False) + "\n", encoding="utf-8")
+            kept = {"stage": step.instance.id, "fingerprint": step.fingerprint}
+            (folder / "step.json").write_text(dumps(kept) + "\n", encoding="utf-8")
         return Job(
             root=str(self.root),
             run=self.history.folder.run,
