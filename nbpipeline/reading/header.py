@@ -54,7 +54,7 @@ def _in_metadata(notebook: Notebook, findings: Findings) -> Header | None:
 
 
 def _cell_headers(notebook: Notebook, findings: Findings) -> Iterator[Header]:
-    """Give every header; the first front matter counts, so a later one is a mistake even if the first is others'."""
+    """Give every header. The first front matter counts: a header in a later one is complained about."""
     others: int | None = None
     for cell in notebook.cells:
         if cell.kind != "raw":

@@ -10,7 +10,18 @@ from typing import Any, Final
 from nbpipeline.model import Value
 from nbpipeline.reading import quantities
 from nbpipeline.reading.place import Place
-from nbpipeline.reading.shapes import INVALID, Anything, Key, ListOf, MapOf, Scalar, Short, Table, shown
+from nbpipeline.reading.shapes import (
+    INVALID,
+    Anything,
+    Key,
+    ListOf,
+    MapOf,
+    Placed,
+    Scalar,
+    Short,
+    Table,
+    shown,
+)
 
 NAME: Final = r"[A-Za-z_][A-Za-z0-9_-]*"
 NAME_RULE: Final = "a name is made of letters A to Z, digits, `_` and `-`, and begins with a letter or `_`"
@@ -211,6 +222,9 @@ class _Checks:
         return {"anyOf": [*one["anyOf"], {"type": "array", "items": one}]}
 
 
+CHECKS: Final = _Checks()
+
+
 def _check(value: Value, place: Place) -> tuple[str, Value, Any] | None:
     if isinstance(value, str) and value:
         return (value, None, place.where)
@@ -400,7 +414,7 @@ DECLARATIONS: tuple[Key, ...] = (
     ),
     _key(
         "expect",
-        MapOf(item=_Checks(), name=identifier),
+        MapOf(item=CHECKS, name=identifier),
         "Checks on inputs before and on outputs after, by name.",
     ),
     _key(
@@ -463,7 +477,11 @@ def project_table(plugin_keys: Collection[str] = ()) -> Table:
     layered = (
         _key("params", MapOf(item=ANY, name=identifier), "Values for every stage that declares them."),
         _key("defaults", defaults, "Settings of every stage that does not say otherwise."),
-        _key("stages", ListOf(item=entry_table(plugin_keys)), "Adds to and overrides what is discovered."),
+        _key(
+            "stages",
+            ListOf(item=Placed(item=entry_table(plugin_keys))),
+            "Adds to and overrides what is discovered.",
+        ),
         _key(
             "schedule",
             Table(keys=(_key("cron", TEXT, "When."), _key("timezone", TEXT, "Where.", "UTC"))),

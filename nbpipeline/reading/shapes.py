@@ -94,6 +94,22 @@ class ListOf:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A value that keeps its place, for what is checked later."""
+
+    item: Shape
+
+    def read(self, value: Value, place: Place) -> Value:
+        """Give the pair of value and place."""
+        read = self.item.read(value, place)
+        return INVALID if read is INVALID else (read, place)
+
+    def schema(self) -> dict[str, Any]:
+        """Describe the value."""
+        return self.item.schema()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MapOf:
     """A mapping from names to values of one shape."""
 

@@ -167,7 +167,7 @@ class _CellReader:
             target = f"{module}.{alias.name}" if isinstance(statement, ast.ImportFrom) else alias.name
             if module not in _MODULES or (isinstance(statement, ast.ImportFrom) and statement.level):
                 self._at(statement.lineno).complain(
-                    f"a cell tagged {self.tag!r} imports pathlib and os only; here is {module or alias.name!r}.",
+                    f"a cell tagged {self.tag!r} imports pathlib and os only, not {module or alias.name!r}.",
                     mend="move the import to a cell without the tag.",
                 )
             elif alias.asname or isinstance(statement, ast.ImportFrom):
@@ -192,7 +192,7 @@ class _CellReader:
         for used in sorted(expressions.names_in(expression)):
             if used in found.parameters and not _usable(found.parameters[used]):
                 self._at(expression.line).complain(
-                    f"the value of {name!r} uses {used!r}, a parameter whose value is not known before the run.",
+                    f"the value of {name!r} uses {used!r}, a parameter that only the run can work out.",
                     mend=f"give {used!r} a plain value, or a type and no value.",
                 )
                 return False
