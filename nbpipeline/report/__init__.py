@@ -1,0 +1,1 @@
+"""Values -> what people read: the drawn DAG, the history of runs."""
