@@ -1,0 +1,95 @@
+"""The frozen types that everything else passes along.
+
+What the author wrote (`StageSpec`), what it means (`StageInstance`, `Pipeline`), what is to be
+done (`Step`, `Plan`), what was done (`StageRecord`, `StageResult`, `Event`). Nothing here reads
+a file, and nothing holds both a spec and its status.
+
+Paths: a *project path* is a string with `/`, relative to the project's root; a file outside the
+project is absolute; a URL is left as it is.
+"""
+
+from nbpipeline.model.declared import (
+    Artifact,
+    Cell,
+    Check,
+    Expression,
+    Notebook,
+    Parameter,
+    PathValue,
+    ProjectSpec,
+    Reference,
+    Resources,
+    StageLink,
+    StageSpec,
+    TestCase,
+    Value,
+)
+from nbpipeline.model.done import (
+    CellProfile,
+    Event,
+    Failure,
+    Job,
+    RunResult,
+    StageResult,
+    Status,
+)
+from nbpipeline.model.planned import (
+    Action,
+    Fingerprint,
+    Plan,
+    Reason,
+    ReasonKind,
+    StageRecord,
+    Step,
+    StoredOutput,
+)
+from nbpipeline.model.resolved import (
+    BoundArtifact,
+    Edge,
+    Injection,
+    Override,
+    Pipeline,
+    StageInstance,
+    axis_text,
+    slug_of,
+)
+
+__all__ = [
+    "Action",
+    "Artifact",
+    "BoundArtifact",
+    "Cell",
+    "CellProfile",
+    "Check",
+    "Edge",
+    "Event",
+    "Expression",
+    "Failure",
+    "Fingerprint",
+    "Injection",
+    "Job",
+    "Notebook",
+    "Override",
+    "Parameter",
+    "PathValue",
+    "Pipeline",
+    "Plan",
+    "ProjectSpec",
+    "Reason",
+    "ReasonKind",
+    "Reference",
+    "Resources",
+    "RunResult",
+    "StageInstance",
+    "StageLink",
+    "StageRecord",
+    "StageResult",
+    "StageSpec",
+    "Status",
+    "Step",
+    "StoredOutput",
+    "TestCase",
+    "Value",
+    "axis_text",
+    "slug_of",
+]

@@ -1,0 +1,111 @@
+"""What is done: jobs on their way, results, events."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from nbpipeline.location import Location
+from nbpipeline.model.declared import Value
+from nbpipeline.model.planned import Fingerprint, StageRecord
+from nbpipeline.model.resolved import StageInstance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One instance on its way to where it is executed; picklable."""
+
+    root: str
+    run: str
+    folder: str
+    """Absolute path of the instance's folder in the run's: attempts, logs, rejected outputs."""
+    instance: StageInstance
+    fingerprint: Fingerprint
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that trackers hand to the kernel."""
+    keep_kernel: bool = False
+    """`--on-failure keep`: a failed stage's kernel stays for `debug`."""
+    test: bool = False
+    """Run the `test` cells too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellProfile:
+    """What one executed cell cost."""
+
+    cell: int
+    """Index in the source notebook; 0 for an injected cell."""
+    seconds: float
+    peak_memory: int | None = None
+    """Bytes resident in the kernel's process at its highest, None where the system cannot tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why an attempt did not succeed, in SPEC's three parts."""
+
+    kind: str
+    """`cell`, `dead_kernel`, `timeout`, `cell_timeout`, `exit`, `output`, `check`, `input`, `cancelled`, `storage`."""
+    what: str
+    mend: str
+    where: Location | None = None
+    known: str = ""
+    traceback: str = ""
+
+
+class Status(StrEnum):
+    """How an instance ended in a run."""
+
+    FRESH = "fresh"
+    RESTORED = "restored"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CHECK_FAILED = "check_failed"
+    BLOCKED = "blocked"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageResult:
+    """What became of one instance."""
+
+    instance: str
+    status: Status
+    attempts: int = 0
+    seconds: float = 0.0
+    failure: Failure | None = None
+    record: StageRecord | None = None
+    cells: tuple[CellProfile, ...] = ()
+    notices: tuple[str, ...] = ()
+    state: str = ""
+    """Digest of the fingerprint that a failed instance was tried in; a failure makes only that state stale."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """What became of a run."""
+
+    run: str
+    folder: str
+    results: tuple[StageResult, ...]
+    seconds: float
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened in a run, as other programs may watch it.
+
+    `kind`: `run_started`, `stage_started`, `attempt_started`, `cell_started`, `cell_finished`,
+    `attempt_failed`, `stage_finished`, `notice`, `run_finished`. `data` is JSON-able; what each kind
+    carries is in docs/reference/events.md.
+    """
+
+    kind: str
+    run: str
+    stage: str = ""
+    time: float = 0.0
+    """Unix time, seconds."""
+    seq: int = 0
+    """Counts from 1 within the run; given by the writer of events.jsonl."""
+    version: int = 1
+    data: Mapping[str, Value] = field(default_factory=dict)

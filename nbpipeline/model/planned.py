@@ -1,0 +1,135 @@
+"""What is to be done, and why: fingerprints, records to compare with, steps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from nbpipeline.model.declared import Value
+from nbpipeline.model.resolved import Pipeline, StageInstance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """The state that an instance would run in, in parts, so that a difference has a name."""
+
+    scheme: int = 1
+    code: Mapping[str, str] = field(default_factory=dict)
+    """`cell 4` -> digest of its normalised syntax, in order; declarations by resolved value."""
+    modules: Mapping[str, str] = field(default_factory=dict)
+    """Project path -> digest, of every local module imported, transitively."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Name -> value as canonical JSON (opaque ones: their source)."""
+    inputs: Mapping[str, str | None] = field(default_factory=dict)
+    """Path -> content digest; None while its maker has yet to run."""
+    upstream: Mapping[str, str | None] = field(default_factory=dict)
+    """Instance id -> state digest, for `dependencies`; None while not known."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """`python` -> `3.11`, distribution -> version, `env TZ` -> digest of the variable's value."""
+    kernel: str = ""
+    """Language and kind of the kernel."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing waits for an upstream stage."""
+        return None not in self.inputs.values() and None not in self.upstream.values()
+
+
+class Action(StrEnum):
+    """What a run does with an instance."""
+
+    SKIP = "skip"
+    RESTORE = "restore"
+    RUN = "run"
+    MAYBE = "maybe"
+
+
+class ReasonKind(StrEnum):
+    """Why an instance is not fresh."""
+
+    NEVER_RUN = "never_run"
+    CODE = "code"
+    MODULE = "module"
+    PARAMETER = "parameter"
+    INPUT = "input"
+    OUTPUT = "output"
+    ENVIRONMENT = "environment"
+    KERNEL = "kernel"
+    UPSTREAM = "upstream"
+    UNDECLARED_IO = "undeclared_io"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    ALWAYS = "always"
+    FORCED = "forced"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One difference between the last good state and the present one."""
+
+    kind: ReasonKind
+    subject: str = ""
+    before: Value = None
+    after: Value = None
+    detail: str = ""
+    """Said in words beside it, where before and after do not say it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredOutput:
+    """One output path as a successful attempt left it."""
+
+    path: str
+    digest: str
+    """Content digest; of a directory: of its sorted listing of paths and digests."""
+    kind: str = "file"
+    size: int = 0
+    """Bytes, in all."""
+    stored: bool = True
+    """Whether the store was given the bytes (`store: false` says no)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRecord:
+    """A success: the state that it ran in and what it left. Written to history and store alike."""
+
+    instance: str
+    state: str
+    """Digest of `fingerprint`."""
+    fingerprint: Fingerprint
+    outputs: tuple[StoredOutput, ...] = ()
+    run: str = ""
+    attempt: int = 1
+    finished: float = 0.0
+    """Unix time, seconds."""
+    seconds: float = 0.0
+    origin: str = "run"
+    """`run`, or `recorded` for outputs made by hand."""
+    metrics: Mapping[str, Value] = field(default_factory=dict)
+    undeclared: tuple[str, ...] = ()
+    """Project files read or written without being declared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One instance in a plan."""
+
+    instance: StageInstance
+    fingerprint: Fingerprint
+    action: Action
+    reasons: tuple[Reason, ...] = ()
+    record: StageRecord | None = None
+    """For `restore`: what to bring back; for `skip`: the record that makes it fresh."""
+
+    @property
+    def fresh(self) -> bool:
+        """Whether a run would leave it alone."""
+        return self.action is Action.SKIP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run would do and why, in run order."""
+
+    pipeline: Pipeline
+    steps: tuple[Step, ...]
+    notices: tuple[str, ...] = ()
