@@ -61,8 +61,8 @@ class Expression:
     """A right-hand side that is computed without running the notebook.
 
     `kind` is one of `literal` (args: the value), `name` (the name), `text` (an f-string or a header
-    string with braces; args: expressions), `path` (`Path(...)`; args), `div` (two), `add` (two), `join` (`os.path.join`;
-    args), `list`, `tuple` (items), `dict` (alternating key and value expressions).
+    string with braces; args: expressions), `path` (`Path(...)`; args), `div` (two), `add` (two),
+    `join` (`os.path.join`; args), `list`, `tuple` (items), `dict` (alternating key and value expressions).
     """
 
     kind: str

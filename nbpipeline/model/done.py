@@ -44,7 +44,8 @@ class Failure:
     """Why an attempt did not succeed, in SPEC's three parts."""
 
     kind: str
-    """`cell`, `dead_kernel`, `timeout`, `cell_timeout`, `exit`, `output`, `check`, `input`, `cancelled`, `storage`."""
+    """`cell`, `dead_kernel`, `timeout`, `cell_timeout`, `exit`, `output`, `check`, `input`, `cancelled` or
+    `storage`."""
     what: str
     mend: str
     where: Location | None = None
@@ -77,7 +78,7 @@ class StageResult:
     cells: tuple[CellProfile, ...] = ()
     notices: tuple[str, ...] = ()
     state: str = ""
-    """Digest of the fingerprint that a failed instance was tried in; a failure makes only that state stale."""
+    """Digest of the fingerprint that a failed instance was tried in; only that state is stale for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

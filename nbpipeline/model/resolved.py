@@ -68,10 +68,14 @@ class StageInstance:
         return slug_of(self.id)
 
 
+SLUG_LENGTH = 80
+"""A folder's name stays well under the 255 bytes of file systems, with room for what is put beside it."""
+
+
 def slug_of(instance_id: str) -> str:
     """Turn an instance's id into a short folder name; a hash keeps altered ones apart."""
     safe = "".join(one if one.isascii() and (one.isalnum() or one in "_-=") else "_" for one in instance_id)
-    if safe == instance_id and len(safe) <= 80:
+    if safe == instance_id and len(safe) <= SLUG_LENGTH:
         return safe
     import hashlib  # noqa: PLC0415 - rarely needed; start-up is counted
 
