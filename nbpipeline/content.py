@@ -1,4 +1,6 @@
 """Digests of content: BLAKE3 of bytes, of files, and of folders as sorted listings."""
+# Paths are texts here: plans look at thousands.
+# ruff: noqa: PTH115, PTH116, PTH123
 
 import json
 import os
@@ -46,7 +48,7 @@ def digest_file(path: Path | str, size: int | None = None) -> str:
 
 
 def tree_listing(folder: Path | str, digest: Callable[[str], str]) -> str:
-    """The text whose digest is the folder's: one line an entry, sorted by name.
+    """Write the text whose digest is the folder's: one line an entry, sorted by name.
 
     `digest` gives that of a file. A link to a file counts as the file; one to a folder, or to nothing,
     as a link, so that no circle is walked. Checkpoints, and what nbpipeline itself puts there for a

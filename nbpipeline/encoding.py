@@ -1,7 +1,8 @@
 """The model as JSON and back: what state, store, events and `--format json` write.
 
 Fields at their default are left out, unknown fields are passed over, so that files of an older or newer
-nbpipeline can be read. A `PathValue` is written as `{"$path": TEXT}`, a float that JSON lacks as `{"$float": "nan"}`.
+nbpipeline can be read. A `PathValue` is written as `{"$path": TEXT}`, a float that JSON lacks as
+`{"$float": "nan"}`.
 """
 
 import json
@@ -31,18 +32,22 @@ from nbpipeline.model import (
 
 def plain(value: Any) -> Any:
     """Turn a value of the model into what `json` can write."""
-    if value is None or isinstance(value, (str, bool, int)):
+    if value is None or isinstance(value, str | bool | int):
         return value.value if isinstance(value, Enum) else value
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, set | frozenset):
+        return sorted(plain(one) for one in value)
+    return _plain_single(value)
+
+
+def _plain_single(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else {"$float": str(value)}
     if isinstance(value, PathValue):
         return {"$path": value.text}
-    if isinstance(value, Mapping):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(one) for one in value]
-    if isinstance(value, (set, frozenset)):
-        return sorted(plain(one) for one in value)
     if is_dataclass(value) and not isinstance(value, type):
         return _plain_fields(value)
     return str(value)
@@ -192,7 +197,7 @@ def event_from(data: Mapping[str, Any]) -> Event:
 
 
 def reason_data(reason: Reason) -> dict[str, Any]:
-    """A reason as `plan --format json` shows it."""
+    """Show a reason as `plan --format json` shows it."""
     data = {
         "kind": reason.kind.value,
         "subject": reason.subject,
@@ -203,7 +208,7 @@ def reason_data(reason: Reason) -> dict[str, Any]:
 
 
 def step_data(step: Step) -> dict[str, Any]:
-    """A step as `plan --format json` shows it."""
+    """Show a step as `plan --format json` shows it."""
     return {
         "stage": step.instance.id,
         "fresh": step.fresh,
@@ -213,6 +218,6 @@ def step_data(step: Step) -> dict[str, Any]:
 
 
 def plan_data(plan: Plan) -> dict[str, Any]:
-    """The plan as `plan --format json` shows it, in run order; its shape is stable within a version."""
+    """Show the plan as `plan --format json` does, in run order; its shape is stable within a version."""
     data: dict[str, Any] = {"version": 1, "stages": [step_data(one) for one in plan.steps]}
     return {**data, "notices": list(plan.notices)} if plan.notices else data

@@ -37,7 +37,7 @@ def declared_names(spec: StageSpec, cell: int) -> frozenset[str]:
 
 
 def declarations(instance: StageInstance) -> dict[str, str]:
-    """What the instance declares, by meaning: `output model` -> its value as canonical JSON."""
+    """Say what the instance declares, by meaning: `output model` -> its value as canonical JSON."""
     spec = instance.spec
     found = {f"input {one.name}": canonical(one.value) for one in instance.inputs}
     found.update((f"output {one.name}", canonical(one.value)) for one in instance.outputs)

@@ -22,7 +22,7 @@ def variables(names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str
 def packages(
     setting: Value, *, root: Path, kernel: KernelSpec, imports: frozenset[str], interpreters: Interpreters
 ) -> dict[str, str]:
-    """The kernel's Python and what the code imports there, as pipeline.yaml's `environment` wants it counted."""
+    """Count the kernel's Python and what the code imports there, as `environment` in pipeline.yaml asks."""
     if setting == "none":
         return {}
     found: dict[str, str] = {}

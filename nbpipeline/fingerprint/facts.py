@@ -169,7 +169,7 @@ def _run_file(text: str) -> str:
 
 
 def _added_paths(tree: ast.Module) -> Iterable[str]:
-    """Find `sys.path.append("../src")` and `sys.path.insert(0, "../src")`, also with `str(...)` or `Path(...)`."""
+    """Find what `sys.path.append("../src")` and `sys.path.insert(0, str(Path("../src")))` add."""
     for node in ast.walk(tree):
         match node:
             case (

@@ -1,4 +1,6 @@
 """The fingerprint of an instance: everything that its result depends on, in parts."""
+# Paths are texts here: plans look at thousands.
+# ruff: noqa: PTH117, PTH118
 
 import json
 import os
@@ -112,7 +114,7 @@ class Fingerprinter:
         )
 
     def sources(self, instance: StageInstance) -> Mapping[str, str]:
-        """Sources of the cells that count, by their digest in the fingerprint: for the store."""
+        """Give the sources of the cells that count, by their digest in the fingerprint: for the store."""
         return {facts.digest: cell.source for cell, facts in counted_cells(instance.spec, self._facts)}
 
     def imports(self, instance: StageInstance) -> frozenset[str]:
@@ -122,12 +124,13 @@ class Fingerprinter:
     # --- parts -------------------------------------------------------------------------------
 
     def _inputs(self, instance: StageInstance, known: Mapping[str, str | None]) -> dict[str, str | None]:
-        found: dict[str, str | None] = {}
+        # A place that several stages write in turn is known though it is no declared input.
+        found: dict[str, str | None] = dict(known)
         for artifact in instance.inputs:
             for path in artifact.paths:
                 if path in known:
-                    found[path] = known[path]
-                elif is_url(path):
+                    continue
+                if is_url(path):
                     found[path] = artifact.spec.digest or self._of_url(path)
                 else:
                     found[path] = self._digests.of(self._root / path) or MISSING

@@ -2,6 +2,8 @@
 
 Found by reading site-packages, not by importing; remembered for as long as the folder's time stands.
 """
+# Paths are texts here: plans look at thousands.
+# ruff: noqa: PTH112, PTH116, PTH119
 
 import json
 import os
@@ -164,7 +166,7 @@ def _import_names(folder: Path) -> set[str]:
 
 
 def _top_name(line: str) -> str:
-    """The import name that a line of RECORD speaks of; empty for scripts, metadata and the like."""
+    """Find the import name that a line of RECORD speaks of; empty for scripts, metadata and the like."""
     path = line.partition(",")[0].strip('"')
     first, slash, _ = path.partition("/")
     if slash:

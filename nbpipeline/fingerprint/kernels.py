@@ -1,4 +1,6 @@
 """Kernelspecs, found in the folders where Jupyter looks, without jupyter_client's import."""
+# Paths are texts here: plans look at thousands.
+# ruff: noqa: PTH119
 
 import json
 import os

@@ -1,4 +1,6 @@
 """The project's own modules that a notebook imports, transitively, found without importing them."""
+# Paths are texts here: plans look at thousands.
+# ruff: noqa: PTH118
 
 import os
 from collections.abc import Iterable, Iterator
@@ -110,7 +112,7 @@ class ModuleFinder:
         return tuple(files), frozenset(others - {_OURS})
 
     def _imported(self, one: ImportedModule, folder: str, roots: tuple[str, ...]) -> Iterator[str]:
-        """Give the files that one import reads: every package on the way, the module, submodules taken from it."""
+        """Give the files that one import reads: packages on the way, the module, submodules taken from it."""
         parts = one.module.split(".") if one.module else []
         if one.level:
             for _ in range(one.level - 1):

@@ -11,7 +11,7 @@ FAILURES = frozenset({Status.FAILED, Status.CHECK_FAILED})
 
 
 def failure_data(run: str, result: StageResult, finished: float) -> dict[str, Any]:
-    """What `last_failure` tells of a failed result."""
+    """Say what `last_failure` tells of a failed result."""
     failure = result.failure
     return {
         "run": run,
@@ -42,16 +42,16 @@ class MemoryState:
         """Nothing needs to be closed."""
 
     def last_record(self, instance: str) -> StageRecord | None:
-        """The newest success of the instance."""
+        """Give the newest success of the instance."""
         return self._records.get(instance)
 
     def last_records(self) -> Mapping[str, StageRecord]:
-        """The newest success of every instance."""
+        """Give the newest success of every instance."""
         with self._lock:
             return dict(self._records)
 
     def last_failure(self, instance: str) -> Mapping[str, Any] | None:
-        """The failure that came after the last success."""
+        """Give the failure that came after the last success."""
         return self._failures.get(instance)
 
     def last_failures(self) -> Mapping[str, Mapping[str, Any]]:
@@ -83,7 +83,7 @@ class MemoryState:
             self._runs[run].update(finished=finished, status=status)
 
     def runs(self, limit: int = 20) -> tuple[Mapping[str, Any], ...]:
-        """The newest runs first."""
+        """Give the newest runs first."""
         with self._lock:
             newest = sorted(self._runs.values(), key=lambda one: one["started"], reverse=True)
             return tuple(dict(one) for one in newest[:limit])

@@ -5,7 +5,6 @@ file is moved aside and begun anew: what it knew can be won back from the store'
 """
 
 import json
-import os
 import sqlite3
 import threading
 import time
@@ -33,12 +32,12 @@ _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
-        "CREATE TABLE latest (instance TEXT PRIMARY KEY, finished REAL, seconds REAL, data TEXT) WITHOUT ROWID",
+        "CREATE TABLE latest (instance TEXT PRIMARY KEY, finished REAL, seconds REAL, data TEXT)",
         "CREATE TABLE failures (instance TEXT PRIMARY KEY, data TEXT) WITHOUT ROWID",
         "CREATE TABLE runs (run TEXT PRIMARY KEY, started REAL, finished REAL, status TEXT, data TEXT)",
         "CREATE TABLE results (id INTEGER PRIMARY KEY, run TEXT, instance TEXT, finished REAL, data TEXT)",
         "CREATE INDEX results_of_run ON results (run)",
-        "CREATE TABLE cache (kind TEXT, key TEXT, value TEXT, saved INTEGER, PRIMARY KEY (kind, key)) WITHOUT ROWID",
+        "CREATE TABLE cache (kind TEXT, key TEXT, value TEXT, saved INTEGER, PRIMARY KEY (kind, key))",
     ),
 )
 """Each step brings the file from the version of its index to the next."""
@@ -75,7 +74,7 @@ class SqliteState:
         return tuple(self._notices)
 
     def __enter__(self) -> Self:
-        """The file was opened already."""
+        """Do nothing: the file was opened already."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -93,18 +92,18 @@ class SqliteState:
     # --- history -----------------------------------------------------------------------------
 
     def last_record(self, instance: str) -> StageRecord | None:
-        """The newest success of the instance."""
+        """Give the newest success of the instance."""
         rows = self._rows("SELECT data FROM latest WHERE instance = ?", instance)
         return record_from_text(rows[0][0]) if rows else None
 
     def last_records(self) -> Mapping[str, StageRecord]:
-        """The newest success of every instance, in one read."""
+        """Give the newest success of every instance, in one read."""
         rows = self._rows("SELECT instance, data FROM latest")
         found = ((instance, record_from_text(data)) for instance, data in rows)
         return {instance: record for instance, record in found if record is not None}
 
     def last_failure(self, instance: str) -> Mapping[str, Any] | None:
-        """The failure that came after the last success."""
+        """Give the failure that came after the last success."""
         rows = self._rows("SELECT data FROM failures WHERE instance = ?", instance)
         return dict(json.loads(rows[0][0])) if rows else None
 
@@ -145,7 +144,7 @@ class SqliteState:
         self._write(lambda db: db.execute(change, (finished, status, run)))
 
     def runs(self, limit: int = 20) -> tuple[Mapping[str, Any], ...]:
-        """The newest runs first."""
+        """Give the newest runs first."""
         query = (
             "SELECT run, started, finished, status, data FROM runs ORDER BY started DESC, rowid DESC LIMIT ?"
         )
@@ -253,8 +252,9 @@ class SqliteState:
                 return
             aside = _free_name(self._path)
             for suffix in ("", "-wal", "-shm"):
-                if os.path.exists(f"{self._path}{suffix}"):
-                    os.replace(f"{self._path}{suffix}", f"{aside}{suffix}")
+                part = self._path.with_name(self._path.name + suffix)
+                if part.exists():
+                    part.replace(aside.with_name(aside.name + suffix))
         self._notices.append(
             f"{_shown(self._path)} was damaged ({why}); it was moved to {aside.name} and begun anew. "
             "Results that the store has are found again."
@@ -264,7 +264,7 @@ class SqliteState:
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        os.chmod(path, 0o600)
+        path.chmod(0o600)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
     except OSError:  # somebody else's file that we may use all the same

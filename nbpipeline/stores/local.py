@@ -38,7 +38,7 @@ _ABANDONED_SECONDS = 86400
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy bytes to `target`, which must not exist, sharing blocks where the file system can; raises OSError."""
+    """Copy bytes to `target`, which must not exist, sharing blocks where it can be; raises OSError."""
     with source.open("rb") as reader, target.open("xb") as writer:
         if sys.platform == "linux":
             import fcntl  # noqa: PLC0415 - Windows has none
@@ -88,7 +88,7 @@ class LocalStore:
                 raise _changed(path)
 
     def get(self, output: StoredOutput, target: Path) -> bool:
-        """Write the object to `target`, which must not exist (FileExistsError); False where the store lacks it.
+        """Write the object to `target`, which must not exist (FileExistsError); False where it is lacking.
 
         A damaged object is dropped, and lacking from then on.
         """
@@ -144,7 +144,7 @@ class LocalStore:
         return all(self._place("objects", one.what).exists() for one in entries if one.kind == "file")
 
     def _entries(self, digest: str) -> tuple[TreeEntry, ...] | None:
-        """The listing of a kept folder; None where the digest is not that of one."""
+        """Read the listing of a kept folder; None where the digest is not that of one."""
         place = self._place("trees", digest)
         try:
             data = place.read_bytes()
@@ -197,7 +197,7 @@ class LocalStore:
     # --- room --------------------------------------------------------------------------------
 
     def trim(self, max_size: int | None, keep: Iterable[str] = ()) -> int:
-        """Drop what was used least recently until the store is at most `max_size` bytes; give the bytes freed."""
+        """Drop what was used least recently until at most `max_size` bytes are left; give the bytes freed."""
         self._sweep()
         if max_size is None:
             return 0
@@ -265,8 +265,8 @@ class LocalStore:
             raise
         except OSError as error:
             raise StorageError.of(
-                f"{path} cannot be kept in or taken from the store {self._folder}: {error.strerror or error}.",
-                mend="see that the folder is writable for this user and that the disk has room.",
+                f"{path} cannot be kept in or taken from the store: {error.strerror or error}.",
+                mend=f"see that {self._folder} is writable for this user and that the disk has room.",
             ) from error
 
 

@@ -1,0 +1,140 @@
+"""Changes that somebody has marked as harmless: `nbpipeline.accept.yaml`, committed with the project.
+
+A change is kept by what it was and became, not by a state as a whole: it stays accepted when something
+else changes later, and is forgotten as soon as the same part changes again.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nbpipeline.encoding import canonical
+from nbpipeline.errors import ReadingError
+from nbpipeline.location import Location
+from nbpipeline.model import Reason, ReasonKind
+
+FILE = "nbpipeline.accept.yaml"
+
+ACCEPTABLE = frozenset(
+    {
+        ReasonKind.CODE,
+        ReasonKind.MODULE,
+        ReasonKind.PARAMETER,
+        ReasonKind.INPUT,
+        ReasonKind.ENVIRONMENT,
+        ReasonKind.KERNEL,
+        ReasonKind.UPSTREAM,
+    }
+)
+"""Differences between two states; what else makes an instance stale cannot be argued away."""
+
+_HEAD = (
+    "# Changes that were marked as harmless with `nbpipeline accept`. Commit this file.\n"
+    "# Deleting an entry makes its stage stale again.\n"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """One `accept STAGE --because ...`."""
+
+    stage: str
+    """The instance's id."""
+    because: str
+    day: str
+    changes: tuple[Reason, ...]
+
+
+class Accepted:
+    """What is on record, ready to be asked of each difference."""
+
+    def __init__(self, entries: Iterable[Acceptance] = ()) -> None:
+        """Index the changes by instance."""
+        self._keys = {(one.stage, key(change)) for one in entries for change in one.changes}
+
+    def covers(self, instance: str, reason: Reason) -> bool:
+        """Whether the difference was accepted for the instance."""
+        return (instance, key(reason)) in self._keys
+
+
+def key(reason: Reason) -> str:
+    """Say what a change is known by. A cell's number is not part of it: the cell may have moved."""
+    subject = (
+        "cell" if reason.kind is ReasonKind.CODE and reason.subject.startswith("cell ") else reason.subject
+    )
+    return canonical([reason.kind.value, subject, reason.before, reason.after])
+
+
+def acceptable(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
+    """Those of the reasons that `accept` can mark."""
+    return tuple(one for one in reasons if one.kind in ACCEPTABLE)
+
+
+def acceptance(stage: str, because: str, reasons: Iterable[Reason], now: float) -> Acceptance:
+    """Make an entry of today's differences of the instance."""
+    day = time.strftime("%Y-%m-%d", time.localtime(now))
+    return Acceptance(stage=stage, because=because, day=day, changes=acceptable(reasons))
+
+
+def read(root: Path) -> tuple[Acceptance, ...]:
+    """Read the project's file; empty where there is none. Raises ReadingError."""
+    path = root / FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError) as error:
+        raise _unreadable(str(error)) from error
+    import yaml  # noqa: PLC0415 - most projects have no such file
+
+    try:
+        data = yaml.safe_load(text) or {}
+        return tuple(_entry(one) for one in data.get("accepted", ()))
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _unreadable(" ".join(str(error).split())) from error
+
+
+def add(root: Path, entry: Acceptance) -> None:
+    """Put an entry behind those on record; the file is replaced whole. Raises ReadingError, OSError."""
+    import yaml  # noqa: PLC0415 - see read
+
+    entries = [_data(one) for one in (*read(root), entry)]
+    text = _HEAD + yaml.safe_dump({"accepted": entries}, sort_keys=False, allow_unicode=True, width=100)
+    temporary = root / f".{FILE}.new"
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(root / FILE)
+
+
+def _entry(data: Mapping[str, Any]) -> Acceptance:
+    return Acceptance(
+        stage=data["stage"],
+        because=data["because"],
+        day=str(data["date"]),
+        changes=tuple(
+            Reason(
+                kind=ReasonKind(one["kind"]),
+                subject=one.get("subject", ""),
+                before=one.get("before"),
+                after=one.get("after"),
+            )
+            for one in data["changes"]
+        ),
+    )
+
+
+def _data(entry: Acceptance) -> dict[str, Any]:
+    changes = [
+        {"kind": one.kind.value, "subject": one.subject, "before": one.before, "after": one.after}
+        for one in entry.changes
+    ]
+    return {"stage": entry.stage, "because": entry.because, "date": entry.day, "changes": changes}
+
+
+def _unreadable(why: str) -> ReadingError:
+    return ReadingError.of(
+        f"the accepted changes cannot be read: {why}.",
+        where=Location(path=FILE),
+        mend="mend the entry or delete it; its stage is then stale again.",
+    )

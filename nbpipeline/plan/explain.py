@@ -1,0 +1,105 @@
+"""Reasons in words, and the difference of a cell that `plan --diff` shows."""
+
+import difflib
+from collections.abc import Callable, Iterator
+
+from nbpipeline.encoding import canonical
+from nbpipeline.fingerprint import Fingerprinter
+from nbpipeline.model import PathValue, Reason, ReasonKind, Step, Value
+from nbpipeline.ports import Store
+
+
+def words(reason: Reason) -> str:
+    """Say a reason as plans do: `code: cell 4 changed`, `parameter C: 1.0 -> 0.5`."""
+    return _WORDS[reason.kind](reason)
+
+
+def diff(step: Step, store: Store, fingerprinter: Fingerprinter) -> str:
+    """Show what the changed cells of a step were and are, as a unified diff; empty where none changed."""
+    sources = fingerprinter.sources(step.instance)
+    return "\n".join(text for one in step.reasons for text in _cell_diff(one, store, sources.get))
+
+
+def _cell_diff(reason: Reason, store: Store, present: Callable[[str], str | None]) -> Iterator[str]:
+    if reason.kind is not ReasonKind.CODE or not reason.subject.startswith("cell "):
+        return
+    before = store.get_text(reason.before) if reason.before else ""
+    after = (present(reason.after) or store.get_text(reason.after)) if reason.after else ""
+    if before is None or after is None:
+        yield f"--- {reason.subject}\n(the earlier text is not in the store)"
+        return
+    lines = difflib.unified_diff(
+        before.splitlines(),
+        after.splitlines(),
+        fromfile=f"{reason.subject}, last run",
+        tofile=f"{reason.subject}, now",
+        lineterm="",
+    )
+    yield "\n".join(lines)
+
+
+def value_text(value: Value) -> str:
+    """Write a parameter's value as a reader expects it: text without quotes, the rest as JSON."""
+    if isinstance(value, (str, PathValue)):
+        return str(value)
+    return canonical(value)
+
+
+def _changed(reason: Reason) -> str:
+    return reason.detail or "changed"
+
+
+def _code(reason: Reason) -> str:
+    if reason.subject.startswith("cell ") or None in (reason.before, reason.after):
+        return f"code: {reason.subject} {_changed(reason)}"
+    return f"code: {reason.subject} {value_text(reason.before)} -> {value_text(reason.after)}"
+
+
+def _module(reason: Reason) -> str:
+    return f"module {reason.subject} {_changed(reason)}"
+
+
+def _parameter(reason: Reason) -> str:
+    if reason.detail == "added":
+        return f"parameter {reason.subject} added ({value_text(reason.after)})"
+    if reason.detail == "removed":
+        return f"parameter {reason.subject} removed"
+    return f"parameter {reason.subject}: {value_text(reason.before)} -> {value_text(reason.after)}"
+
+
+def _environment(reason: Reason) -> str:
+    if reason.detail == "variable":
+        return f"environment variable {reason.subject} changed"
+    if reason.detail == "lock file":
+        return f"lock file {reason.subject} changed"
+    if reason.before is None:
+        return f"{reason.subject} {reason.after} is new"
+    if reason.after is None:
+        return f"{reason.subject} {reason.before} is gone"
+    return f"{reason.subject} {reason.before} -> {reason.after}"
+
+
+def _with(head: str) -> Callable[[Reason], str]:
+    return lambda reason: f"{head} {reason.subject} {_changed(reason)}"
+
+
+def _as_is(text: str) -> Callable[[Reason], str]:
+    return lambda reason: f"{text} ({reason.detail})" if reason.detail else text
+
+
+_WORDS: dict[ReasonKind, Callable[[Reason], str]] = {
+    ReasonKind.NEVER_RUN: _as_is("never run"),
+    ReasonKind.CODE: _code,
+    ReasonKind.MODULE: _module,
+    ReasonKind.PARAMETER: _parameter,
+    ReasonKind.INPUT: _with("input"),
+    ReasonKind.OUTPUT: _with("output"),
+    ReasonKind.ENVIRONMENT: _environment,
+    ReasonKind.KERNEL: lambda reason: f"kernel {reason.before} -> {reason.after}",
+    ReasonKind.UPSTREAM: lambda reason: f"upstream {reason.subject}",
+    ReasonKind.UNDECLARED_IO: lambda reason: f"undeclared file {reason.subject}",
+    ReasonKind.FAILED: _as_is("last attempt failed"),
+    ReasonKind.EXPIRED: _as_is("expired"),
+    ReasonKind.ALWAYS: _as_is("always runs"),
+    ReasonKind.FORCED: _as_is("forced"),
+}

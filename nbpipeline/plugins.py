@@ -1,0 +1,72 @@
+"""Finds the implementation of a port by name: built-ins in a table, others by their entry points.
+
+Entry points are scanned only for a name that the table lacks, since the scan takes longer than a plan.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from nbpipeline.errors import MissingPluginError, did_you_mean
+
+BUILT_IN: Mapping[str, Mapping[str, str]] = {
+    "executors": {"local": "nbpipeline.executors.local"},
+    "kernels": {"plain": "nbpipeline.kernels.plain"},
+    "stores": {"local": "nbpipeline.stores.local"},
+    "validators": {"columns": "nbpipeline.validators.columns"},
+    "trackers": {},
+    "exporters": {},
+    "importers": {},
+}
+"""Port -> name -> module. The port's entry-point group is `nbpipeline.PORT`."""
+
+EXTRAS: Mapping[str, str] = {"pyarrow": "data", "pandas": "data", "jupyter_console": "console"}
+"""Third-party module -> the extra that installs it."""
+
+
+def load(port: str, name: str) -> Any:
+    """Load an implementation: a module for a built-in, what the entry point names for others.
+
+    Raises MissingPluginError for a name that nobody offers, and for one whose libraries are not installed.
+    """
+    module = BUILT_IN[port].get(name)
+    try:
+        if module is not None:
+            return import_module(module)
+        offered = _offered(port)
+        if name in offered:
+            return offered[name].load()
+    except ModuleNotFoundError as error:
+        raise missing_library(error.name or "", f"{port[:-1]} '{name}'") from error
+    raise _unknown(port, name, sorted({*BUILT_IN[port], *offered}))
+
+
+def missing_library(library: str, needed_by: str) -> MissingPluginError:
+    """Say that a library is not installed, with the line that installs it."""
+    top = library.partition(".")[0]
+    extra = EXTRAS.get(top)
+    what = f"'nbpipeline[{extra}]'" if extra else f"'{top.replace('_', '-')}'"
+    return MissingPluginError.of(
+        f"{needed_by} needs the library {top}, which is not installed.", mend=f"pip install {what}"
+    )
+
+
+def names(port: str) -> tuple[str, ...]:
+    """Every name that can be loaded for the port; scans entry points."""
+    return tuple(sorted({*BUILT_IN[port], *_offered(port)}))
+
+
+def _offered(port: str) -> dict[str, Any]:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - start-up is counted
+
+    return {one.name: one for one in entry_points(group=f"nbpipeline.{port}")}
+
+
+def _unknown(port: str, name: str, known: list[str]) -> MissingPluginError:
+    close = did_you_mean(name, known)
+    package = f"pip install the package that offers it (entry point group nbpipeline.{port})."
+    return MissingPluginError.of(
+        f"there is no {port[:-1]} '{name}'.",
+        known=f"known {port}: {', '.join(known)}" if known else "",
+        mend=f"did you mean '{close}'? Else {package}" if close else package,
+    )
