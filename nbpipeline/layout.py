@@ -127,7 +127,7 @@ class _Net:
         return self.layer[slot[0]] == slot[1]
 
     def chain(self, upstream: str, downstream: str) -> list[_Slot]:
-        """The slots that an edge passes, its ends included."""
+        """List the slots that an edge passes, its ends included."""
         first, last = self.layer[upstream], self.layer[downstream]
         return [*((upstream, row) for row in range(first, last)), (downstream, last)]
 
@@ -168,7 +168,7 @@ class _Net:
                 else float(own[slot])
                 for slot in own
             }
-            self.rows[number].sort(key=lambda slot: (middle[slot], own[slot]))  # noqa: B023 - used at once
+            self.rows[number].sort(key=lambda slot: (middle[slot], own[slot]))
 
     def _crossings(self) -> int:
         return sum(self._crossings_between(upper, lower) for upper, lower in pairwise(self.rows))
@@ -221,7 +221,7 @@ def _centers(net: _Net, sizes: Mapping[str, float], space: Spacing) -> dict[_Slo
 
 
 def _gaps(net: _Net, row: Sequence[_Slot], sizes: Mapping[str, float], space: Spacing) -> list[float]:
-    """The least distance between the middles of each two neighbours."""
+    """Give the least distance between the middles of each two neighbours."""
     return [
         (_width(net, left, sizes) + _width(net, right, sizes)) / 2
         + (space.column_gap if net.is_node(left) and net.is_node(right) else space.line_gap)
@@ -234,7 +234,7 @@ def _width(net: _Net, slot: _Slot, sizes: Mapping[str, float]) -> float:
 
 
 def _wanted(net: _Net, slot: _Slot, centers: Mapping[_Slot, float], *, down: bool, both: bool) -> float:
-    """The middle of the neighbours: of the layer come from, or of both."""
+    """Find the middle of the neighbours: of the layer come from, or of both."""
     beside = net.above[slot] if down else net.below[slot]
     if both or not beside:
         beside = [*net.above[slot], *net.below[slot]]
@@ -289,7 +289,7 @@ def _placed(
 
 
 def _tops(net: _Net, centers: Mapping[_Slot, float], space: Spacing) -> list[float]:
-    """The y of every layer: the farther lines go to the side, the more room they get."""
+    """Give every layer its y: the farther lines go to the side, the more room they get."""
     tops: list[float] = []
     for number, row in enumerate(net.rows):
         if not number:

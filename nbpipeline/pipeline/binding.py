@@ -29,7 +29,6 @@ def bind_paths(draft: Draft, places: Places) -> Iterable[Complaint]:
             except ValueError as error:
                 what = f"{kind} '{artifact.name}': {error}."
                 yield refusal(artifact.where, what, "write a path that is known before the notebook runs")
-    yield from _both_ways(draft)
     yield from _executed(draft)
 
 
@@ -71,18 +70,6 @@ def _unknown_name(draft: Draft, kind: str, artifact: Artifact, name: str) -> Com
         meant(name, names, f"declare '{name}' in the parameters cell, or as an axis of the matrix"),
         known=known("names", names),
     )
-
-
-def _both_ways(draft: Draft) -> Iterable[Complaint]:
-    """Refuse a name that is input and output at once with two values: the notebook holds one."""
-    for name, bound in draft.outputs.items():
-        other = draft.inputs.get(name)
-        if other is not None and other.paths != bound.paths:
-            yield refusal(
-                bound.spec.where,
-                f"'{name}' is an input ({', '.join(other.paths)}) and an output ({', '.join(bound.paths)}).",
-                "give the two different names",
-            )
 
 
 def _executed(draft: Draft) -> Iterable[Complaint]:
@@ -207,7 +194,6 @@ def bind_reference(
     bound = BoundArtifact(spec=artifact, paths=paths, value=shaped_like(value, written) if written else value)
     draft.inputs[artifact.name] = bound
     draft.scope.names[artifact.name] = bound.value
-    yield from _both_ways(draft)
     if written and artifact.must_agree and not artifact.reference.collect:
         yield from _disagreement(draft, artifact, bound, _project_paths(written, draft, places))
 

@@ -43,7 +43,6 @@ class _Making:
         self.complaints: list[Complaint] = []
 
     def pipeline(self, overrides: Sequence[Override]) -> Pipeline | None:
-        self._refuse_clashes()
         given, complaints = gather_given(self.project, overrides)
         self.complaints.extend(complaints)
         axes, complaints = find_axes(self.project, given, self.places)
@@ -57,21 +56,10 @@ class _Making:
             return None
         return _assembled(self.project, by_id, edges)
 
-    def _refuse_clashes(self) -> None:
-        seen: dict[str, StageSpec] = {}
-        for stage in self.project.stages:
-            other = seen.setdefault(stage.name, stage)
-            if other is not stage:
-                what = f"stage '{stage.name}' is also that of {other.notebook.path}."
-                self.complaints.append(
-                    refusal(stage.where, what, "give one of them another name: `stage: ...`")
-                )
-            self.complaints.extend(refusals.unknown_names(stage))
-
     def _drafts(self, given: Mapping[str, Given], axes: Mapping[str, Axes]) -> list[Draft]:
         """Every instance with its parameters and paths."""
         drafts: list[Draft] = []
-        for stage in {stage.name: stage for stage in self.project.stages}.values():
+        for stage in self.project.stages:
             of_stage = axes[stage.name]
             self.complaints.extend(refuse_fixed_axes(stage, given[stage.name], of_stage))
             drafts.extend(self._instances(stage, given[stage.name], of_stage))

@@ -29,11 +29,10 @@ def gather_given(
     """Collect for each stage the values from pipeline.yaml and the command line, the last one wins."""
     complaints: list[Complaint] = []
     stages = {stage.name: stage for stage in project.stages}
-    values = {name: _settings(stage, project, complaints) for name, stage in stages.items()}
+    values = {name: dict(stage.settings) for name, stage in stages.items()}
     origins: dict[str, dict[str, Location | str]] = {
         name: dict.fromkeys(found, _file(project, stages[name])) for name, found in values.items()
     }
-    complaints.extend(_unreached(project))
     # What is said for one stage counts more than what is said for all, in whatever order.
     for override in sorted(overrides, key=lambda one: one.stage is not None):
         reached, complaint = _reached(override, stages)
@@ -44,15 +43,7 @@ def gather_given(
     return given, tuple(complaints)
 
 
-def _settings(stage: StageSpec, project: ProjectSpec, complaints: list[Complaint]) -> dict[str, Value]:
-    names = [parameter.name for parameter in stage.parameters]
-    allowed = {*names, *stage.matrix}
-    where = _file(project, stage)
-    complaints.extend(_unknown(name, stage, where) for name in stage.settings if name not in allowed)
-    return {name: value for name, value in stage.settings.items() if name in allowed}
-
-
-def _unknown(name: str, stage: StageSpec, origin: Location | str) -> Complaint:
+def _unknown(name: str, stage: StageSpec, origin: str) -> Complaint:
     names = [parameter.name for parameter in stage.parameters]
     what = f"stage '{stage.name}' has no parameter '{name}'."
     mend = meant(name, names, f"assign {name} in the parameters cell of {stage.notebook.path}")
@@ -68,19 +59,6 @@ def _said(origin: Location | str, what: str, mend: str, *, known: str = "") -> C
 
 def _file(project: ProjectSpec, stage: StageSpec) -> Location:
     return Location(path=project.file) if project.file else stage.where
-
-
-def _unreached(project: ProjectSpec) -> Iterable[Complaint]:
-    """Parameters under pipeline.yaml's `params` that reach no stage."""
-    names = _all_names(project.stages)
-    for name in project.params:
-        if name not in names:
-            yield refusal(
-                Location(path=project.file or "pipeline.yaml"),
-                f"params: no stage has a parameter '{name}'.",
-                meant(name, names, f"assign {name} in a parameters cell, or take it out of params"),
-                known=known("parameters", names),
-            )
 
 
 def _all_names(stages: Iterable[StageSpec]) -> list[str]:
@@ -197,6 +175,8 @@ def check(stage: StageSpec, given: Given, values: Mapping[str, Value]) -> Iterab
                     f"give it a default, or say `-p {stage.name}.{parameter.name}=...`",
                 )
             continue
+        if values[parameter.name] is None and parameter.name not in given.values:
+            continue  # the usual way to say in Python that a value comes later
         wrong = _wrong(parameter, values[parameter.name])
         if wrong:
             yield _said(origin, f"{label} is {values[parameter.name]!r}, {wrong[0]}.", wrong[1])

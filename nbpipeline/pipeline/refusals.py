@@ -11,7 +11,7 @@ from nbpipeline.model import Edge, ProjectSpec, StageSpec
 from nbpipeline.pipeline.drafts import Draft
 from nbpipeline.pipeline.linking import Index, Maker
 from nbpipeline.pipeline.paths import Places, parents
-from nbpipeline.pipeline.wording import known, meant, refusal
+from nbpipeline.pipeline.wording import refusal
 
 RESERVED = (".nbpipeline", ".git")
 """Folders of the project that no stage writes into."""
@@ -103,28 +103,6 @@ def executed_copies(drafts: Sequence[Draft], index: Index, places: Places) -> It
             what = f"executed: {draft.executed} of stage '{draft.spec.name}' is {other}."
             yield refusal(draft.spec.where, what, mend)
         taken[key] = f"also that of another instance of '{draft.spec.name}'"
-
-
-def unknown_names(stage: StageSpec) -> Iterator[Complaint]:
-    """Names under `expect` and `test` that the stage does not have."""
-    artifacts = [one.name for one in (*stage.outputs, *stage.inputs)]
-    inputs = [one.name for one in stage.inputs]
-    params = [*(one.name for one in stage.parameters), *stage.matrix]
-    expected = {name: checks[0].where if checks else stage.where for name, checks in stage.expect.items()}
-    yield from _strangers("expect", "input or output", expected, artifacts)
-    yield from _strangers("test", "input", dict.fromkeys(stage.test.inputs, stage.where), inputs)
-    yield from _strangers("test", "parameter", dict.fromkeys(stage.test.params, stage.where), params)
-
-
-def _strangers(
-    key: str, kind: str, named: Mapping[str, Location], names: Sequence[str]
-) -> Iterator[Complaint]:
-    for name, where in named.items():
-        if name not in names:
-            what = f"{key}: there is no {kind} '{name}'."
-            plural = "inputs and outputs" if kind.startswith("input or") else f"{kind}s"
-            mend = meant(name, names, f"declare '{name}', or take it out of {key}")
-            yield refusal(where, what, mend, known=known(plural, names))
 
 
 def circles(drafts: Mapping[str, Draft], edges: Sequence[Edge]) -> Iterator[Complaint]:

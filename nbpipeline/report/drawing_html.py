@@ -12,7 +12,8 @@ from nbpipeline.report.drawing_labels import Label, clean, joined, labels
 
 STYLE = """
 :root{color-scheme:light dark}
-body{font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem}
+body{font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif;
+margin:2rem auto;max-width:72rem;padding:0 1rem}
 .drawing{overflow:auto;border:1px solid #8886;border-radius:8px;padding:.5rem;text-align:center}
 table{border-collapse:collapse;width:100%;margin-top:1.5rem}
 th,td{text-align:left;vertical-align:top;padding:.35rem .75rem;border-bottom:1px solid #8884}
@@ -38,7 +39,7 @@ def draw(pipeline: Pipeline, plan: Plan | None = None) -> str:
             f"<h1>{name}</h1>",
             f"<p>{_text(_summary(list(texts.values())))}</p>",
             f'<div class="drawing">{picture}</div>',
-            "<table><thead><tr><th>stage</th><th>notebook</th><th>reads from</th>"
+            "<table><thead><tr><th>stage</th><th>notebook</th><th>after</th>",
             f"{'<th>plan</th>' if plan else ''}</tr></thead><tbody>",
             *_rows(pipeline, plan),
             "</tbody></table></body></html>",

@@ -40,6 +40,11 @@ STYLE = """
 }
 """.strip().replace("\n", "")
 
+ARROW = (
+    '<defs><marker id="nbp-head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+    'orient="auto"><path class="head" d="M0 0.5 8 4 0 7.5z"/></marker></defs>'
+)
+
 
 def draw(pipeline: Pipeline, plan: Plan | None = None, *, links: Mapping[str, str] | None = None) -> str:
     """Draw the DAG; with a plan, each box wears its status and first reason. `links`: href by instance id."""
@@ -52,14 +57,13 @@ def draw(pipeline: Pipeline, plan: Plan | None = None, *, links: Mapping[str, st
         *(_box(layout.boxes[one], label, (links or {}).get(one)) for one, label in texts.items()),
     ]
     width, height = layout.width + 2 * MARGIN, layout.height + 2 * MARGIN
+    size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="nbp" role="img" '
-            f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="nbp" role="img" {size}>',
             f"<title>{_text(pipeline.project.name)}</title>",
             f"<style>{STYLE}</style>",
-            '<defs><marker id="nbp-head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
-            'orient="auto"><path class="head" d="M0 0.5 8 4 0 7.5z"/></marker></defs>',
+            ARROW,
             f'<g transform="translate({MARGIN:g} {MARGIN:g})">',
             *parts,
             "</g>",
@@ -77,7 +81,8 @@ def _lines(layout: Layout, edges: Mapping[tuple[str, str], Sequence[str]]) -> It
     for pair, paths in edges.items():
         kind = "line" if paths else "line order"
         title = f"<title>{_text(', '.join(paths) or 'order only')}</title>"
-        yield f'<path class="{kind}" d="{_curve(layout.routes[pair])}" marker-end="url(#nbp-head)">{title}</path>'
+        curve = _curve(layout.routes[pair])
+        yield f'<path class="{kind}" d="{curve}" marker-end="url(#nbp-head)">{title}</path>'
 
 
 def _curve(points: Sequence[Point]) -> str:
@@ -108,7 +113,7 @@ def _box(box: Box, label: Label, link: str | None) -> str:
 
 def _box_width(label: Label) -> float:
     title, subtitle = shortened(label.id), shortened(label.subtitle)
-    return max(72.0, _ems(title) * 13.6, _ems(subtitle) * 11) + 2 * PADDING
+    return max(72.0, _ems(title) * 15.2, _ems(subtitle) * 12) + 2 * PADDING
 
 
 def _ems(text: str) -> float:

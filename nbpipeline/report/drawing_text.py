@@ -19,12 +19,12 @@ _UP, _DOWN, _LEFT, _RIGHT = 1, 2, 4, 8
 _LINES = {
     _UP | _DOWN: "│", _LEFT | _RIGHT: "─", _DOWN | _RIGHT: "┌", _DOWN | _LEFT: "┐", _UP | _RIGHT: "└",
     _UP | _LEFT: "┘", _UP | _DOWN | _RIGHT: "├", _UP | _DOWN | _LEFT: "┤", _DOWN | _LEFT | _RIGHT: "┬",
-    _UP | _LEFT | _RIGHT: "┴", _UP | _DOWN | _LEFT | _RIGHT: "┼", _UP: "│", _DOWN: "│", _LEFT: "─", _RIGHT: "─",
+    _UP | _LEFT | _RIGHT: "┴", _UP | _DOWN | _LEFT | _RIGHT: "┼",
 }  # fmt: skip
 
 
 def draw(pipeline: Pipeline, plan: Plan | None = None, *, columns: int = COLUMNS) -> str:
-    """Draw the DAG; with a plan, signs in the boxes and the reasons below. Ends with a newline if not empty."""
+    """Draw the DAG; with a plan, signs in the boxes and the reasons below."""
     texts = labels(pipeline, plan)
     edges = joined(pipeline)
     shown = {one: _shown(label) for one, label in texts.items()}
@@ -116,7 +116,7 @@ def _wires(layout: Layout, edges: Sequence[tuple[str, str]]) -> list[dict[str, _
 
 
 def _column(center: float, remainder: int) -> int:
-    """The column nearest below the middle of a box that leaves this remainder of four."""
+    """Find the column at or left of a box's middle that leaves this remainder of four."""
     return (int(center) - remainder) // 4 * 4 + remainder
 
 
@@ -173,7 +173,7 @@ def _channel(wires: Sequence[_Wire], width: int) -> Iterator[str]:
 
 
 def _tracks(wires: Sequence[_Wire]) -> list[list[tuple[int, int]]]:
-    """Give each wire the first track that is free over its span; those that start where others end go first."""
+    """Give each wire the first track free over its span; first those that start where others end not."""
     ends = {end for wire in wires for end in wire.ends}
     tracks: list[list[tuple[int, int]]] = []
     for wire in sorted(wires, key=lambda one: (one.start not in ends, one.span)):
