@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from nbpipeline.model import Artifact, Expression, Reference, Value
 from nbpipeline.reading import expressions
+from nbpipeline.reading.kinds import reference
 from nbpipeline.reading.layers import Layer
 from nbpipeline.reading.place import Place
-from nbpipeline.reading.schema import reference
 from nbpipeline.reading.tagged_cells import bare
 
 _ATTRIBUTES = ("kind", "mode", "store", "publish", "allow_outside", "digest")

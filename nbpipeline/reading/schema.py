@@ -1,306 +1,48 @@
 """The keys of the header and of pipeline.yaml: one table for the reader, the JSON Schemas and the docs."""
 
 import json
-import keyword
-import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
 from nbpipeline.model import Value
-from nbpipeline.reading import quantities
-from nbpipeline.reading.place import Place
-from nbpipeline.reading.shapes import (
-    INVALID,
-    Anything,
-    Key,
-    ListOf,
-    MapOf,
-    Placed,
-    Scalar,
-    Short,
-    Table,
-    shown,
+from nbpipeline.reading.kinds import (
+    ANY,
+    AXIS,
+    CHECKS,
+    CORES,
+    COUNT,
+    DURATION,
+    ENVIRONMENT,
+    EXECUTED,
+    FACTOR,
+    FLAG,
+    NUMBER,
+    PATH_OR_PATHS,
+    PATHS,
+    REFERENCE,
+    SIZE,
+    STAGE_NAME,
+    STAGE_OR_FALSE,
+    TEXT,
+    VARIABLE,
+    choice,
+    identifier,
 )
-
-NAME: Final = r"[A-Za-z_][A-Za-z0-9_-]*"
-NAME_RULE: Final = "a name is made of letters A to Z, digits, `_` and `-`, and begins with a letter or `_`"
-IDENTIFIER_RULE: Final = "the name must be one that Python can assign: letters, digits and `_`, no keyword"
-EXECUTED_SUFFIXES: Final = (".ipynb", ".html", ".md", ".pdf")
-
-_REFERENCE = re.compile(rf"({NAME})(\[\*\])?\.([^\W\d]\w*)")
-
-
-def stage_name(value: Value) -> str:
-    """Check a stage's name. Raises ValueError, saying the rule."""
-    if isinstance(value, str) and re.fullmatch(NAME, value):
-        return value
-    raise ValueError(NAME_RULE)
-
-
-def identifier(value: Value) -> str:
-    """Check a declared name, which cells assign. Raises ValueError, saying the rule."""
-    if isinstance(value, str) and value.isidentifier() and not keyword.iskeyword(value):
-        return value
-    raise ValueError(IDENTIFIER_RULE)
-
-
-def reference(value: Value) -> tuple[str, bool, str]:
-    """Split `STAGE.OUTPUT` or `STAGE[*].OUTPUT`: stage, whether collected, output. Raises ValueError."""
-    match = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
-    if not match:
-        raise ValueError("no reference")
-    return match.group(1), match.group(2) is not None, match.group(3)
-
-
-def _text(value: Value) -> str:
-    if isinstance(value, str) and value.strip() and "\0" not in value:
-        return value
-    raise ValueError("no text")
-
-
-def _number(low: float, *, whole: bool = False, over: bool = False) -> Callable[[Value], float]:
-    """Make a check for numbers of at least `low` (greater, where `over`)."""
-
-    def convert(value: Value) -> float:
-        fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-        if not fits or not (low < value if over else low <= value) or value == float("inf"):
-            raise ValueError("no such number")
-        return float(value) if not whole else value
-
-    return convert
-
-
-def _plain_number(value: Value) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value
-    raise ValueError("no number")
-
-
-def _flag(value: Value) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise ValueError("no flag")
-
-
-def _choice(*words: str) -> Scalar:
-    def convert(value: Value) -> str:
-        if isinstance(value, str) and value in words:
-            return value
-        raise ValueError("none of them")
-
-    return Scalar(
-        wants=f"one of {', '.join(words)}",
-        example=f"`{words[0]}`",
-        convert=convert,
-        json={"enum": list(words)},
-    )
-
-
-def _quantity(read: Callable[[str], float]) -> Callable[[Value], float]:
-    def convert(value: Value) -> float:
-        if isinstance(value, str):
-            return read(value)
-        return _number(0)(value)
-
-    return convert
-
-
-def _whole_size(value: Value) -> int:
-    return round(_quantity(quantities.size)(value))
-
-
-def _executed(value: Value) -> str:
-    if isinstance(value, str) and value.endswith(EXECUTED_SUFFIXES):
-        return value
-    raise ValueError("no such ending")
-
-
-def _reference_text(value: Value) -> str:
-    reference(value)
-    return str(value)
-
-
-def _scalar_value(value: Value) -> Value:
-    if isinstance(value, bool | int | float) or (isinstance(value, str) and value):
-        if isinstance(value, str) and re.search(r"[\[\],=\n]", value):
-            raise ValueError("a character that ids need")
-        return value
-    raise ValueError("no scalar")
-
-
-def _stage_or_false(value: Value) -> str | bool:
-    return value if value is False else stage_name(value)
-
-
-def _environment(value: Value) -> Value:
-    if value in ("imported", "none"):
-        return value
-    if isinstance(value, dict) and set(value) == {"lock"} and isinstance(value["lock"], str):
-        return value
-    raise ValueError("none of them")
-
-
-TEXT = Scalar(
-    wants="text",
-    example="a word, in quotes if it looks like a number",
-    convert=_text,
-    json={"type": "string"},
-)
-FLAG = Scalar(wants="true or false", example="`true`", convert=_flag, json={"type": "boolean"})
-COUNT = Scalar(
-    wants="a whole number of at least 0",
-    example="`2`",
-    convert=_number(0, whole=True),
-    json={"type": "integer", "minimum": 0},
-)
-STAGE_NAME = Scalar(
-    wants=f"a stage's name ({NAME_RULE})",
-    example="`train_model`",
-    convert=stage_name,
-    json={"type": "string", "pattern": f"^{NAME}$"},
-)
-DURATION = Scalar(
-    wants="a duration",
-    example="`30s`, `10m`, `1h30m` or `24h`",
-    convert=_quantity(quantities.seconds),
-    json={
-        "anyOf": [
-            {"type": "string", "pattern": quantities.DURATION_PATTERN},
-            {"type": "number", "minimum": 0},
-        ]
-    },
-)
-SIZE = Scalar(
-    wants="a size",
-    example="`512MB`, `2GB` or `2GiB`",
-    convert=_whole_size,
-    json={
-        "anyOf": [{"type": "string", "pattern": quantities.SIZE_PATTERN}, {"type": "number", "minimum": 0}]
-    },
-)
-NUMBER = Scalar(wants="a number", example="`0.5`", convert=_plain_number, json={"type": "number"})
-VARIABLE = Scalar(
-    wants="the name of an environment variable",
-    example="`TZ`",
-    convert=identifier,
-    json={"type": "string", "pattern": r"^\w+$"},
-)
-ANY = Anything()
-
-PATHS = ListOf(item=TEXT)
-
-
-class _PathOrPaths:
-    """A path, or a list of them, which stays a list."""
-
-    def read(self, value: Value, place: Place) -> Value:
-        """Give text, or a tuple of texts."""
-        if isinstance(value, list):
-            read = [TEXT.read(item, place.child(number)) for number, item in enumerate(value)]
-            return INVALID if INVALID in read else tuple(read)
-        return TEXT.read(value, place)
-
-    def schema(self) -> dict[str, Any]:
-        """Describe both."""
-        return {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-
-
-class _Checks:
-    """The expectations on one artifact: `exists`, or `{between: {...}}`, in a list or alone."""
-
-    def read(self, value: Value, place: Place) -> Value:
-        """Give (name, arguments, location) of each check."""
-        items = value if isinstance(value, list) else [value]
-        at = [place.child(number) for number in range(len(items))] if isinstance(value, list) else [place]
-        read = [_check(item, one) for item, one in zip(items, at, strict=True)]
-        return tuple(item for item in read if item is not None)
-
-    def schema(self) -> dict[str, Any]:
-        """Describe a check by its form; its arguments are the validator's."""
-        one = {"anyOf": [{"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}]}
-        return {"anyOf": [*one["anyOf"], {"type": "array", "items": one}]}
-
-
-CHECKS: Final = _Checks()
-
-
-def _check(value: Value, place: Place) -> tuple[str, Value, Any] | None:
-    if isinstance(value, str) and value:
-        return (value, None, place.where)
-    if isinstance(value, dict) and len(value) == 1 and isinstance(next(iter(value)), str):
-        return (*next(iter(value.items())), place.where)
-    place.complain(
-        f"{place.key} is {shown(value)}; a check is one name with its arguments.",
-        mend="write each check as its own item: `- not_null: column`.",
-    )
-    return None
-
-
-class _AxisValues:
-    """A matrix axis: a list of plain values, or `{from_file: FILE}`."""
-
-    _table = Table(
-        keys=(Key(name="from_file", shape=TEXT, help="File that lists the values.", nullable=False),)
-    )
-    _value = Scalar(
-        wants="a plain value without any of `[ ] , =`",
-        example="`region: [eu, us]`",
-        convert=_scalar_value,
-        json={"type": ["string", "number", "boolean"]},
-    )
-
-    def read(self, value: Value, place: Place) -> Value:
-        """Give a tuple of values, or `{"from_file": FILE}`."""
-        if isinstance(value, dict):
-            read = self._table.read(value, place)
-            return read or INVALID
-        return axis_values(value, place)
-
-    def schema(self) -> dict[str, Any]:
-        """Describe both."""
-        values = {"type": "array", "items": self._value.schema(), "minItems": 1, "uniqueItems": True}
-        return {"anyOf": [values, self._table.schema()]}
-
-
-def axis_values(value: Value, place: Place) -> Value:
-    """Read the values of an axis, from YAML or from a file: at least one, each once."""
-    if not isinstance(value, list) or not value:
-        place.complain(
-            f"{place.key} is {shown(value)}; an axis wants a list of at least one value.",
-            mend="write, for example, `region: [eu, us]`.",
-        )
-        return INVALID
-    shape = _AxisValues._value  # noqa: SLF001 - the class stands above
-    read = [shape.read(item, place.child(number)) for number, item in enumerate(value)]
-    if INVALID in read:
-        return INVALID
-    twice = next((item for number, item in enumerate(read) if item in read[:number]), None)
-    if twice is not None:
-        place.complain(
-            f"the axis {place.key} has the value {shown(twice)} twice.", mend="take one of them out."
-        )
-        return INVALID
-    return tuple(read)
+from nbpipeline.reading.shapes import Key, ListOf, MapOf, Placed, Short, Table
 
 
 def _key(name: str, shape: Any, text: str, default: Value = None) -> Key:
     return Key(name=name, shape=shape, help=text, default=default)
 
 
-_REFERENCE_SHAPE = Scalar(
-    wants="a reference STAGE.OUTPUT or STAGE[*].OUTPUT",
-    example="`{from: prepare.encoder}`",
-    convert=_reference_text,
-    json={"type": "string", "pattern": rf"^{NAME}(\[\*\])?\.\w+$"},
-)
 INPUT = Table(
     wants="a path, or a mapping",
     keys=(
-        _key("path", _PathOrPaths(), "Path, relative to the notebook (in pipeline.yaml: to the root)."),
+        _key("path", PATH_OR_PATHS, "Path, relative to the notebook (in pipeline.yaml: to the root)."),
         _key(
             "from",
-            _REFERENCE_SHAPE,
+            REFERENCE,
             "Another stage's output: STAGE.OUTPUT, or STAGE[*].OUTPUT for all of a matrix.",
         ),
         _key("kind", TEXT, "`file`, `directory`, or a kind that a plug-in knows.", "file"),
@@ -310,13 +52,13 @@ INPUT = Table(
 OUTPUT = Table(
     wants="a path, or a mapping",
     keys=(
-        _key("path", _PathOrPaths(), "Path, relative to the notebook (in pipeline.yaml: to the root)."),
+        _key("path", PATH_OR_PATHS, "Path, relative to the notebook (in pipeline.yaml: to the root)."),
         _key("kind", TEXT, "`file`, `directory`, or a kind that a plug-in knows.", "file"),
-        _key("mode", _choice("write", "update"), "`update`: several ordered stages may write it.", "write"),
+        _key("mode", choice("write", "update"), "`update`: several ordered stages may write it.", "write"),
         _key("store", FLAG, "Whether the content store keeps its bytes, so that it can be restored.", True),
         _key(
             "publish",
-            _choice("direct", "atomic"),
+            choice("direct", "atomic"),
             "`atomic`: written beside and swapped in at the end.",
             "direct",
         ),
@@ -338,12 +80,7 @@ RESOURCES = Table(
     keys=(
         _key(
             "cpus",
-            Scalar(
-                wants="a number over 0",
-                example="`2`",
-                convert=_number(0, over=True),
-                json={"type": "number", "exclusiveMinimum": 0},
-            ),
+            CORES,
             "Cores; also the BLAS and OpenMP threads of the kernel.",
             1,
         ),
@@ -353,7 +90,7 @@ RESOURCES = Table(
 )
 TEST = Table(
     keys=(
-        _key("inputs", MapOf(item=_PathOrPaths(), name=identifier), "Paths that replace the inputs."),
+        _key("inputs", MapOf(item=PATH_OR_PATHS, name=identifier), "Paths that replace the inputs."),
         _key("params", MapOf(item=ANY, name=identifier), "Values that replace the parameters."),
     ),
 )
@@ -363,12 +100,7 @@ SETTINGS: tuple[Key, ...] = (
     _key("retry_delay", DURATION, "Wait before the first retry.", "0s"),
     _key(
         "retry_backoff",
-        Scalar(
-            wants="a number of at least 1",
-            example="`2`",
-            convert=_number(1),
-            json={"type": "number", "minimum": 1},
-        ),
+        FACTOR,
         "Factor by which the wait grows.",
         1,
     ),
@@ -378,7 +110,7 @@ SETTINGS: tuple[Key, ...] = (
     _key("kernel", TEXT, "Name of the kernelspec."),
     _key(
         "cwd",
-        _choice("notebook", "project"),
+        choice("notebook", "project"),
         "Folder that paths start from and that the kernel runs in.",
         "notebook",
     ),
@@ -394,12 +126,12 @@ DECLARATIONS: tuple[Key, ...] = (
     _key("description", TEXT, "What the stage does."),
     _key(
         "inputs",
-        MapOf(item=Short(table=INPUT, key="path", short=_PathOrPaths()), name=identifier),
+        MapOf(item=Short(table=INPUT, key="path", short=PATH_OR_PATHS), name=identifier),
         "Files that the stage reads, by name.",
     ),
     _key(
         "outputs",
-        MapOf(item=Short(table=OUTPUT, key="path", short=_PathOrPaths()), name=identifier),
+        MapOf(item=Short(table=OUTPUT, key="path", short=PATH_OR_PATHS), name=identifier),
         "Files that the stage writes, by name.",
     ),
     _key("after", ListOf(item=STAGE_NAME), "Stages that must have run before (order only)."),
@@ -409,9 +141,7 @@ DECLARATIONS: tuple[Key, ...] = (
         MapOf(item=Short(table=PARAMETER, key="default", short=ANY), name=identifier),
         "Parameters, by name.",
     ),
-    _key(
-        "matrix", MapOf(item=_AxisValues(), name=identifier), "Axes: an instance of the stage for each value."
-    ),
+    _key("matrix", MapOf(item=AXIS, name=identifier), "Axes: an instance of the stage for each value."),
     _key(
         "expect",
         MapOf(item=CHECKS, name=identifier),
@@ -419,24 +149,14 @@ DECLARATIONS: tuple[Key, ...] = (
     ),
     _key(
         "executed",
-        Scalar(
-            wants=f"a path that ends in {', '.join(EXECUTED_SUFFIXES)}",
-            example="`../out/train.html`",
-            convert=_executed,
-            json={"type": "string"},
-        ),
+        EXECUTED,
         "Where the executed notebook is also kept.",
     ),
     _key("test", TEST, "What `nbpipeline test` runs the stage on."),
 )
 _STAGE = Key(
     name="stage",
-    shape=Scalar(
-        wants=f"a stage's name, or false ({NAME_RULE})",
-        example="`stage: train_model`",
-        convert=_stage_or_false,
-        json={"anyOf": [{"type": "string", "pattern": f"^{NAME}$"}, {"const": False}]},
-    ),
+    shape=STAGE_OR_FALSE,
     help="Name of the stage; `false`: the notebook is none.",
 )
 
@@ -489,12 +209,7 @@ def project_table(plugin_keys: Collection[str] = ()) -> Table:
         ),
         _key(
             "environment",
-            Scalar(
-                wants="imported, none, or {lock: FILE}",
-                example="`environment: {lock: requirements.lock}`",
-                convert=_environment,
-                json=_ENVIRONMENT_SCHEMA,
-            ),
+            ENVIRONMENT,
             "What of the kernel's environment makes stale.",
             "imported",
         ),
@@ -522,19 +237,6 @@ def project_table(plugin_keys: Collection[str] = ()) -> Table:
         ),
     )
     return Table(keys=(*own, *layered), elsewhere=moved)
-
-
-_ENVIRONMENT_SCHEMA: Final[Mapping[str, Any]] = {
-    "anyOf": [
-        {"enum": ["imported", "none"]},
-        {
-            "type": "object",
-            "properties": {"lock": {"type": "string"}},
-            "required": ["lock"],
-            "additionalProperties": False,
-        },
-    ]
-}
 
 
 # --- JSON Schema -----------------------------------------------------------------------------

@@ -19,10 +19,11 @@ from nbpipeline.model import (
 )
 from nbpipeline.reading import artifacts, declared_parameters, expressions, yaml12
 from nbpipeline.reading.header import Header
+from nbpipeline.reading.kinds import CHECKS, axis_values
 from nbpipeline.reading.layers import Layer, effective_cwd, merged
 from nbpipeline.reading.paths import project_path
 from nbpipeline.reading.place import Findings, Place, mend_by_name
-from nbpipeline.reading.schema import CHECKS, SETTINGS, axis_values
+from nbpipeline.reading.schema import SETTINGS
 from nbpipeline.reading.shapes import INVALID
 from nbpipeline.reading.tagged_cells import Declarations, read_cells
 
