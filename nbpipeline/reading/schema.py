@@ -1,7 +1,7 @@
 """The keys of the header and of pipeline.yaml: one table for the reader, the JSON Schemas and the docs."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -258,8 +258,25 @@ def stage_schema(plugin_keys: Collection[str] = ()) -> dict[str, Any]:
 
 
 def project_schema(plugin_keys: Collection[str] = ()) -> dict[str, Any]:
-    """Describe pipeline.yaml."""
-    return {"$schema": _DRAFT, "title": "pipeline.yaml of nbpipeline", **project_table(plugin_keys).schema()}
+    """Describe pipeline.yaml; what profiles repeat stands once, under `$defs`."""
+    definitions = {
+        "stage": entry_table(plugin_keys).schema(),
+        "defaults": Table(keys=(*SETTINGS, *_plugin_keys(plugin_keys))).schema(),
+    }
+    table = _referring(project_table(plugin_keys).schema(), definitions)
+    return {"$schema": _DRAFT, "title": "pipeline.yaml of nbpipeline", **table, "$defs": definitions}
+
+
+def _referring(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    """Put a reference wherever one of the definitions stands."""
+    for name, definition in definitions.items():
+        if schema == definition:
+            return {"$ref": f"#/$defs/{name}"}
+    if isinstance(schema, dict):
+        return {key: _referring(value, definitions) for key, value in schema.items()}
+    if isinstance(schema, list):
+        return [_referring(item, definitions) for item in schema]
+    return schema
 
 
 def schema_files() -> dict[str, str]:
