@@ -177,10 +177,17 @@ class Validator(Protocol):
 class Verdict(Protocol):
     """The outcome of one check (see `nbpipeline.validators.columns.Finding`)."""
 
-    check: Check
-    passed: bool
-    message: str
-    """What was found instead, with counts and the first failing rows."""
+    @property
+    def check(self) -> Check:
+        """The check that was tried."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the data holds it."""
+
+    @property
+    def message(self) -> str:
+        """What was found instead, with counts and the first failing rows."""
 
 
 class Tracker(AbstractContextManager["Tracker"], Protocol):

@@ -40,12 +40,12 @@ def command(
     found = project.cleanable(*selectors, outputs=outputs, runs=runs, store=store, force=force)
     for path, why in found.spared:
         click.echo(f"kept {path}: {why}", err=True)
-    for path in found.outputs:
-        click.echo(path)
+    for one in found.doomed:
+        click.echo(f"{one.output.path}{' (altered; kept in the store)' if one.altered else ''}")
     if found.runs:
         click.echo(counted(len(found.runs), "old run"))
-    if found.spare_bytes:
-        click.echo(f"{size(found.spare_bytes)} of the store")
+    if found.store:
+        click.echo("what the store holds beside the last results")
     if found.empty:
         click.echo("nothing to remove")
         return 0

@@ -1,6 +1,7 @@
 """How commands put numbers and times."""
 
 import time
+from collections.abc import Sequence
 
 
 def counted(number: int, noun: str) -> str:
@@ -34,7 +35,7 @@ def moment(unix: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unix))
 
 
-def table(rows: list[tuple[str, ...]]) -> list[str]:
+def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Align rows in columns, two blanks between them; the last column is left ragged."""
     if not rows:
         return []

@@ -1,6 +1,6 @@
 """`nbpipeline.stage()`: the stage's inputs, outputs and parameters, from inside its notebook.
 
-In the pipeline the runner leaves the values in a file that the variable NBPIPELINE_STAGE_FILE names;
+In the pipeline the runner leaves the values in a file that the variable NBPIPELINE_CONTEXT names;
 in JupyterLab or VS Code they are read from the project, by the notebook's own path.
 """
 
@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import nbpipeline
-from nbpipeline.encoding import value_from
 from nbpipeline.errors import UsageError, did_you_mean
 from nbpipeline.model import BoundArtifact, PathValue, StageInstance, axis_text
 
-STAGE_FILE = "NBPIPELINE_STAGE_FILE"
+CONTEXT = "NBPIPELINE_CONTEXT"
 _NOTEBOOK_SUFFIXES = (".ipynb", ".py", ".md", ".Rmd", ".R")
 
 
@@ -85,9 +84,9 @@ def stage(name: str | None = None, **axes: Any) -> Stage:
     if handed is not None:
         return Stage(
             name=str(handed["stage"]),
-            inputs=Values("input", {key: as_path(_plain(one)) for key, one in handed["inputs"].items()}),
-            outputs=Values("output", {key: as_path(_plain(one)) for key, one in handed["outputs"].items()}),
-            params=Values("parameter", {key: _plain(one) for key, one in handed["params"].items()}),
+            inputs=Values("input", {key: as_path(one) for key, one in handed["inputs"].items()}),
+            outputs=Values("output", {key: as_path(one) for key, one in handed["outputs"].items()}),
+            params=Values("parameter", {**handed["axes"], **handed["parameters"]}),
         )
     root, instance = instance_here(name, axes)
     return Stage(
@@ -100,14 +99,14 @@ def stage(name: str | None = None, **axes: Any) -> Stage:
 
 def handed_over() -> Mapping[str, Any] | None:
     """Read what the runner left for this kernel; None outside the pipeline."""
-    path = os.environ.get(STAGE_FILE)
+    path = os.environ.get(CONTEXT)
     if not path:
         return None
     try:
-        handed = json.loads(Path(path).read_text(encoding="utf-8"))
+        handed: Mapping[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError:
         return None  # a kernel started by hand with a dead run's environment
-    return {key: value_from(value) for key, value in handed.items()}
+    return handed
 
 
 def parameters_of(instance: StageInstance) -> dict[str, Any]:

@@ -1,0 +1,378 @@
+"""The composition root: a project's folder in, everything that the commands do out.
+
+::
+
+    project = nbpipeline.Project(".", params={"train.C": 0.5})
+    for step in project.plan("+train").steps:
+        print(step.instance.id, step.action)
+    result = project.run("+train")
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+from nbpipeline.errors import Complaint, UsageError, gather
+from nbpipeline.executors.local import LocalExecutor
+from nbpipeline.model import (
+    Event,
+    Job,
+    Override,
+    Pipeline,
+    Plan,
+    ProjectSpec,
+    RunResult,
+    StageRecord,
+    StageResult,
+)
+from nbpipeline.pipeline import build
+from nbpipeline.plan import Planner, accept, explain
+from nbpipeline.ports import Cancel, Emit
+from nbpipeline.reading.project import find_root, read_project
+from nbpipeline.run.cancel import CancelSwitch
+from nbpipeline.run.options import RunOptions
+from nbpipeline.run.preflight import refuse_held
+from nbpipeline.run.scheduler import run as carry_out
+from nbpipeline.selection import before, select
+from nbpipeline.stage import execute, journal, restore
+from nbpipeline.upkeep import byhand, checking, cleaning, doctor, trial
+from nbpipeline.worker import Workplace, recorded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Loaded:
+    """A project as it stands on disk now."""
+
+    spec: ProjectSpec
+    pipeline: Pipeline | None
+    complaints: tuple[Complaint, ...]
+
+
+class RunKeywords(TypedDict, total=False):
+    """Further keywords of `Project.run`; see `RunOptions`."""
+
+    jobs: int
+    keep_going: bool
+    on_failure: str
+    command: str
+
+
+class Project:
+    """A pipeline of notebooks in a folder. Every method reads it anew, so edits are seen.
+
+    All of them raise ReadingError or PipelineError for a faulty project, with every complaint gathered
+    (`check` gives them instead), and StorageError where the disk refuses.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path = ".",
+        *,
+        profile: str | None = None,
+        params: Mapping[str, Any] | Sequence[str] = (),
+    ) -> None:
+        """Find the project: `folder`, or the nearest one upward with a pipeline.yaml.
+
+        `params` are `{"train.C": 0.5, "year": 2014}`, or texts as `-p` takes them: `["train.C=0.5"]`.
+        Raises UsageError for a folder that is not there or a parameter that is not NAME=VALUE.
+        """
+        start = Path(folder)
+        if not start.is_dir():
+            raise UsageError.of(f"there is no folder {start}.", mend="give the project's folder")
+        self.root = str(find_root(start))
+        self.profile = profile
+        self._overrides = overrides(params)
+
+    # --- what there is -------------------------------------------------------------------------
+
+    @property
+    def spec(self) -> ProjectSpec:
+        """What the author wrote."""
+        return self._sound()[0]
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """What it means."""
+        return self._sound()[1]
+
+    def check(self, *, strict: bool = False) -> checking.Checked:
+        """Find everything that is wrong, starting no kernel; `strict` makes warnings errors."""
+        loaded = self._load()
+        return checking.check(loaded.spec, loaded.pipeline, loaded.complaints, strict=strict)
+
+    def plan(
+        self, *selectors: str, exclude: Sequence[str] = (), only: bool = False, force: bool = False
+    ) -> Plan:
+        """Say what a run would do with the selected instances (all by default), and why.
+
+        Raises UsageError for a selector that names nothing.
+        """
+        with self._open() as (pipeline, place):
+            return self._planner(pipeline, place, selectors, exclude, only=only, force=force)[1]
+
+    def plan_diff(self, plan: Plan) -> str:
+        """Show what changed in the cells of a plan's stages; empty where none did."""
+        with self._open() as (_, place):
+            texts = [(one, explain.diff(one, place.store, place.fingerprinter)) for one in plan.steps]
+        return "\n\n".join(f"{step.instance.id}\n{text}" for step, text in texts if text)
+
+    # --- what is done --------------------------------------------------------------------------
+
+    def run(
+        self,
+        *selectors: str,
+        exclude: Sequence[str] = (),
+        only: bool = False,
+        force: bool = False,
+        wait: bool = False,
+        on_plan: Callable[[Plan], None] | None = None,
+        on_event: Emit | None = None,
+        cancel: Cancel | None = None,
+        **options: Unpack[RunKeywords],
+    ) -> RunResult:
+        """Run what is stale; stages that fail are in the result.
+
+        `on_plan` hears the plan before it is carried out, `on_event` every event. Raises UsageError for
+        a selector that names nothing, MissingInputError before anything starts, BusyError where another run
+        holds a stage (unless `wait`).
+        """
+        with self._open() as (pipeline, place):
+            root = Path(self.root)
+            told = journal.replay(root, recorded(place.state))
+            planner, plan = self._planner(pipeline, place, selectors, exclude, only=only, force=force)
+            plan = replace(plan, notices=(*told, *plan.notices))
+            if on_plan is not None:
+                on_plan(plan)
+            if not wait:
+                refuse_held(plan, root)
+            chosen = RunOptions(**options)
+
+            def work(job: Job, emit: Emit, cancel: Cancel) -> StageResult:
+                return execute(job, place.backends(planner.fingerprint, wait=wait), emit, cancel)
+
+            def bring_back(job: Job, record: StageRecord) -> StageResult:
+                return restore(job, record, place.backends(planner.fingerprint, wait=wait))
+
+            result = carry_out(
+                plan,
+                planner,
+                LocalExecutor(work, slots=chosen.slots, memory=chosen.memory),
+                state=place.state,
+                root=root,
+                restore=bring_back,
+                options=chosen,
+                emit=on_event,
+                cancel=cancel,
+            )
+            self._trim(place, result)
+            return result
+
+    def run_stage(self, stage: str, *, force: bool = False, **how: Any) -> RunResult:
+        """Run one instance, nothing before or after it; `how` as in `run`.
+
+        Raises UsageError where `stage` names none or several.
+        """
+        found = select(self.pipeline, [stage])
+        if len(found) != 1:
+            raise UsageError.of(
+                f"'{stage}' is not one instance.",
+                known=f"instances: {', '.join(sorted(found))}",
+                mend="name one of these",
+            )
+        return self.run(*found, only=True, force=force, **how)
+
+    def test(
+        self, *selectors: str, on_event: Emit | None = None, cancel: Cancel | None = None
+    ) -> tuple[trial.Trial, ...]:
+        """Run stages alone, on their test inputs; without selectors, those that have a test."""
+        with self._open() as (pipeline, place):
+            chosen = select(pipeline, selectors)
+            switch = cancel or CancelSwitch()
+            found = [one for one in pipeline if one.id in chosen and (selectors or trial.has_test(one.spec))]
+            return tuple(
+                trial.try_stage(
+                    pipeline,
+                    one,
+                    place.backends(),
+                    fixed=[given.name for given in self._overrides],
+                    emit=on_event or _deaf,
+                    cancel=switch,
+                )
+                for one in found
+                if not switch.level
+            )
+
+    # --- by hand -------------------------------------------------------------------------------
+
+    def accept(self, stage: str, *, because: str) -> tuple[str, ...]:
+        """Mark what changed in a stage's instances as harmless; gives their ids.
+
+        Raises UsageError where nothing of it has changed, or without a reason.
+        """
+        if not because.strip():
+            raise UsageError.of("`accept` needs a reason.", mend='say why: --because "..."')
+        with self._open() as (pipeline, place):
+            plan = self._planner(pipeline, place, [stage], (), only=True, force=False)[1]
+            changed = [(one.instance.id, accept.acceptable(one.reasons)) for one in plan.steps]
+            marked = [(name, reasons) for name, reasons in changed if reasons]
+            if not marked:
+                raise UsageError.of(
+                    f"nothing that could be accepted has changed in '{stage}'.",
+                    mend=f"see what makes it stale: nbpipeline plan {stage}",
+                )
+            for name, reasons in marked:
+                accept.add(Path(self.root), accept.acceptance(name, because, reasons, time.time()))
+            return tuple(name for name, _ in marked)
+
+    def record(self, stage: str) -> tuple[str, ...]:
+        """Take outputs made by hand as the result of the present state; gives the instances' ids."""
+        with self._open() as (pipeline, place):
+            planner, plan = self._planner(pipeline, place, [stage], (), only=True, force=False)
+            backends = place.backends(planner.fingerprint)
+            for one in plan.steps:
+                present = planner.fingerprint(one.instance)
+                byhand.record_outputs(one.instance, present, backends, Path(self.root))
+            return tuple(one.instance.id for one in plan.steps)
+
+    def restore(self, what: str) -> byhand.Restored:
+        """Bring back the last recorded outputs of a stage, or one output by its path from the root."""
+        with self._open() as (pipeline, place):
+            paths = {path for one in pipeline for output in one.outputs for path in output.paths}
+            chosen = None if what in paths else select(pipeline, [what])
+            backends = place.backends()
+            found = byhand.find_records(pipeline, what, chosen, backends)
+            return byhand.bring_back(found, backends, Path(self.root), time.time())
+
+    # --- house-keeping -------------------------------------------------------------------------
+
+    def cleanable(
+        self,
+        *selectors: str,
+        outputs: bool = True,
+        runs: bool = False,
+        store: bool = False,
+        force: bool = False,
+    ) -> cleaning.Cleanable:
+        """Say what `clean` would remove."""
+        with self._open() as (pipeline, place):
+            chosen = select(pipeline, selectors) if outputs else frozenset()
+            doomed, spared = cleaning.look(pipeline, chosen, place.backends(), force=force)
+            old = cleaning.old_runs(Path(self.root)) if runs else ()
+            return cleaning.Cleanable(doomed=doomed, spared=spared, runs=old, store=store)
+
+    def clean(self, found: cleaning.Cleanable) -> cleaning.Cleaned:
+        """Remove what `cleanable` found, as far as it is still as it was."""
+        with self._open() as (_, place):
+            return cleaning.remove(found, place.backends(), Path(self.root))
+
+    def doctor(self, *, fix: bool = True) -> tuple[doctor.Finding, ...]:
+        """Say what is wrong with the installation and the project's folder, and mend it where `fix`."""
+        return doctor.examine(self._load().spec, fix=fix)
+
+    # --- inside --------------------------------------------------------------------------------
+
+    def _load(self) -> _Loaded:
+        spec, complaints = read_project(Path(self.root), profile=self.profile)
+        if _lacks_a_stage(spec, complaints):
+            return _Loaded(spec=spec, pipeline=None, complaints=complaints)
+        pipeline, more = build(spec, self._overrides)
+        return _Loaded(spec=spec, pipeline=pipeline, complaints=(*complaints, *more))
+
+    def _sound(self) -> tuple[ProjectSpec, Pipeline]:
+        loaded = self._load()
+        error = gather(loaded.complaints)
+        if error is not None:
+            raise error
+        if loaded.pipeline is None:
+            raise RuntimeError("a project without complaints has a pipeline")
+        return loaded.spec, loaded.pipeline
+
+    @contextmanager
+    def _open(self) -> Iterator[tuple[Pipeline, Workplace]]:
+        spec, pipeline = self._sound()
+        with Workplace(spec) as place:
+            yield pipeline, place
+
+    def _planner(
+        self,
+        pipeline: Pipeline,
+        place: Workplace,
+        selectors: Sequence[str],
+        exclude: Sequence[str],
+        *,
+        only: bool,
+        force: bool,
+    ) -> tuple[Planner, Plan]:
+        chosen = select(pipeline, selectors, exclude=exclude, only=only)
+        accepted = accept.Accepted(accept.read(Path(self.root)))
+        planner = _planner_of(pipeline, place, accepted, chosen, chosen if force else frozenset())
+        plan = planner.plan()
+        hidden = frozenset(before(pipeline, chosen)) if selectors else frozenset()
+        if hidden:
+            unseen = _planner_of(pipeline, place, accepted, hidden, frozenset()).plan()
+            stale = ", ".join(one.instance.id for one in unseen.steps if not one.fresh)
+            notice = f"{stale}: stale, and not part of this; `+` before a stage takes what it needs along"
+            plan = replace(plan, notices=(*plan.notices, *([notice] if stale else [])))
+        return planner, plan
+
+    def _trim(self, place: Workplace, result: RunResult) -> None:
+        """Keep the store under its limit, where the run may have put something in."""
+        limit = place.project.store.get("max_size")
+        if limit is not None and any(one.record for one in result.results):
+            place.store.trim(int(limit), keep=cleaning.needed(place.state))
+
+
+def _planner_of(
+    pipeline: Pipeline,
+    place: Workplace,
+    accepted: accept.Accepted,
+    selected: frozenset[str],
+    forced: frozenset[str],
+) -> Planner:
+    return Planner(
+        pipeline,
+        fingerprinter=place.fingerprinter,
+        state=place.state,
+        store=place.store,
+        digests=place.digests,
+        root=Path(pipeline.project.root),
+        accepted=accepted,
+        selected=selected,
+        forced=forced,
+    )
+
+
+def overrides(params: Mapping[str, Any] | Sequence[str]) -> tuple[Override, ...]:
+    """Read `train.C=0.5` and the like. Raises UsageError, all complaints at once."""
+    items: list[tuple[str, str | None]]
+    if isinstance(params, Mapping):
+        items = [(name, one if isinstance(one, str) else json.dumps(one)) for name, one in params.items()]
+    else:
+        items = [(text.partition("=")[0], text.partition("=")[2] if "=" in text else None) for text in params]
+    wrong = [
+        Complaint(
+            where=None, what=f"'{name}' sets no parameter.", mend="write -p NAME=VALUE or -p STAGE.NAME=VALUE"
+        )
+        for name, text in items
+        if text is None or not name.rpartition(".")[2]
+    ]
+    if wrong:
+        raise UsageError(wrong)
+    return tuple(
+        Override(stage=name.rpartition(".")[0] or None, name=name.rpartition(".")[2], text=str(text))
+        for name, text in items
+    )
+
+
+def _lacks_a_stage(spec: ProjectSpec, complaints: Sequence[Complaint]) -> bool:
+    """Whether a notebook could not be read: links to its stage would then be complained of wrongly."""
+    known = {one.notebook.path for one in spec.stages} | {spec.file}
+    return any(not one.warning and one.where and one.where.path not in known for one in complaints)
+
+
+def _deaf(event: Event) -> None:
+    del event

@@ -1,0 +1,151 @@
+"""What an author settles by hand: outputs made in JupyterLab, outputs brought back."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nbpipeline.errors import Complaint, ExitCode, NbpipelineError, UsageError, did_you_mean
+from nbpipeline.model import (
+    BoundArtifact,
+    Failure,
+    Fingerprint,
+    Job,
+    Pipeline,
+    StageInstance,
+    StageRecord,
+    Status,
+)
+from nbpipeline.run.folder import new_run_id
+from nbpipeline.stage import keep, restore
+from nbpipeline.stage.backends import Backends
+from nbpipeline.stage.checks import after
+from nbpipeline.stage.lock import hold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """What came back."""
+
+    paths: tuple[str, ...]
+    notices: tuple[str, ...] = ()
+
+
+def record_outputs(
+    instance: StageInstance, fingerprint: Fingerprint, backends: Backends, root: Path
+) -> StageRecord:
+    """Take the outputs that stand on disk as the result of the state, once they pass the stage's checks.
+
+    Raises UsageError where a stage declares none, for a missing or empty one or a failed check (exit code 4);
+    BusyError; StorageError.
+    """
+    if not any("://" not in path for one in instance.outputs for path in one.paths):
+        raise UsageError.of(
+            f"stage '{instance.id}' declares no output that could be recorded.",
+            mend="run it: its result is its executed notebook",
+        )
+    with hold(root, instance.id):
+        direct = replace(instance, outputs=tuple(_direct(instance)))
+        failure = after(direct, backends, root, "")
+        if failure is not None:
+            raise _refusal(failure)
+        return keep(instance, fingerprint, backends, root=root, origin="recorded")
+
+
+def _direct(instance: StageInstance) -> list[BoundArtifact]:
+    """Look for atomic outputs where a reader finds them: nobody staged those made by hand."""
+    return [replace(one, spec=replace(one.spec, publish="direct")) for one in instance.outputs]
+
+
+def _refusal(failure: Failure) -> NbpipelineError:
+    code = ExitCode.CHECK_FAILED if failure.kind == "check" else ExitCode.USAGE
+    return UsageError(
+        Complaint(
+            where=failure.where,
+            what=failure.what,
+            known=failure.known,
+            mend=failure.mend,
+            exit_code=code,
+        )
+    )
+
+
+def find_records(
+    pipeline: Pipeline, what: str, chosen: frozenset[str] | None, backends: Backends
+) -> tuple[tuple[StageInstance, StageRecord], ...]:
+    """Find the last records of the chosen instances, or of the one that makes the output `what`.
+
+    Raises UsageError where there is no such output or nothing is on record.
+    """
+    found = []
+    for instance in pipeline:
+        record = backends.state.last_record(instance.id)
+        if chosen is not None:
+            if instance.id in chosen:
+                found.append((instance, _required(instance, record)))
+        elif record and any(one.path == what for one in record.outputs):
+            only = tuple(one for one in record.outputs if one.path == what)
+            found.append((_narrowed(instance, what), replace(record, outputs=only)))
+        elif any(what in one.paths for one in instance.outputs):
+            found.append((instance, _required(instance, record)))
+    if not found:
+        raise _unknown_output(pipeline, what)
+    return tuple(found)
+
+
+def _narrowed(instance: StageInstance, path: str) -> StageInstance:
+    """Leave an instance the one output path that is to come back."""
+    outputs = tuple(replace(one, paths=(path,)) for one in instance.outputs if path in one.paths)
+    return replace(instance, outputs=outputs)
+
+
+def _required(instance: StageInstance, record: StageRecord | None) -> StageRecord:
+    if record is None:
+        raise UsageError.of(
+            f"nothing is on record of stage '{instance.id}'.", mend=f"run it: nbpipeline run {instance.id}"
+        )
+    return record
+
+
+def _unknown_output(pipeline: Pipeline, what: str) -> UsageError:
+    known = [path for one in pipeline for output in one.outputs for path in output.paths]
+    nearest = did_you_mean(what, [*known, *pipeline.instances])
+    return UsageError.of(
+        f"'{what}' is neither a stage nor an output.",
+        known=f"outputs: {', '.join(known[:12]) or 'none'}",
+        mend=f"did you mean '{nearest}'?" if nearest else "name a stage, or an output by its path",
+    )
+
+
+def bring_back(
+    found: Iterable[tuple[StageInstance, StageRecord]], backends: Backends, root: Path, now: float
+) -> Restored:
+    """Restore recorded outputs, keeping what stands there and nobody recorded.
+
+    Raises UsageError where the store lacks them; BusyError; StorageError.
+    """
+    paths: list[str] = []
+    notices: list[str] = []
+    run = new_run_id(now)
+    for instance, record in found:
+        folder = root / ".nbpipeline" / "restored" / run / instance.slug
+        job = Job(
+            root=str(root),
+            run=run,
+            folder=str(folder),
+            instance=instance,
+            fingerprint=record.fingerprint,
+        )
+        result = restore(job, record, backends)
+        if result.failure or result.status is not Status.RESTORED:
+            raise _refusal(result.failure or _lost(instance))
+        paths += [one.path for one in record.outputs]
+        notices += result.notices
+    return Restored(paths=tuple(paths), notices=tuple(notices))
+
+
+def _lost(instance: StageInstance) -> Failure:
+    return Failure(
+        kind="storage",
+        what=f"the outputs of '{instance.id}' could not be brought back.",
+        mend=f"run it: nbpipeline run {instance.id}",
+    )

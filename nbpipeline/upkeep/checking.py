@@ -1,0 +1,96 @@
+"""Everything that is wrong with a project, found without starting a kernel."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from nbpipeline.errors import Complaint, ExitCode
+from nbpipeline.model import Pipeline, ProjectSpec, StageInstance, StageSpec
+from nbpipeline.pipeline import missing_inputs
+from nbpipeline.reading import names
+from nbpipeline.validators import columns
+
+_MAGIC = "%nbpipeline"
+_CALL = "nbpipeline.stage("
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What `check` found."""
+
+    stages: tuple[str, ...]
+    """Ids of the instances; names of stages where there is no pipeline."""
+    complaints: tuple[Complaint, ...]
+    needs_magic: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Stages that run by hand only with `%nbpipeline`, and the names that it defines for them."""
+
+    @property
+    def errors(self) -> tuple[Complaint, ...]:
+        """Complaints that keep the pipeline from running."""
+        return tuple(one for one in self.complaints if not one.warning)
+
+    @property
+    def warnings(self) -> tuple[Complaint, ...]:
+        """Complaints that do not."""
+        return tuple(one for one in self.complaints if one.warning)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The lowest exit code of the errors: reading before the DAG."""
+        return min((one.exit_code for one in self.errors), default=ExitCode.OK)
+
+
+def check(
+    project: ProjectSpec, pipeline: Pipeline | None, found: Iterable[Complaint], *, strict: bool
+) -> Checked:
+    """Add to what reading and linking found what only a check looks for; `strict` makes warnings errors."""
+    complaints = [*found]
+    for spec in project.stages:
+        complaints += names.check_stage(spec)
+        complaints += expectation_complaints(spec)
+    if pipeline is not None:
+        complaints += missing_inputs(pipeline, project.root)
+    unique = tuple(dict.fromkeys(complaints))
+    if strict:
+        unique = tuple(replace(one, warning=False) for one in unique)
+    ordered = sorted(unique, key=lambda one: one.where.order if one.where else ("", 0, 0))
+    stages = tuple(pipeline.instances) if pipeline else tuple(one.name for one in project.stages)
+    return Checked(stages=stages, complaints=tuple(ordered), needs_magic=dict(by_hand(pipeline or ())))
+
+
+def expectation_complaints(spec: StageSpec) -> Iterator[Complaint]:
+    """Refuse checks that no validator knows or that are written wrongly."""
+    for checks in spec.expect.values():
+        for one in checks:
+            for text in columns.complaints(one):
+                yield Complaint(
+                    where=one.where,
+                    what=f"check '{one.name}': {text}.",
+                    mend="write it as the reference says",
+                )
+
+
+def by_hand(instances: Iterable[StageInstance]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Find the stages whose notebooks lack a name that only header or pipeline.yaml define."""
+    seen: set[str] = set()
+    for instance in instances:
+        spec = instance.spec
+        if spec.name in seen or spec.notebook.language != "python":
+            continue
+        seen.add(spec.name)
+        sources = [cell.source for cell in spec.notebook.cells if cell.kind == "code"]
+        if any(_MAGIC in one or _CALL in one for one in sources):
+            continue
+        lacking = tuple(one for one in header_names(instance) if any(one in source for source in sources))
+        if lacking:
+            yield spec.name, lacking
+
+
+def header_names(instance: StageInstance) -> tuple[str, ...]:
+    """Names that the pipeline injects and that no tagged cell assigns."""
+    spec = instance.spec
+    in_cells = {one.name for one in spec.parameters if one.cell is not None}
+    axes = [name for name, _ in instance.axes]
+    given = [*axes, *instance.parameters]
+    parameters = [name for name in given if name not in in_cells]
+    artifacts = [one.name for one in (*instance.inputs, *instance.outputs) if one.spec.cell is None]
+    return tuple(dict.fromkeys([*parameters, *artifacts]))

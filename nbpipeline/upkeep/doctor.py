@@ -1,0 +1,239 @@
+"""`nbpipeline doctor`: what is wrong with the installation and the project's folder, and what was mended."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbpipeline import __version__
+from nbpipeline.errors import NbpipelineError
+from nbpipeline.fingerprint.kernels import KernelSpec, find_kernel
+from nbpipeline.kernels import registry
+from nbpipeline.model import ProjectSpec
+from nbpipeline.run.folder import STATE_FOLDER, close_run, is_running, kept_runs, read_control, state_folder
+from nbpipeline.stage import journal, lock
+from nbpipeline.worker import Workplace, recorded
+
+_LITTLE = 1_000_000_000
+"""Bytes free under which a run may well end with a full disk."""
+_OLDEST = (3, 11)
+_PROBE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    state: str
+    """`good`, `mended`, `warning` or `bad`."""
+    what: str
+    mend: str = ""
+
+
+def examine(project: ProjectSpec, *, fix: bool) -> tuple[Finding, ...]:
+    """Look at everything; without `fix`, touch nothing."""
+    root = Path(project.root)
+    parts = (
+        _python(),
+        _kernels(project),
+        _folder(root, fix=fix),
+        _history(project, fix=fix),
+        _journals(project, fix=fix),
+        _locks(project),
+        _runs(root, fix=fix),
+        _kept(root),
+        _disk(root),
+    )
+    return tuple(one for part in parts for one in part)
+
+
+def _python() -> Iterator[Finding]:
+    version = ".".join(str(one) for one in sys.version_info[:3])
+    what = f"{version} at {sys.executable}, nbpipeline {__version__}"
+    good = sys.version_info >= _OLDEST
+    yield Finding(
+        subject="Python",
+        state="good" if good else "bad",
+        what=what,
+        mend="" if good else "install nbpipeline with Python 3.11 or newer",
+    )
+
+
+def _kernels(project: ProjectSpec) -> Iterator[Finding]:
+    """Look at each kernel that a stage asks for: is it installed, and can its Python be one."""
+    wanted: dict[tuple[str | None, str], list[str]] = {}
+    for one in project.stages:
+        key = (one.kernel or one.notebook.kernel, one.notebook.language)
+        wanted.setdefault(key, []).append(one.name)
+    for (name, language), stages in wanted.items():
+        subject = f"kernel {name or language}"
+        try:
+            found = find_kernel(name, language)
+        except NbpipelineError as error:
+            first = error.complaints[0]
+            yield Finding(subject=subject, state="bad", what=first.what, mend=first.mend)
+            continue
+        if found.fallback and name:
+            what = f"not installed; {', '.join(stages)} run in the Python that runs nbpipeline"
+            yield Finding(
+                subject=subject, state="warning", what=what, mend=f"install a kernelspec named {name}"
+            )
+        yield from _probe(subject, found)
+
+
+def _probe(subject: str, kernel: KernelSpec) -> Iterator[Finding]:
+    program = shutil.which(kernel.argv[0]) if kernel.argv else None
+    if program is None:
+        what = f"its program {kernel.argv[0] if kernel.argv else '(none)'} is not there"
+        yield Finding(subject=subject, state="bad", what=what, mend="install the kernelspec again")
+        return
+    if "ipykernel" not in " ".join(kernel.argv):
+        yield Finding(subject=subject, state="good", what=program)
+        return
+    answer = _ask(program)
+    if answer:
+        mend = f"{program} -m pip install --upgrade ipykernel"
+        yield Finding(subject=subject, state="bad", what=f"{program} cannot run it: {answer}", mend=mend)
+    else:
+        yield Finding(subject=subject, state="good", what=program)
+
+
+def _ask(program: str) -> str:
+    """Let an interpreter import ipykernel; gives what it says against it, empty where nothing."""
+    try:
+        done = subprocess.run(  # noqa: S603 - the kernelspec's own interpreter
+            [program, "-c", "import ipykernel"],
+            capture_output=True,
+            text=True,
+            timeout=_PROBE_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it failed"])[-1]
+
+
+def _folder(root: Path, *, fix: bool) -> Iterator[Finding]:
+    """See that the project's own folder can be written and that git leaves it alone."""
+    folder = root / STATE_FOLDER
+    ignore = folder / ".gitignore"
+    if not folder.exists():
+        yield Finding(subject=STATE_FOLDER, state="good", what="not made yet; the first run makes it")
+        return
+    lacking = not ignore.exists()
+    if lacking and fix:
+        try:
+            state_folder(root)
+        except NbpipelineError as error:
+            yield _refusal(STATE_FOLDER, error)
+            return
+        yield Finding(subject=STATE_FOLDER, state="mended", what="its .gitignore was gone and is back")
+    elif lacking:
+        yield Finding(
+            subject=STATE_FOLDER, state="bad", what="git does not ignore it", mend="nbpipeline doctor --fix"
+        )
+    if os.access(folder, os.W_OK | os.X_OK):
+        yield Finding(subject=STATE_FOLDER, state="good", what="writable, and ignored by git")
+    else:
+        mend = f"give yourself the right to write {folder}"
+        yield Finding(subject=STATE_FOLDER, state="bad", what="cannot be written", mend=mend)
+
+
+def _history(project: ProjectSpec, *, fix: bool) -> Iterator[Finding]:
+    if not (Path(project.root) / STATE_FOLDER / "state.db").exists():
+        yield Finding(subject="history", state="good", what="empty")
+        return
+    try:
+        with Workplace(project) as place:
+            told = place.state.notices
+            count = len(place.state.last_records())
+            freed = place.store.trim(None) if fix else 0
+    except NbpipelineError as error:
+        yield _refusal("history", error)
+        return
+    for notice in told:
+        yield Finding(subject="history", state="mended", what=notice)
+    yield Finding(subject="history", state="good", what=f"{count} stages on record")
+    swept = f"; {freed} bytes of broken-off writes removed" if freed else ""
+    yield Finding(subject="store", state="good", what=f"readable{swept}")
+
+
+def _journals(project: ProjectSpec, *, fix: bool) -> Iterator[Finding]:
+    """Bring back the outputs that dead runs left aside."""
+    root = Path(project.root)
+    found = sorted(journal.folder_of(root).glob("*.json"))
+    waiting = [one for one in map(journal.read, found) if one and lock.is_free(root, one.instance)]
+    unreadable = [one.name for one in found if journal.read(one) is None and one.exists()]
+    for name in unreadable:
+        what = f"{STATE_FOLDER}/journals/{name} cannot be read"
+        mend = "look for hidden `.NAME.nbpipeline-RUN` files beside the outputs, then remove it"
+        yield Finding(subject="journals", state="bad", what=what, mend=mend)
+    if waiting and not fix:
+        names = ", ".join(one.instance for one in waiting)
+        yield Finding(
+            subject="journals",
+            state="bad",
+            what=f"dead runs left outputs aside: {names}",
+            mend="nbpipeline doctor --fix",
+        )
+    elif waiting:
+        with Workplace(project) as place:
+            for notice in journal.replay(root, recorded(place.state)):
+                yield Finding(subject="journals", state="mended", what=notice)
+    elif not unreadable:
+        yield Finding(subject="journals", state="good", what="no outputs wait to be brought back")
+
+
+def _locks(project: ProjectSpec) -> Iterator[Finding]:
+    root = Path(project.root)
+    held = [one.name for one in project.stages if lock.owner(root, one.name) is not None]
+    text = f"held now: {', '.join(held)}" if held else "none is held"
+    yield Finding(subject="locks", state="good", what=text)
+
+
+def _runs(root: Path, *, fix: bool) -> Iterator[Finding]:
+    """Mark runs as interrupted whose process is gone."""
+    now = time.time()
+    dead = []
+    for one in kept_runs(root):
+        control = read_control(one.path)
+        if control and control.get("finished") is None and not is_running(control, now):
+            dead.append(one)
+    if not dead:
+        yield Finding(subject="runs", state="good", what=f"{len(kept_runs(root))} kept")
+        return
+    names = ", ".join(one.run for one in dead)
+    if not fix:
+        yield Finding(subject="runs", state="warning", what=f"died without an end: {names}")
+        return
+    for one in dead:
+        close_run(one, now=now, status="interrupted")
+    yield Finding(subject="runs", state="mended", what=f"died without an end, now marked so: {names}")
+
+
+def _kept(root: Path) -> Iterator[Finding]:
+    kept = [one.stage for one in registry.kept_kernels(root)]
+    if kept:
+        what = f"wait for `nbpipeline debug`: {', '.join(kept)}"
+        yield Finding(subject="kept kernels", state="good", what=what)
+
+
+def _disk(root: Path) -> Iterator[Finding]:
+    free = shutil.disk_usage(root).free
+    what = f"{free / 1e9:.1f} GB free"
+    if free < _LITTLE:
+        yield Finding(
+            subject="disk", state="warning", what=what, mend="make room, or nbpipeline clean --store"
+        )
+    else:
+        yield Finding(subject="disk", state="good", what=what)
+
+
+def _refusal(subject: str, error: NbpipelineError) -> Finding:
+    first = error.complaints[0]
+    return Finding(subject=subject, state="bad", what=first.what, mend=first.mend)

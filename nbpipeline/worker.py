@@ -1,0 +1,106 @@
+"""The far side's composition root: what one instance's life needs, put together from a project's folder.
+
+`run_job` is what an executor hands to another process or machine; the near side (`api`) opens the same
+`Workplace` once for a whole run.
+"""
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from nbpipeline.errors import gather
+from nbpipeline.fingerprint import Fingerprinter
+from nbpipeline.kernels.plain import PlainKernels
+from nbpipeline.model import Fingerprint, Job, ProjectSpec, StageInstance, StageResult
+from nbpipeline.ports import Cancel, Emit, State, Store
+from nbpipeline.reading.project import read_project
+from nbpipeline.run.cancel import CancelSwitch
+from nbpipeline.run.folder import STATE_FOLDER, state_folder
+from nbpipeline.stage import Backends, execute
+from nbpipeline.state.digests import FileDigests
+from nbpipeline.state.sqlite import open_state
+from nbpipeline.stores.local import LocalStore
+from nbpipeline.validators import columns
+
+Taking = Callable[[StageInstance], Fingerprint]
+
+
+class Workplace:
+    """An opened project: its history, its store, its digests. A context manager."""
+
+    def __init__(self, project: ProjectSpec) -> None:
+        """Open nothing yet."""
+        self.project = project
+        self._stack = ExitStack()
+        self._lock = threading.Lock()
+        self._kernels: PlainKernels | None = None
+
+    def __enter__(self) -> Self:
+        """Open history and digests. Raises StorageError where the folder refuses."""
+        root = Path(self.project.root)
+        self.state = self._stack.enter_context(open_state(state_folder(root)))
+        self.digests = FileDigests(self.state)
+        self.store = open_store(self.project)
+        self.fingerprinter = Fingerprinter(self.project, self.digests, self.state)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close everything, kernels first."""
+        self._stack.__exit__(kind, error, trace)
+
+    def backends(self, fingerprint: Taking | None = None, *, wait: bool = False) -> Backends:
+        """Give what `stage` needs; the first call opens the kernels. Safe from several threads.
+
+        `fingerprint` takes the state that an instance would run in now; by default without named stages.
+        """
+        with self._lock:
+            if self._kernels is None:
+                self._kernels = self._stack.enter_context(PlainKernels())
+        return Backends(
+            kernels=self._kernels,
+            store=self.store,
+            state=self.state,
+            digests=self.digests,
+            validators=columns.validate,
+            fingerprint=fingerprint or self.fingerprinter.of,
+            sources=self.fingerprinter.sources,
+            wait=wait,
+        )
+
+
+def open_store(project: ProjectSpec) -> Store:
+    """Give the project's store: a folder, by default `.nbpipeline/store`."""
+    path = str(project.store.get("path") or f"{STATE_FOLDER}/store")
+    return LocalStore(Path(project.root) / path)
+
+
+def recorded(state: State) -> Callable[[str, str, str], bool]:
+    """Give the question whether a success (instance, state, run) is on record."""
+
+    def asked(instance: str, digest: str, run: str) -> bool:
+        last = state.last_record(instance)
+        return last is not None and (last.state, last.run) == (digest, run)
+
+    return asked
+
+
+def run_job(job: Job, emit: Emit, cancel: Cancel | None = None) -> StageResult:
+    """Execute one instance in this process, on the files under `job.root`.
+
+    Raises what `stage.execute` raises, and ReadingError where the project's settings cannot be read here.
+    """
+    project, complaints = read_project(Path(job.root))
+    error = gather(one for one in complaints if one.where and one.where.path == project.file)
+    if error:
+        raise error
+    with Workplace(project) as place:
+
+        def present(instance: StageInstance) -> Fingerprint:
+            return place.fingerprinter.of(instance, upstream=job.fingerprint.upstream)
+
+        return execute(job, place.backends(present), emit, cancel or CancelSwitch())
