@@ -292,9 +292,10 @@ class _Shift:
 
     def _end(self, result: StageResult, *, as_planned: bool, told: bool = True) -> None:
         self.history.stage_finished(result, told=told)
-        names = self.board.end(result, as_planned=as_planned)
-        for name in names:
-            self._end_unstarted(blocked(self.board.steps[name], by=result.instance))
+        below = self.board.end(result, as_planned=as_planned)
+        if result.status is not Status.CANCELLED:  # else the run's end says why they were not started
+            for name in below:
+                self._end_unstarted(blocked(self.board.steps[name], by=result.instance))
         if result.status not in GOOD and not self._stopped and not self.options.keep_going:
             self._stopped = True
             self._failed_by = result.instance
