@@ -112,7 +112,7 @@ class _Finder:
         return self._where(lambda instance: tag in instance.spec.tags)
 
     def _by_path(self, selector: _Selector) -> frozenset[str]:
-        """Find a notebook by its path from the project's root, an absolute one, or by a name that is clear."""
+        """Find a notebook by its path in the project, an absolute one, or by a name that is clear."""
         root = self._pipeline.project.root.rstrip("/") + "/"
         path = posixpath.normpath(selector.body.removeprefix(root))
         paths = {found[0].spec.notebook.path: None for found in self._stages.values()}

@@ -7,12 +7,14 @@ source has a track of its own where tracks would touch: so lines cross, but neve
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from nbpipeline.layout import Layout, Spacing, lay_out
+from nbpipeline.layout import Box, Layout, Spacing, lay_out
 from nbpipeline.model import Pipeline, Plan
 from nbpipeline.report.drawing_labels import SIGNS, Label, joined, labels, shortened
 
 COLUMNS = 110
 """A drawing wider than this is listed instead."""
+NARROWEST = 3
+"""Characters in a box: so that it has a column of each remainder."""
 
 _SPACING = Spacing(height=1, column_gap=2, layer_gap=1, line_gap=2, widest_gap=1)
 _UP, _DOWN, _LEFT, _RIGHT = 1, 2, 4, 8
@@ -38,7 +40,7 @@ def draw(pipeline: Pipeline, plan: Plan | None = None, *, columns: int = COLUMNS
 
 def _shown(label: Label) -> str:
     sign = f"{SIGNS[label.status]} " if label.status else ""
-    return sign + shortened(label.id)
+    return (sign + shortened(label.id)).center(NARROWEST)
 
 
 def _listed(texts: Mapping[str, Label], edges: Iterable[tuple[str, str]]) -> Iterator[str]:
@@ -103,8 +105,8 @@ def _wires(layout: Layout, edges: Sequence[tuple[str, str]]) -> list[dict[str, _
     for upstream, downstream in edges:
         box, end = layout.boxes[upstream], layout.boxes[downstream]
         passed = [int(x) // 2 * 2 + 1 for x, _ in layout.routes[upstream, downstream][1:-1:2]]
-        entry = _column(end.center, 2)
-        start = _column(box.center, 0)
+        entry = _column(end, 2)
+        start = _column(box, 0)
         if (upstream, downstream) in alone:
             entry = start
         for layer, to in enumerate([*passed, entry], start=box.layer):
@@ -115,9 +117,10 @@ def _wires(layout: Layout, edges: Sequence[tuple[str, str]]) -> list[dict[str, _
     return rows
 
 
-def _column(center: float, remainder: int) -> int:
-    """Find the column at or left of a box's middle that leaves this remainder of four."""
-    return (int(center) - remainder) // 4 * 4 + remainder
+def _column(box: Box, remainder: int) -> int:
+    """Find the column of a box nearest its middle that leaves this remainder of four."""
+    inside = range(int(box.x) + 1, int(box.x) + int(box.width) - 1)
+    return min((one for one in inside if one % 4 == remainder), key=lambda one: abs(one - int(box.center)))
 
 
 def _straight_pairs(layout: Layout, edges: Sequence[tuple[str, str]]) -> frozenset[tuple[str, str]]:
@@ -130,7 +133,7 @@ def _straight_pairs(layout: Layout, edges: Sequence[tuple[str, str]]) -> frozens
     found = set()
     for upstream, downstream in edges:
         box, end = layout.boxes[upstream], layout.boxes[downstream]
-        column = _column(box.center, 0)
+        column = _column(box, 0)
         near = int(end.x) < column < int(end.x) + int(end.width) - 1
         if near and end.layer == box.layer + 1 and outs[upstream] == ins[downstream] == 1:
             found.add((upstream, downstream))
@@ -173,7 +176,7 @@ def _channel(wires: Sequence[_Wire], width: int) -> Iterator[str]:
 
 
 def _tracks(wires: Sequence[_Wire]) -> list[list[tuple[int, int]]]:
-    """Give each wire the first track free over its span; first those that start where others end not."""
+    """Give each wire the first track free over its span; first those that start where others end."""
     ends = {end for wire in wires for end in wire.ends}
     tracks: list[list[tuple[int, int]]] = []
     for wire in sorted(wires, key=lambda one: (one.start not in ends, one.span)):
