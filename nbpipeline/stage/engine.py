@@ -23,7 +23,7 @@ from papermill.exceptions import PapermillExecutionError
 from papermill.log import logger
 
 from nbpipeline.model import CellProfile, Value
-from nbpipeline.stage import metrics, processes, watching
+from nbpipeline.stage import leaving, metrics, processes, watching
 from nbpipeline.stage.memory import PeakMemory
 from nbpipeline.stage.outcome import Found, Orders, Stop
 from nbpipeline.stage.outputs import LIMIT, Intake, megabytes
@@ -135,9 +135,11 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
         loop = asyncio.get_running_loop()
         self._stopping: asyncio.Future[None] = loop.create_future()
         self._killing: asyncio.Future[None] = loop.create_future()
-        unsubscribe = self._orders.cancel.on_raise(
-            lambda level: loop.call_soon_threadsafe(self._cancelled, level)
-        )
+
+        def raised(level: int) -> None:
+            loop.call_soon_threadsafe(self._cancelled, level)
+
+        unsubscribe = self._orders.cancel.on_raise(raised)
         if self._orders.cancel.level:
             self._cancelled(self._orders.cancel.level)
         self.reset_execution_trackers()
@@ -223,15 +225,33 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
                 self.kc.stop_channels()
             return
         family = processes.family(self._pid_or_none())
+        left = await self._without_children(family) if family else 0
         if self.km is not None and self.km.has_kernel:
             self.km.shutdown_wait_time = QUICK_EXIT if self._found.stop else QUIET_EXIT
             self.shutdown_kernel = "immediate" if self._killing.done() else "graceful"
             with contextlib.suppress(RuntimeError):
                 await self._async_cleanup_kernel()
-        left = processes.end(self._orders.token, also=family)
+        left += processes.end(self._orders.token, also=family)
         if left:
             noun = "process that a cell had left was" if left == 1 else "processes that cells had left were"
             self._found.notices.append(f"{left} {noun} ended")
+
+    async def _without_children(self, family: tuple[int, ...]) -> int:
+        """End the kernel's children first: it would wait long for them. Returns how many cells had left."""
+        responsive = self._found.stop is None or self._found.stop.kind in ("cell", "exit")
+        talks = responsive and self.kc is not None and self._orders.language == "python"
+        if talks:
+            await self._within(leaving.CLOSE_POOLS)
+        left = processes.end("", also=family)
+        if talks:
+            await self._within(leaving.REAP)
+        return left
+
+    async def _within(self, source: str) -> None:
+        """Have the kernel run something unseen, for a moment at most."""
+        with contextlib.suppress(asyncio.TimeoutError, DeadKernelError):
+            message = self.kc.execute(source, silent=True, store_history=False, allow_stdin=False)
+            await asyncio.wait_for(self.async_wait_for_reply(message), leaving.PATIENCE)
 
     def _pid_or_none(self) -> int | None:
         return getattr(self, "_pid", None)
@@ -369,7 +389,7 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
             return None
         self._orders.recorder.touched()
         if msg["msg_type"] == "stream":
-            self._orders.recorder.say(msg["content"]["text"])
+            self._orders.recorder.say(msg["content"]["text"], msg["content"]["name"])
             hooked = self.output_hook_stack[msg["parent_header"].get("msg_id")]
             if not hooked and not self.clear_before_next_output and self._intake.joins(msg, cell.outputs):
                 return None

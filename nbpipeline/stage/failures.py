@@ -90,7 +90,15 @@ def _where(instance: StageInstance, stop: Stop, trace: str) -> Location:
     if stop.cell == 0:
         return Location(path=f"{path} (injected cell)")
     lines = [int(line) for count, line in _FRAME.findall(trace) if int(count) == stop.count]
-    return Location(path=path, cell=stop.cell, line=lines[0] if lines else None)
+    if not lines:
+        return Location(path=path, cell=stop.cell)
+    return Location(path=path, cell=stop.cell, line=lines[0] + _blank_lines_before(instance, stop.cell))
+
+
+def _blank_lines_before(instance: StageInstance, index: int) -> int:
+    """Count the blank lines that a cell begins with: IPython does not."""
+    source = next((cell.source for cell in instance.spec.notebook.cells if cell.index == index), "")
+    return source[: len(source) - len(source.lstrip())].count("\n")
 
 
 # --- around the kernel -----------------------------------------------------------------------

@@ -2,13 +2,20 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import psutil
 
 MARK = "NBPIPELINE_TOKEN"
 """The variable that every process of an attempt inherits."""
 GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL."""
+POLL = 0.02
+_HELPERS = ("multiprocessing", "resource_tracker", "loky")
 
 
 def marked(token: str) -> Iterator[int]:
@@ -54,33 +61,63 @@ def family(pid: int | None) -> tuple[int, ...]:
 
 
 def end(token: str, also: Iterable[int] = ()) -> int:
-    """End every marked process and those of `also` that still are there; returns how many there were.
+    """End every marked process and those of `also` (seen a moment ago) that still are there.
 
-    `also` must hold pids seen a moment ago: a pid is only taken if the process is no younger than this call.
+    Returns how many there were, helpers of multiprocessing not counted: they belong to their kernel.
     """
     import psutil  # noqa: PLC0415 - the same
 
-    found: dict[int, psutil.Process] = {}
-    for pid in {*marked(token), *also}:
+    found: list[psutil.Process] = []
+    for pid in {*(marked(token) if token else ()), *also}:
         try:
             process = psutil.Process(pid)
             if process.status() != psutil.STATUS_ZOMBIE:
-                found[pid] = process
+                found.append(process)
         except psutil.Error:
             continue
-    for process in found.values():
-        _send(process, signal.SIGTERM)
-    _, stubborn = psutil.wait_procs(list(found.values()), timeout=GRACE)
-    for process in stubborn:
-        _send(process, getattr(signal, "SIGKILL", signal.SIGTERM))
-    psutil.wait_procs(stubborn, timeout=GRACE)
-    return len(found)
+    counted = sum(not _is_helper(process) for process in found)
+    for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
+        for process in found:
+            _send(process, number)
+        found = _still_there(found)
+        if not found:
+            break
+    return counted
 
 
-def _send(process: object, number: int) -> None:
+def _still_there(processes: "list[psutil.Process]") -> "list[psutil.Process]":
+    """Wait until all have ended, at most for the grace; an unreaped one has ended."""
+    until = time.monotonic() + GRACE
+    while processes and time.monotonic() < until:
+        processes = [one for one in processes if _is_alive(one)]
+        if processes:
+            time.sleep(POLL)
+    return processes
+
+
+def _is_alive(process: "psutil.Process") -> bool:
     import psutil  # noqa: PLC0415 - the same
 
     try:
-        process.send_signal(number)  # type: ignore[attr-defined]
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def _is_helper(process: "psutil.Process") -> bool:
+    import psutil  # noqa: PLC0415 - the same
+
+    try:
+        command = " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+    return any(word in command for word in _HELPERS)
+
+
+def _send(process: "psutil.Process", number: int) -> None:
+    import psutil  # noqa: PLC0415 - the same
+
+    try:
+        process.send_signal(number)
     except psutil.Error:
         return

@@ -29,7 +29,7 @@ class Recorder:
         self.path = notebook
         self.masker = masker
         self._log: IO[str] = log.open("a", encoding="utf-8", newline="\n", errors="replace")
-        self._stream = MaskedStream(masker)
+        self._streams: dict[str, MaskedStream] = {}
         self._next = 0.0
         self._dirty = False
 
@@ -49,15 +49,25 @@ class Recorder:
         self._dirty = False
         self._next = ended + max(SHORTEST_PAUSE, SAVE_SHARE * (ended - started))
 
-    def say(self, text: str) -> None:
-        """Add text to the log; what may be the start of a secret waits for what follows. Raises OSError."""
-        self._log.write(self._stream.feed(text))
+    def say(self, text: str, stream: str = "") -> None:
+        """Add text to the log; what may be the start of a secret waits for the stream's next piece.
+
+        Each stream is followed by itself, so that what comes between does not hide a secret. Raises OSError.
+        """
+        if not stream:
+            self._write_rest()
+        heard = self._streams.setdefault(stream, MaskedStream(self.masker))
+        self._log.write(heard.feed(text))
         self._log.flush()
+
+    def _write_rest(self) -> None:
+        for heard in self._streams.values():
+            self._log.write(heard.rest())
 
     def close(self) -> None:
         """Write what waited; raises OSError."""
         try:
-            self._log.write(self._stream.rest())
+            self._write_rest()
         finally:
             self._log.close()
 

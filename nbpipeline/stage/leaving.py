@@ -1,0 +1,39 @@
+"""How a Python kernel gets rid of its children before it is asked to end.
+
+ipykernel waits up to half a minute for children that ended but that nobody reaped, and for helpers of
+multiprocessing that ignore its signals. So pools are closed the way their own exit handlers would do it,
+what stays is ended from outside, and the dead are reaped.
+"""
+
+CLOSE_POOLS = """
+def _nbpipeline_leave():
+    import sys
+    util = sys.modules.get('multiprocessing.util')
+    if util is not None:
+        util._run_finalizers(0)
+    for name in ('multiprocessing', 'joblib.externals.loky.backend'):
+        tracker = getattr(sys.modules.get(name + '.resource_tracker'), '_resource_tracker', None)
+        if hasattr(tracker, '_stop'):
+            tracker._stop()
+try:
+    _nbpipeline_leave()
+finally:
+    del _nbpipeline_leave
+"""
+
+REAP = """
+def _nbpipeline_reap():
+    import os
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except (ChildProcessError, AttributeError):
+        pass
+try:
+    _nbpipeline_reap()
+finally:
+    del _nbpipeline_reap
+"""
+
+PATIENCE = 3.0
+"""Seconds that the kernel has for each."""

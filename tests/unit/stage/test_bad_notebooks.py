@@ -1,0 +1,288 @@
+"""What a notebook can do wrong: each has its words, and leaves the outputs as they were."""
+
+from pathlib import Path
+
+import psutil
+import pytest
+from stages import Bench, artifact, instance
+
+from nbpipeline.model import StageResult, Status
+
+WRITE = "open('../models/m.txt', 'w').write('half')"
+MODEL = artifact("model", "models/m.txt")
+
+
+def refused(at: Bench, *sources: str, outputs=(MODEL,), **settings) -> StageResult:
+    """Run a stage that must fail beside a previous output, which must stand afterwards."""
+    at.write("models/m.txt", "previous")
+    result = at.run(instance(sources, outputs=outputs, **settings))
+    assert result.failure is not None
+    assert result.record is None
+    assert at.text("models/m.txt") == "previous"
+    assert at.leftovers() == []
+    return result
+
+
+def test_a_cell_that_raises(at: Bench) -> None:
+    result = refused(at, WRITE, "x = 1\nraise ValueError('no rows\\nat all')")
+    failure = result.failure
+    assert result.status is Status.FAILED
+    assert failure.kind == "cell"
+    assert str(failure.where) == "notebooks/train.ipynb, cell 2, line 2"
+    assert failure.what == "the cell raised ValueError: no rows"
+    assert failure.mend == "see the whole of it with `nbpipeline log train`"
+    assert "ValueError: no rows\nat all" in failure.traceback
+    assert "ValueError: no rows" in at.log()
+    rejected = Path(at.last.folder) / "rejected-1" / "models" / "m.txt"
+    assert rejected.read_text() == "half"
+
+
+def test_the_line_is_the_cell_s_own_when_the_error_is_deeper(at: Bench) -> None:
+    at.write("notebooks/helper_for_line.py", "def f():\n    raise KeyError('deep')\n")
+    result = refused(at, "import helper_for_line", "\n\nhelper_for_line.f()")
+    assert str(result.failure.where) == "notebooks/train.ipynb, cell 2, line 3"
+
+
+def test_a_syntax_error(at: Bench) -> None:
+    result = refused(at, "x = (")
+    assert result.failure.what.startswith("the cell raised SyntaxError: ")
+    assert str(result.failure.where) == "notebooks/train.ipynb, cell 1, line 1"
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("import sys; sys.exit(0)", "sys.exit(0)"),
+        ("import sys; sys.exit()", "sys.exit()"),
+        ("raise SystemExit(2)", "sys.exit(2)"),
+        ("exit()", "exit()"),
+        ("quit()", "exit()"),
+    ],
+)
+def test_a_cell_that_exits(at: Bench, call: str, said: str) -> None:
+    result = refused(at, WRITE, call, "never = 1")
+    assert result.failure.kind == "exit"
+    assert str(result.failure.where) == "notebooks/train.ipynb, cell 2"
+    assert result.failure.what == f"the cell called {said}, so the cells after it did not run."
+    assert result.failure.mend == "let the notebook run to its end; the tag `skip` leaves out cells"
+
+
+def test_a_cell_that_never_ends(at: Bench) -> None:
+    result = refused(at, WRITE, "import time\nwhile True: time.sleep(0.01)", cell_timeout=1)
+    assert result.failure.kind == "cell_timeout"
+    assert str(result.failure.where) == "notebooks/train.ipynb, cell 2, line 2"
+    assert result.failure.what == "the cell did not end within its cell_timeout of 1 s."
+    assert result.failure.mend == "find what takes so long, or raise `cell_timeout:` in the header"
+
+
+def test_a_stage_that_never_ends(at: Bench) -> None:
+    result = refused(at, WRITE, "import threading; threading.Event().wait()", timeout=3)
+    assert result.failure.kind == "timeout"
+    assert result.failure.what == "the stage did not end within its timeout of 3 s."
+    assert result.failure.mend == "find what takes so long, or raise `timeout:` in the header"
+
+
+def test_a_cell_that_ignores_interrupts(at: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nbpipeline.stage import engine
+
+    monkeypatch.setattr(engine, "INTERRUPT_GRACE", 0.5)
+    stubborn = (
+        "import signal, threading\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nthreading.Event().wait()"
+    )
+    result = refused(at, stubborn, cell_timeout=1)
+    assert result.failure.kind == "cell_timeout"
+
+
+def test_a_cell_that_prints_50_mb(at: Bench) -> None:
+    at.write("models/m.txt", "previous")
+    loud = "for n in range(50):\n    print('x' * (1024 * 1024 - 1))"
+    result = at.run(instance([WRITE, loud], outputs=[MODEL]))
+    assert result.status is Status.SUCCEEDED
+    assert "cell 2 wrote 50 MB of output; its record is cut at 10 MB" in result.notices
+    cell = at.executed()["cells"][1]
+    assert sum(len("".join(one["text"])) for one in cell["outputs"]) < 10.1 * 1024 * 1024
+    assert "".join(cell["outputs"][-1]["text"]) == (
+        "\n[nbpipeline: cell 2 wrote 50 MB of output; its record is cut at 10 MB]\n"
+    )
+
+
+def test_many_small_pieces_of_output_arrive_whole(at: Bench) -> None:
+    result = at.run(instance(["for n in range(3000):\n    print(n, flush=True)"]))
+    assert result.status is Status.SUCCEEDED
+    outputs = at.executed()["cells"][0]["outputs"]
+    assert len(outputs) == 1
+    assert "".join(outputs[0]["text"]) == "".join(f"{n}\n" for n in range(3000))
+
+
+def test_a_cell_that_kills_its_own_kernel(at: Bench) -> None:
+    result = refused(at, WRITE, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    assert result.failure.kind == "dead_kernel"
+    assert str(result.failure.where) == "notebooks/train.ipynb, cell 2"
+    assert result.failure.what == "the kernel died: killed, out of memory?"
+    assert result.failure.mend == (
+        "let the cell take less memory, or declare `resources: {memory: ...}` so that less runs beside it"
+    )
+
+
+def test_a_kernel_that_crashes_or_ends_itself(at: Bench) -> None:
+    crashed = refused(at, "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)")
+    assert crashed.failure.what == "the kernel died: it was ended by SIGSEGV."
+    ended = refused(at, "import os\nos._exit(3)")
+    assert ended.failure.what == "the kernel died: it exited with code 3."
+
+
+def test_a_kernel_that_does_not_start(at: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = tmp_path / "kernels" / "broken"
+    spec.mkdir(parents=True)
+    (spec / "kernel.json").write_text(
+        '{"argv": ["/bin/sh", "-c", "echo no such module >&2; exit 1"], "display_name": "b", "language": "python"}'
+    )
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    result = refused(at, "x = 1", kernel="broken")
+    assert result.failure.kind == "dead_kernel"
+    assert result.failure.what == "the kernel did not start: no such module"
+
+
+def test_a_header_s_kernel_that_is_not_installed(at: Bench) -> None:
+    at.write("models/m.txt", "previous")
+    from dataclasses import replace
+
+    stage = instance(["x = 1"], outputs=[MODEL])
+    result = at.run(replace(stage, spec=replace(stage.spec, kernel="no-such-kernel")))
+    assert result.failure.what == "kernel 'no-such-kernel' is not installed."
+    assert "python3" in result.failure.known
+    assert at.text("models/m.txt") == "previous"
+    assert at.leftovers() == []
+
+
+def test_a_saved_kernel_that_is_not_installed_gives_way(at: Bench) -> None:
+    result = at.run(instance(["import sys; print(sys.executable)"], kernel="their-env"))
+    assert result.status is Status.SUCCEEDED
+    assert result.notices == (
+        "kernel 'their-env' of notebooks/train.ipynb is not installed; "
+        "the Python that runs nbpipeline is used instead",
+    )
+    import sys
+
+    assert sys.executable in at.log()
+
+
+CHILD = """
+import subprocess, sys, os
+child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session={session})
+open('../models/pid.txt', 'w').write(str(child.pid))
+"""
+
+
+@pytest.mark.parametrize("session", [False, True])
+def test_a_child_that_stays_is_ended(at: Bench, session: bool) -> None:
+    result = at.run(instance([CHILD.format(session=session)], outputs=[artifact("pid", "models/pid.txt")]))
+    assert result.status is Status.SUCCEEDED
+    pid = int(at.text("models/pid.txt"))
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    assert "1 process that a cell had left was ended" in result.notices
+
+
+def test_a_child_of_a_kernel_that_died_is_ended(at: Bench) -> None:
+    at.write("models/pid.txt", "previous")
+    result = at.run(
+        instance(
+            [
+                CHILD.format(session=True) + "print('pid', child.pid, flush=True)",
+                "import os; os.kill(os.getpid(), 9)",
+            ],
+            outputs=[artifact("pid", "models/pid.txt")],
+        )
+    )
+    assert result.failure.kind == "dead_kernel"
+    written = (Path(at.last.folder) / "rejected-1" / "models" / "pid.txt").read_text()
+    assert (
+        not psutil.pid_exists(int(written)) or psutil.Process(int(written)).status() == psutil.STATUS_ZOMBIE
+    )
+
+
+def test_an_output_that_is_not_written(at: Bench) -> None:
+    result = refused(at, "x = 1")
+    assert result.failure.kind == "output"
+    assert str(result.failure.where) == "notebooks/train.ipynb, cell 1"
+    assert result.failure.what == "output 'model' was not written: models/m.txt is not there."
+    assert result.failure.mend == "write it in the notebook, or take it out of the declared outputs"
+
+
+def test_an_output_that_is_written_empty(at: Bench) -> None:
+    result = refused(at, "open('../models/m.txt', 'w').close()")
+    assert result.failure.kind == "output"
+    assert result.failure.what == "output 'model' was written empty: models/m.txt has no bytes in it."
+
+
+def test_a_folder_output_without_files(at: Bench) -> None:
+    shards = artifact("shards", "data/shards/", kind="directory")
+    at.write("data/shards/a.csv", "previous")
+    result = at.run(instance(["import os; os.mkdir('../data/shards/inner')"], outputs=[shards]))
+    assert result.failure.what == "output 'shards' was written empty: data/shards/ has no files in it."
+    assert at.text("data/shards/a.csv") == "previous"
+    assert at.leftovers() == []
+
+
+def test_an_input_that_is_not_there(at: Bench) -> None:
+    raw = artifact("raw", "data/raw.csv")
+    result = refused(at, "x = 1", inputs=(raw,))
+    assert result.attempts == 0
+    assert result.failure.kind == "input"
+    assert result.failure.what == "input 'raw' is not there: data/raw.csv"
+    assert result.failure.mend == "put it there, or declare which stage makes it"
+
+
+def test_a_secret_that_is_not_set(at: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WAREHOUSE_TOKEN", raising=False)
+    result = refused(at, "x = 1", secrets=("WAREHOUSE_TOKEN",))
+    assert result.failure.what == "secret 'WAREHOUSE_TOKEN' is not in the environment."
+    assert result.failure.mend == "set it before the run: `export WAREHOUSE_TOKEN=...`"
+
+
+def test_a_file_where_an_output_s_folder_should_be(at: Bench) -> None:
+    at.write("blocked", "a file, not a folder")
+    result = refused(at, WRITE, outputs=(MODEL, artifact("other", "blocked/m.txt")))
+    assert result.failure.kind == "storage"
+    assert result.failure.what.startswith("the outputs' places could not be prepared: ")
+    assert result.failure.mend == "make the place writable for this user, or name another path"
+    assert at.text("blocked") == "a file, not a folder"
+
+
+def test_a_full_disk_seen_by_the_cell(at: Bench) -> None:
+    result = refused(at, WRITE, "f = open('/dev/full', 'w'); f.write('x' * 100000); f.flush()")
+    assert result.failure.kind == "storage"
+    assert result.failure.what == "the cell raised OSError: [Errno 28] No space left on device"
+    assert result.failure.mend == "make room on that file system, then run the stage again"
+
+
+def test_an_interrupted_stage(at: Bench) -> None:
+    def stop(event) -> None:
+        if event.kind == "cell_started" and event.data["cell"] == 2:
+            at.switch.raise_to(1)
+
+    at.on_event = stop
+    result = refused(at, WRITE, "import threading; threading.Event().wait()", "never = 1", retries=3)
+    assert result.status is Status.CANCELLED
+    assert result.attempts == 1
+    assert result.failure.what == "the stage was interrupted."
+    assert [event.data["cell"] for event in at.events if event.kind == "cell_started"] == [1, 2]
+
+
+def test_a_killed_stage(at: Bench) -> None:
+    def stop(event) -> None:
+        if event.kind == "cell_started" and event.data["cell"] == 2:
+            at.switch.raise_to(2)
+
+    at.on_event = stop
+    stubborn = (
+        "import signal, threading\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nthreading.Event().wait()"
+    )
+    result = refused(at, WRITE, stubborn)
+    assert result.status is Status.CANCELLED
+
+
+def test_a_cancelled_run_starts_nothing(at: Bench) -> None:
+    at.switch.raise_to(1)
+    result = refused(at, WRITE)
+    assert result.status is Status.CANCELLED

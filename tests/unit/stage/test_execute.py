@@ -1,0 +1,470 @@
+"""What a stage gets, leaves and tells when it runs well, with real kernels."""
+
+import json
+import os
+import sqlite3
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from stages import Bench, artifact, bench, instance
+
+from nbpipeline.location import Location
+from nbpipeline.model import Check, Fingerprint, Injection, PathValue, Resources, Status, StoredOutput
+from nbpipeline.stage import keep, restore
+
+MODEL = artifact("model", "models/m.txt")
+WRITE = "open('../models/m.txt', 'w').write('new')"
+
+
+def test_a_success_is_stored_recorded_and_clears_up(at: Bench) -> None:
+    at.write("models/m.txt", "made by an earlier run")
+    at.backends.store.put(
+        at.root / "models/m.txt",
+        StoredOutput(path="models/m.txt", digest=at.backends.digests.of(at.root / "models/m.txt")),
+    )
+    result = at.run(instance(["x = 1", WRITE], outputs=[MODEL]))
+    assert result.status is Status.SUCCEEDED
+    assert result.attempts == 1
+    assert result.notices == ()
+    assert at.text("models/m.txt") == "new"
+    assert at.leftovers() == []
+    record = at.backends.state.last_record("train")
+    assert record == result.record
+    assert record.run == at.last.run
+    assert record.outputs[0].size == 3
+    assert at.backends.store.has(record.outputs[0])
+    assert at.backends.store.get_record("train", record.state) == record
+    assert not (at.root / ".nbpipeline" / "kept").exists()
+
+
+def test_the_source_is_never_written(at: Bench) -> None:
+    source = at.write("notebooks/train.ipynb", "the planned bytes count, these are never read")
+    assert at.run(instance(["x = 1"])).status is Status.SUCCEEDED
+    assert source.read_text() == "the planned bytes count, these are never read"
+
+
+def test_events_in_order(at: Bench) -> None:
+    at.run(instance(["x = 1", ("never = 1", "skip"), "", ("y = 1", "test"), "z = 1"]))
+    told = [
+        (event.kind, event.data.get("cell"), event.data.get("n"), event.data.get("of")) for event in at.events
+    ]
+    assert told == [
+        ("attempt_started", None, None, 1),
+        ("cell_started", 1, 1, 2),
+        ("cell_finished", 1, 1, 2),
+        ("cell_started", 5, 2, 2),
+        ("cell_finished", 5, 2, 2),
+    ]
+    assert {event.stage for event in at.events} == {"train"}
+
+
+def test_skip_and_test_cells_stay_in_the_copy_unexecuted(at: Bench) -> None:
+    stage = instance(["x = 1", ("skipped = 1", "skip"), ("assert x == 1", "test")])
+    at.run(stage)
+    cells = at.executed()["cells"]
+    assert [cell["execution_count"] for cell in cells] == [1, None, None]
+    assert [cell["id"] for cell in cells] == ["c1", "c2", "c3"]
+
+
+def test_a_test_runs_test_cells_and_leaves_no_trace(at: Bench) -> None:
+    at.write("models/m.txt", "previous")
+    stage = instance([WRITE, ("print('tested')", "test")], outputs=[MODEL])
+    result = at.run(stage, test=True)
+    assert result.status is Status.SUCCEEDED
+    assert result.record is None
+    assert at.backends.state.last_record("train") is None
+    assert at.text("models/m.txt") == "previous"
+    assert "tested" in at.log()
+    assert (Path(at.last.folder) / "test-outputs" / "models" / "m.txt").read_text() == "new"
+    assert at.leftovers() == []
+
+
+def test_injected_cells_and_the_kernel_s_folder(at: Bench) -> None:
+    values = {"where": PathValue("../models"), "text": 'it\'s "quoted"\nin two lines', "nan": float("nan")}
+    stage = instance(
+        [
+            "where = None",
+            "import math, os\nassert math.isnan(nan)\n(where / 'm.txt').write_text(text)\nprint(os.getcwd())",
+        ],
+        outputs=[MODEL],
+        parts={"injections": (Injection(after=1, values=values),)},
+    )
+    before = os.getcwd()
+    result = at.run(stage)
+    assert result.status is Status.SUCCEEDED, result.failure
+    assert at.text("models/m.txt") == 'it\'s "quoted"\nin two lines'
+    assert str(at.root / "notebooks") in at.log()
+    assert os.getcwd() == before
+    assert [cell.cell for cell in result.cells] == [1, 0, 2]
+    injected = at.executed()["cells"][1]
+    assert injected["metadata"]["tags"] == ["injected-parameters"]
+    assert [event.data["cell"] for event in at.events if event.kind == "cell_finished"] == [1, 0, 2]
+
+
+def test_the_kernel_s_environment(at: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTHERS", "pass")
+    monkeypatch.setenv("PYTHONPATH", "/before")
+    ask = (
+        "import json, os\n"
+        "names = ['OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OTHERS', 'PYTHONPATH', 'TRACKER', 'NBPIPELINE_STAGE', 'JPY_SESSION_NAME']\n"
+        "open('../models/m.txt', 'w').write(json.dumps({name: os.environ.get(name) for name in names}))"
+    )
+    stage = instance([ask], outputs=[MODEL], resources=Resources(cpus=3), pythonpath=("src",))
+    result = at.run(stage, environment={"TRACKER": "run 7"})
+    assert result.status is Status.SUCCEEDED
+    assert json.loads(at.text("models/m.txt")) == {
+        "OMP_NUM_THREADS": "3",
+        "MKL_NUM_THREADS": "3",
+        "OTHERS": "pass",
+        "PYTHONPATH": f"{at.root / 'src'}:/before",
+        "TRACKER": "run 7",
+        "NBPIPELINE_STAGE": "train",
+        "JPY_SESSION_NAME": str(at.root / "notebooks/train.ipynb"),
+    }
+
+
+def test_the_cell_profile_knows_peak_memory_of_each_cell(at: Bench) -> None:
+    result = at.run(
+        instance(["big = bytearray(200_000_000); big[::4096] = bytes(len(big[::4096]))\ndel big", "x = 1"])
+    )
+    first, second = result.cells
+    assert first.peak_memory - second.peak_memory > 150_000_000
+    assert first.seconds > 0
+
+
+def test_metrics_are_numbers_and_the_rest_is_told(at: Bench) -> None:
+    cell = (
+        "auc = 0.5\ncount = 3\nclass Scalar:\n    shape = ()\n    def item(self): return 0.25\n"
+        "scalar = Scalar()\nname = 'best'\nlost = float('nan')\nrows = [1, 2]\nflag = True\n_private = 1\n"
+        "print([inner := n for n in rows][0])\nfor step in rows: last = step"
+    )
+    result = at.run(instance(["other = 1", (cell, "metrics")]))
+    assert result.record.metrics == {"auc": 0.5, "count": 3, "scalar": 0.25, "last": 2, "step": 2}
+    assert result.notices == (
+        "metrics not recorded, since they are no finite numbers: "
+        "name (str), lost (nan), rows (list), flag (bool)",
+    )
+    executed = at.executed()["cells"]
+    assert [one["execution_count"] for one in executed] == [1, 2]
+    assert len(executed[1]["outputs"]) == 1
+
+
+def test_numpy_scalars_are_metrics(at: Bench) -> None:
+    numpy = pytest.importorskip("numpy")
+    assert numpy
+    result = at.run(
+        instance(
+            [
+                (
+                    "import numpy as np\na = np.float32(0.5)\nb = np.int64(4)\nc = np.array(2.0)\nd = np.zeros(3)",
+                    "metrics",
+                )
+            ]
+        )
+    )
+    assert result.record.metrics == {"a": 0.5, "b": 4, "c": 2.0}
+    assert "d (ndarray)" in result.notices[0]
+
+
+def test_a_stage_without_outputs_keeps_its_executed_notebook(at: Bench) -> None:
+    result = at.run(instance(["print('seen')"]))
+    (output,) = result.record.outputs
+    assert output.kind == "executed"
+    assert at.backends.store.has(output)
+    assert output.path == f".nbpipeline/runs/{at.last.run}/train/attempt-1.ipynb"
+
+
+def test_the_executed_notebook_is_also_kept_where_asked(at: Bench) -> None:
+    result = at.run(
+        instance([WRITE, "print('seen')"], outputs=[MODEL], parts={"executed": "out/train.ipynb"})
+    )
+    assert result.status is Status.SUCCEEDED
+    assert "seen" in at.text("out/train.ipynb")
+
+
+def test_an_executed_format_that_is_not_known(at: Bench) -> None:
+    from nbpipeline.errors import UsageError
+
+    with pytest.raises(UsageError, match=r"`executed: out/train.docx` has a format that is not known."):
+        at.run(instance(["x = 1"], parts={"executed": "out/train.docx"}))
+
+
+def test_retries_with_back_off_keep_every_attempt(at: Bench) -> None:
+    flaky = (
+        "import pathlib\ncount = pathlib.Path('../count.txt')\n"
+        "n = int(count.read_text()) + 1 if count.exists() else 1\ncount.write_text(str(n))\n"
+        "open('../models/m.txt', 'w').write(f'attempt {n}')\nassert n == 3, n"
+    )
+    at.write("models/m.txt", "previous")
+    result = at.run(instance([flaky], outputs=[MODEL], retries=3, retry_delay=0.01, retry_backoff=2.0))
+    assert result.status is Status.SUCCEEDED
+    assert result.attempts == 3
+    assert result.record.attempt == 3
+    assert at.text("models/m.txt") == "attempt 3"
+    folder = Path(at.last.folder)
+    assert sorted(one.name for one in folder.glob("attempt-*")) == [
+        "attempt-1.ipynb", "attempt-2.ipynb", "attempt-3.ipynb",
+    ]  # fmt: skip
+    assert (folder / "rejected-2/models/m.txt").read_text() == "attempt 2"
+    failed = [event.data for event in at.events if event.kind == "attempt_failed"]
+    assert [one["attempt"] for one in failed] == [1, 2]
+    assert failed[0]["what"] == "the cell raised AssertionError: 1"
+    assert not failed[0]["last"]
+
+
+def test_a_retry_s_pause_ends_with_the_run(at: Bench) -> None:
+    at.on_event = lambda event: at.switch.raise_to(1) if event.kind == "attempt_failed" else None
+    result = at.run(instance(["1 / 0"], retries=5, retry_delay=3600))
+    assert result.attempts == 1
+    assert result.status is Status.FAILED
+
+
+# --- secrets ---------------------------------------------------------------------------------
+
+SECRET = "s3cr3t/päss word+1"
+
+
+def test_a_secret_shows_nowhere(at: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", SECRET)
+    monkeypatch.setenv("SHORT", "abc")
+    leak = (
+        "import os, sys, json, base64, urllib.parse\nt = os.environ['TOKEN']\n"
+        "print(t); print(urllib.parse.quote(t)); print(json.dumps({'t': t}))\n"
+        "print(base64.b64encode(('user:' + t).encode()).decode())\n"
+        "print(t[:5], end='', flush=True); print('!', file=sys.stderr, flush=True); print(t[5:], flush=True)"
+    )
+    result = at.run(
+        instance([leak, "{'data': t}", "raise ValueError(t)"], secrets=("TOKEN", "SHORT"), outputs=[MODEL])
+    )
+    assert result.notices == ("secret 'SHORT' has less than 8 characters, so it is not masked",)
+    assert result.failure.what == "the cell raised ValueError: [masked]"
+    forms = [SECRET, "s3cr3t/p%C3%A4ss%20word%2B1", json.dumps(SECRET)[1:-1], "czNjcjN0"]
+    everything = [
+        (Path(at.last.folder) / "attempt-1.ipynb").read_text(),
+        at.log(),
+        repr(at.events),
+        repr(result),
+    ]
+    for text in everything:
+        for form in forms:
+            assert form not in text
+    (cell,) = (one for one in at.executed()["cells"] if one["id"] == "c1")
+    texts = ["".join(one["text"]) for one in cell["outputs"] if one.get("name") == "stdout"]
+    assert len(texts) == 2
+    assert "t/päss" not in "".join(texts) + at.log()
+
+
+# --- protection ------------------------------------------------------------------------------
+
+
+def test_bytes_that_nobody_recorded_are_kept(at: Bench) -> None:
+    at.write("models/m.txt", "made by hand")
+    result = at.run(instance([WRITE], outputs=[MODEL]))
+    kept = f".nbpipeline/kept/{at.last.run}/models/m.txt"
+    assert result.notices == (f"models/m.txt held bytes that no run had recorded; they are kept at {kept}",)
+    assert at.text(kept) == "made by hand"
+    again = at.run(instance([WRITE], outputs=[MODEL]))
+    assert again.notices == ()
+
+
+def test_outputs_are_away_while_the_notebook_runs(at: Bench) -> None:
+    at.write("models/m.txt", "previous")
+    result = at.run(
+        instance(["import os\nassert not os.path.exists('../models/m.txt')", WRITE], outputs=[MODEL])
+    )
+    assert result.status is Status.SUCCEEDED
+
+
+def test_an_updated_output_is_there_and_comes_back(at: Bench) -> None:
+    (at.root / "data").mkdir()
+    with sqlite3.connect(at.root / "data/x.db") as db:
+        db.execute("create table t (n)")
+    before = (at.root / "data/x.db").read_bytes()
+    base = artifact("db", "data/x.db", mode="update")
+    add = "import sqlite3\nwith sqlite3.connect('../data/x.db') as db: db.execute('insert into t values (1)')\ndb.close()"
+    failed = at.run(instance([add, "1 / 0"], outputs=[base]))
+    assert failed.status is Status.FAILED
+    assert (at.root / "data/x.db").read_bytes() == before
+    assert at.leftovers() == []
+    done = at.run(instance([add], outputs=[base]))
+    assert done.status is Status.SUCCEEDED
+    with sqlite3.connect(at.root / "data/x.db") as db:
+        assert db.execute("select count(*) from t").fetchone() == (1,)
+
+
+def test_an_atomic_output_is_swapped_in_at_the_end(at: Bench) -> None:
+    at.write("models/m.txt", "previous")
+    model = artifact("model", "models/m.txt", publish="atomic", cell=1)
+    cell = (
+        "assert open('../models/m.txt').read() == 'previous'\nassert model.endswith('.txt')\n"
+        "open(model, 'w').write('new')\nassert open('../models/m.txt').read() == 'previous'"
+    )
+    result = at.run(instance(["model = '../models/m.txt'", cell], outputs=[model]))
+    assert result.status is Status.SUCCEEDED, result.failure
+    assert at.text("models/m.txt") == "new"
+    assert at.leftovers() == []
+    failed = at.run(
+        instance(["model = '../models/m.txt'", "open(model, 'w').write('half')\n1 / 0"], outputs=[model])
+    )
+    assert failed.status is Status.FAILED
+    assert at.text("models/m.txt") == "new"
+    assert at.leftovers() == []
+    assert (Path(at.last.folder) / "rejected-1/models/m.txt").read_text() == "half"
+
+
+def test_an_atomic_folder_is_swapped_in_whole(at: Bench) -> None:
+    at.write("data/shards/a.csv", "previous")
+    shards = artifact("shards", "data/shards", publish="atomic", kind="directory", cell=1)
+    cell = "import os\nos.mkdir(shards)\nopen(shards + '/b.csv', 'w').write('new')"
+    result = at.run(instance(["shards = '../data/shards'", cell], outputs=[shards]))
+    assert result.status is Status.SUCCEEDED, result.failure
+    assert sorted(one.name for one in (at.root / "data/shards").iterdir()) == ["b.csv"]
+    assert at.leftovers() == []
+
+
+def test_an_output_behind_a_link_stays_behind_it(at: Bench, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "big-disk"
+    elsewhere.mkdir()
+    (elsewhere / "m.txt").write_text("previous")
+    (at.root / "models").mkdir()
+    (at.root / "models/m.txt").symlink_to(elsewhere / "m.txt")
+    assert at.run(instance([WRITE, "1 / 0"], outputs=[MODEL])).status is Status.FAILED
+    assert (elsewhere / "m.txt").read_text() == "previous"
+    assert at.run(instance([WRITE], outputs=[MODEL])).status is Status.SUCCEEDED
+    assert (elsewhere / "m.txt").read_text() == "new"
+    assert (at.root / "models/m.txt").is_symlink()
+    assert sorted(one.name for one in elsewhere.iterdir()) == ["m.txt"]
+
+
+def test_a_file_left_open_is_flushed_by_the_kernel_s_end(at: Bench) -> None:
+    result = at.run(instance(["f = open('../models/m.txt', 'w'); f.write('buffered')"], outputs=[MODEL]))
+    assert result.status is Status.SUCCEEDED
+    assert at.text("models/m.txt") == "buffered"
+
+
+# --- changes meanwhile, undeclared files, checks ---------------------------------------------
+
+
+def test_a_module_that_changed_meanwhile_is_not_recorded(root: Path) -> None:
+    with bench(root, fingerprint=lambda stage: Fingerprint(modules={"src/features.py": "new"})) as at:
+        at.write("models/m.txt", "previous")
+        job = {"fingerprint": Fingerprint(modules={"src/features.py": "old"})}
+        result = at.run(instance([WRITE], outputs=[MODEL]), **job)
+        assert result.status is Status.SUCCEEDED
+        assert result.record is None
+        assert at.backends.state.last_record("train") is None
+        assert at.text("models/m.txt") == "new"
+        assert result.notices[0] == (
+            "src/features.py changed while the stage ran, so its result is not recorded as fresh"
+        )
+        assert at.leftovers() == []
+
+
+def test_undeclared_files_are_seen(at: Bench) -> None:
+    at.write("data/declared.csv", "a")
+    at.write("data/hidden_input.csv", "b")
+    at.write("notebooks/helper_undeclared.py", "x = 1")
+    read = (
+        "import helper_undeclared\nopen('../data/declared.csv').read(); open('../data/hidden_input.csv').read()\n"
+        "open('../data/side.csv', 'w').write('s'); open('/tmp/nbpipeline-outside.txt', 'w').close()\n" + WRITE
+    )
+    stage = instance([read], outputs=[MODEL], inputs=[artifact("declared", "data/declared.csv")])
+    result = at.run(stage)
+    assert result.record.undeclared == ("data/hidden_input.csv", "data/side.csv")
+    assert "_nbpipeline" not in json.dumps(at.executed())
+
+
+@dataclass
+class Said:
+    check: Check
+    passed: bool
+    message: str
+
+
+def _small(paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Said, ...]:
+    found = paths[0].read_text()
+    return tuple(Said(one, len(found) <= one.arguments, f"{len(found)} characters") for one in checks)
+
+
+@pytest.mark.parametrize("publish", ["direct", "atomic"])
+def test_a_failed_check_rejects_the_output(root: Path, publish: str) -> None:
+    check = Check(name="at_most", arguments=2, where=Location(path="notebooks/train.ipynb", cell=3))
+    with bench(root, validators=_small) as at:
+        at.write("models/m.txt", "previous")
+        model = artifact("model", "models/m.txt", publish=publish, cell=1)
+        stage = instance(
+            ["model = '../models/m.txt'", "open(model, 'w').write('new')"],
+            outputs=[model],
+            expect={"model": (check,)},
+        )
+        result = at.run(stage)
+        assert result.status is Status.CHECK_FAILED
+        assert result.failure.what == "output 'model' fails a check: at_most: 3 characters"
+        assert str(result.failure.where) == "notebooks/train.ipynb, cell 3"
+        assert at.text("models/m.txt") == "previous"
+        assert at.leftovers() == []
+        assert (Path(at.last.folder) / "rejected-1/models/m.txt").read_text() == "new"
+
+
+def test_a_failed_check_on_an_input_starts_no_kernel(root: Path) -> None:
+    check = Check(name="at_most", arguments=2, where=Location(path="notebooks/train.ipynb", cell=3))
+    with bench(root, validators=_small) as at:
+        at.write("data/raw.csv", "abc")
+        stage = instance([WRITE], inputs=[artifact("raw", "data/raw.csv")], expect={"raw": (check,)})
+        result = at.run(stage)
+        assert result.status is Status.CHECK_FAILED
+        assert result.failure.what == "input 'raw' fails a check: at_most: 3 characters"
+        assert at.events == []
+
+
+# --- record and restore ----------------------------------------------------------------------
+
+
+def test_outputs_made_by_hand_are_recorded(at: Bench) -> None:
+    at.write("models/m.txt", "by hand")
+    record = keep(
+        instance([WRITE], outputs=[MODEL]), Fingerprint(), at.backends, root=at.root, origin="recorded"
+    )
+    assert record.origin == "recorded"
+    assert at.backends.state.last_record("train") == record
+
+
+def test_outputs_come_back_from_the_store(at: Bench) -> None:
+    data = artifact("shards", "data/shards", kind="directory")
+    stage = instance([WRITE, "open('../data/shards/a.csv', 'w').write('1')"], outputs=[MODEL, data])
+    record = at.run(stage).record
+    at.write("models/m.txt", "overwritten by hand")
+    (at.root / "data/shards/a.csv").unlink()
+    result = restore(at.job(stage), record, at.backends)
+    assert result.status is Status.RESTORED, result.failure
+    assert at.text("models/m.txt") == "new"
+    assert at.text("data/shards/a.csv") == "1"
+    assert [notice for notice in result.notices if "models/m.txt held bytes" in notice]
+    assert at.leftovers() == []
+
+
+def test_what_the_store_lacks_leaves_all_as_it_was(at: Bench) -> None:
+    stage = instance([WRITE], outputs=[MODEL])
+    record = at.run(stage).record
+    at.write("models/m.txt", "by hand")
+    lost = replace(record, outputs=(replace(record.outputs[0], digest="0" * 64),))
+    result = restore(at.job(stage), lost, at.backends)
+    assert result.status is Status.FAILED
+    assert result.failure.what == "the store no longer holds models/m.txt"
+    assert result.failure.mend == "run the stage: `nbpipeline run train`"
+    assert at.text("models/m.txt") == "by hand"
+    assert at.leftovers() == []
+
+
+def test_two_at_once(at: Bench) -> None:
+    from nbpipeline.errors import BusyError
+    from nbpipeline.stage.lock import hold
+
+    with hold(at.root, "train", run="other-run"), pytest.raises(BusyError) as caught:
+        at.run(instance([WRITE], outputs=[MODEL]))
+    text = str(caught.value)
+    assert text.startswith("stage 'train' is held by another run.\n")
+    assert f"holder: process {os.getpid()}, run other-run, since " in text
+    assert "mend: wait until it ends, or give `--wait` to wait for it" in text
+    assert caught.value.exit_code == 7
