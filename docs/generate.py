@@ -13,7 +13,7 @@ import click
 
 from nbpipeline.cli.main import SETTINGS, cli
 from nbpipeline.reading import schema
-from nbpipeline.reading.shapes import Anything, Key, ListOf, MapOf, Scalar, Short, Table
+from nbpipeline.reading.shapes import Anything, Key, ListOf, MapOf, Placed, Scalar, Short, Table
 
 FOLDER = Path(__file__).parent / "reference"
 WIDTH = 100
@@ -47,6 +47,8 @@ def wants(shape: Any) -> str:
             said = f"a list of: {wants(shape.item)}"
         case MapOf():
             said = f"names, each with: {wants(shape.item)}"
+        case Placed():
+            said = wants(shape.item)
         case Short():
             said = f"{wants(shape.short)} (short for `{{{shape.key}: ...}}`), or a mapping, see below"
         case Table():
@@ -62,7 +64,7 @@ def tables_in(shape: Any) -> Iterator[Table]:
     match shape:
         case Table():
             yield shape
-        case ListOf() | MapOf():
+        case ListOf() | MapOf() | Placed():
             yield from tables_in(shape.item)
         case Short():
             yield shape.table
