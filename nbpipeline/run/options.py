@@ -20,8 +20,6 @@ class RunOptions:
     """How many cores the run may fill (`-j`); 0: as many as there are."""
     keep_going: bool = False
     """After a failure, go on with what does not depend on it."""
-    wait: bool = False
-    """Stages that another run holds are waited for, inside `stage.execute`; else they are refused."""
     on_failure: str = "end"
     """`keep`: the kernel of a failed stage stays for `debug`; `end`: it does not."""
     environment: Callable[[StageInstance], Mapping[str, str]] = no_variables

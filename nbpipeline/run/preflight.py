@@ -48,7 +48,7 @@ def _left_out_makers(plan: Plan, doing: list[Step], root: Path) -> Iterator[Comp
 
 
 def refuse_held(plan: Plan, root: Path) -> None:
-    """Raise BusyError where another run holds a stage that is to run; says who."""
+    """Raise BusyError, saying who, where another run holds a stage that is to run; not for `--wait`."""
     for step in plan.steps:
         if step.action in (Action.RUN, Action.RESTORE) and owner(root, step.instance.id) is not None:
             with hold(root, step.instance.id):

@@ -30,7 +30,7 @@ from nbpipeline.run.chronicle import Chronicle
 from nbpipeline.run.events import EventWriter
 from nbpipeline.run.folder import drop_old_runs, open_run, unwritable
 from nbpipeline.run.options import RunOptions
-from nbpipeline.run.preflight import refuse_held, refuse_missing_inputs
+from nbpipeline.run.preflight import refuse_missing_inputs
 from nbpipeline.run.summary import plan_to_keep
 
 Restore = Callable[[Job, StageRecord], StageResult]
@@ -61,13 +61,11 @@ def run(  # noqa: PLR0913 - the one seam between the composition root and the ru
     """Do what the plan says, and record what happened under `.nbpipeline/runs`.
 
     `executor` is given un-entered: a run with nothing to do never enters it. `emit` hears every event
-    after it is on disk. Raises MissingInputError and BusyError before anything starts; StorageError and
+    after it is on disk. Raises MissingInputError before anything starts; BusyError, StorageError and
     other trouble around a stage after what else was running has ended.
     """
     options = options or RunOptions()
     refuse_missing_inputs(plan, root)
-    if not options.wait:
-        refuse_held(plan, root)
     started = time.time()
     folder = open_run(root, plan_to_keep(plan), now=started)
     try:

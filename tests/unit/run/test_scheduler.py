@@ -17,6 +17,7 @@ from nbpipeline.model import Failure, StageResult, Status
 from nbpipeline.run import CancelSwitch, RunOptions, exit_code, run
 from nbpipeline.run.events import read_events
 from nbpipeline.run.folder import RunFolder, read_control
+from nbpipeline.run.preflight import refuse_held
 from nbpipeline.stage.lock import hold
 from nbpipeline.state.memory import MemoryState
 
@@ -158,13 +159,13 @@ def test_an_input_whose_maker_is_left_out_is_refused(root):
 
 
 def test_an_instance_that_another_run_holds_is_refused_before_anything_runs(root):
-    worker = Worker()
-    with hold(root, "b", run="other"), pytest.raises(BusyError, match="stage 'b' is held by another run"):
-        do(plan_of({"a": RUN, "b": RUN}), worker, root)
-    assert worker.ran == []
+    refuse_held(plan_of({"a": RUN, "b": RUN}), root)
     with hold(root, "b", run="other"):
-        assert statuses(do(plan_of({"a": RUN, "b": SKIP}), worker, root)) == {"b": "fresh", "a": "succeeded"}
-        do(plan_of({"b": RUN}), worker, root, wait=True)
+        with pytest.raises(BusyError, match="stage 'b' is held by another run") as caught:
+            refuse_held(plan_of({"a": RUN, "b": RUN}), root)
+        assert caught.value.exit_code == 7
+        refuse_held(plan_of({"a": RUN, "b": SKIP}), root)
+    refuse_held(plan_of({"a": RUN, "b": RUN}), root)
 
 
 # --- trouble ---------------------------------------------------------------------------------
