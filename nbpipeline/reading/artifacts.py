@@ -8,21 +8,26 @@ from nbpipeline.reading import expressions
 from nbpipeline.reading.kinds import reference
 from nbpipeline.reading.layers import Layer
 from nbpipeline.reading.place import Place
-from nbpipeline.reading.tagged_cells import bare
+from nbpipeline.reading.tagged_cells import Declarations, bare
 
 _ATTRIBUTES = ("kind", "mode", "store", "publish", "allow_outside", "digest")
 
 
 def merge(
-    kind: str, in_cells: Mapping[str, Artifact], layers: Sequence[Layer], base: str, place: Place
+    kind: str, cells: Declarations, layers: Sequence[Layer], base: str, place: Place
 ) -> dict[str, Artifact]:
     """Bring the stage's `inputs` or `outputs` (`kind`) together; `base` is the kernel's folder."""
+    in_cells = cells.inputs if kind == "inputs" else cells.outputs
     found = {name: replace(one, base=base) for name, one in in_cells.items()}
     for layer in layers:
         for name, item, at in layer.items(kind):
             before = found.get(name) or Artifact(name=name, where=at.where)
             found[name] = _refined(before, item or {}, at, layer)
-    return {name: one for name, one in found.items() if _complete(one, kind, place)}
+    return {
+        name: one
+        for name, one in found.items()
+        if _has_path(one) or (name not in cells.refused and _complain_of_no_path(one, kind, place))
+    }
 
 
 def _refined(before: Artifact, item: Mapping[str, Value], place: Place, layer: Layer) -> Artifact:
@@ -60,15 +65,19 @@ def _expression(path: str | tuple[str, ...], place: Place) -> Expression:
         return Expression("literal", ("",), line)
 
 
-def _complete(artifact: Artifact, kind: str, place: Place) -> bool:
-    word = kind.removesuffix("s")
-    if artifact.value is None and artifact.reference is None:
-        replace(place, cell=artifact.where.cell, file=artifact.where.path, lines=_at(artifact)).complain(
-            f"{word} {artifact.name!r} has no path.",
+def _has_path(artifact: Artifact) -> bool:
+    return artifact.reference is not None or (artifact.value is not None and artifact.value.args != ("",))
+
+
+def _complain_of_no_path(artifact: Artifact, kind: str, place: Place) -> bool:
+    """Complain, unless the path was there and complained about before; gives False."""
+    if artifact.value is None:
+        at = replace(place, cell=artifact.where.cell, file=artifact.where.path, lines=_at(artifact))
+        at.complain(
+            f"{kind.removesuffix('s')} {artifact.name!r} has no path.",
             mend=f"write `{artifact.name}: PATH`, or assign it in a cell tagged {kind!r}.",
         )
-        return False
-    return artifact.value is None or artifact.value.args != ("",)
+    return False
 
 
 def _at(artifact: Artifact) -> dict[tuple[()], int]:

@@ -112,7 +112,7 @@ def _names_of(cell: Cell) -> _CellNames:
         return _CellNames(cell=cell)
     try:
         tree = syntax.parse_cell(cell.source)
-        table = symtable.symtable(ast.unparse(tree), "<cell>", "exec")
+        table = _symbols(cell.source, tree)
     except (SyntaxError, RecursionError, ValueError) as error:
         problem = error if isinstance(error, SyntaxError) else SyntaxError(str(error))
         mentions = frozenset(_WORD.findall(cell.source))
@@ -128,6 +128,14 @@ def _names_of(cell: Cell) -> _CellNames:
         opaque=_is_opaque(tree, magics, now),
         mentions=_mentions(tree),
     )
+
+
+def _symbols(source: str, tree: ast.Module) -> symtable.SymbolTable:
+    """Give the scopes of a cell; where there are magics, those of the code that IPython makes of it."""
+    try:
+        return symtable.symtable(source, "<cell>", "exec")
+    except SyntaxError:
+        return symtable.symtable(ast.unparse(tree), "<cell>", "exec")
 
 
 def _scopes(table: symtable.SymbolTable) -> tuple[set[str], set[str], set[str]]:

@@ -72,13 +72,14 @@ def build(sources: Sources, findings: Findings) -> StageSpec:
     cells = read_cells(sources.notebook, findings, _header_names(own))
     where = _where(sources, cells)
     place = Place(file=where.path, findings=findings, cell=where.cell)
-    inputs = artifacts.merge("inputs", cells.inputs, own, base, place)
-    outputs = artifacts.merge("outputs", cells.outputs, own, base, place)
+    inputs = artifacts.merge("inputs", cells, own, base, place)
+    outputs = artifacts.merge("outputs", cells, own, base, place)
     artifacts.check_apart(inputs, outputs, place)
     matrix = _matrix(own, sources.root)
     parameters = declared_parameters.declared(cells.parameters, own)
     given = declared_parameters.settings(parameters, sources.params, declared_parameters.values(own), matrix)
     plain = merged(layers, _PLAIN | sources.plugin_keys, sources.root)
+    _check_kernel(sources.notebook, plain.get("kernel"), findings)
     return StageSpec(
         name=sources.name,
         notebook=sources.notebook,
@@ -96,6 +97,16 @@ def build(sources: Sources, findings: Findings) -> StageSpec:
         cwd=plain.get("cwd", "notebook"),
         **{name: plain[name] for name in _PLAIN - _RENAMED if name in plain},
     )
+
+
+def _check_kernel(notebook: Notebook, kernel: str | None, findings: Findings) -> None:
+    """Warn of an `.ipynb` without a kernel; a text notebook has none by custom."""
+    if kernel is None and notebook.kernel is None and notebook.format == "ipynb":
+        Place(file=notebook.path, findings=findings).complain(
+            "the notebook names no kernel; the Python that runs nbpipeline will run it.",
+            mend="choose a kernel in JupyterLab and save, or write `kernel: python3` in the header.",
+            warning=True,
+        )
 
 
 def _where(sources: Sources, cells: Declarations) -> Location:

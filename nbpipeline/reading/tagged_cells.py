@@ -35,6 +35,8 @@ class Declarations:
     outputs: dict[str, Artifact] = field(default_factory=dict)
     links: list[StageLink] = field(default_factory=list)
     expectations: dict[str, tuple[Expression, Location]] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+    """Names whose declaration was complained about."""
     first: Location | None = None
     """The first declaring cell."""
 
@@ -182,9 +184,12 @@ class _CellReader:
                 known=f"known right-hand sides: {expressions.ALLOWED}",
                 mend="write it with these; what is computed has its place in a cell without the tag.",
             )
+            self.found.refused.add(name)
             return
         if self._names_known(name, expression):
             self._declare(name, expression, line)
+        else:
+            self.found.refused.add(name)
 
     def _names_known(self, name: str, expression: Expression) -> bool:
         found = self.found
@@ -197,7 +202,8 @@ class _CellReader:
                 )
                 return False
             if used not in known:
-                self._unknown_name(name, used, expression.line, known)
+                if used not in found.refused:
+                    self._unknown_name(name, used, expression.line, known)
                 return False
         return True
 
