@@ -81,7 +81,12 @@ def complaint_json(complaint: Complaint) -> dict[str, Any]:
 
 def print_json(values: dict[str, Any]) -> None:
     """Print one JSON object on one line, with the version of its shape first."""
-    click.echo(json.dumps({"version": JSON_VERSION, **values}, ensure_ascii=False, default=str))
+    click.echo(json_text(values))
+
+
+def json_text(values: Mapping[str, Any]) -> str:
+    """Write one JSON object on one line, with the version of its shape first."""
+    return json.dumps({"version": JSON_VERSION, **values}, ensure_ascii=False, default=str)
 
 
 # --- options that several commands share ----------------------------------------------------

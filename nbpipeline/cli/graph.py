@@ -7,12 +7,13 @@ import click
 
 from nbpipeline.cli.frame import (
     define,
+    json_text,
     open_project,
-    print_json,
     selectors_argument,
     settings_options,
 )
 from nbpipeline.errors import StorageError
+from nbpipeline.model import Plan
 
 _FORMATS = ("text", "mermaid", "svg", "html", "json")
 _SUFFIXES = {
@@ -45,14 +46,39 @@ def command(
     "description", "inputs", "outputs", "action"}], "edges": [{"upstream", "downstream", "kind", "path"}]}.
     """
     chosen = output_format or _SUFFIXES.get(target.suffix.lower() if target else "", "text")
-    text = open_project(given).graph(chosen, *selectors, planned=not no_plan)
-    if isinstance(text, dict):
-        print_json(text)
-    elif target is None:
+    project = open_project(given)
+    if chosen == "json":
+        text = json_text(graph_data(project.plan(*selectors)))
+    else:
+        text = project.graph(chosen, *selectors, planned=not no_plan)
+    if target is None:
         click.echo(text)
     else:
-        _write(target, text)
+        _write(target, text + "\n" * (not text.endswith("\n")))
     return 0
+
+
+def graph_data(plan: Plan) -> dict[str, Any]:
+    """Give stages and edges as `graph --format json` prints them."""
+    ids = {one.instance.id for one in plan.steps}
+    return {
+        "stages": [
+            {
+                "stage": one.instance.id,
+                "notebook": one.instance.spec.notebook.path,
+                "description": one.instance.spec.description,
+                "inputs": {bound.name: list(bound.paths) for bound in one.instance.inputs},
+                "outputs": {bound.name: list(bound.paths) for bound in one.instance.outputs},
+                "action": one.action.value,
+            }
+            for one in plan.steps
+        ],
+        "edges": [
+            {"upstream": one.upstream, "downstream": one.downstream, "kind": one.kind, "path": one.path}
+            for one in plan.pipeline.edges
+            if {one.upstream, one.downstream} <= ids
+        ],
+    }
 
 
 def _write(target: Path, text: str) -> None:

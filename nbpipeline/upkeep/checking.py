@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from nbpipeline.errors import Complaint, ExitCode
-from nbpipeline.model import Pipeline, ProjectSpec, StageInstance, StageSpec
+from nbpipeline.model import Pipeline, ProjectSpec, StageSpec
 from nbpipeline.pipeline import missing_inputs
 from nbpipeline.reading import names
 from nbpipeline.validators import columns
@@ -54,7 +54,7 @@ def check(
         unique = tuple(replace(one, warning=False) for one in unique)
     ordered = sorted(unique, key=lambda one: one.where.order if one.where else ("", 0, 0))
     stages = tuple(pipeline.instances) if pipeline else tuple(one.name for one in project.stages)
-    return Checked(stages=stages, complaints=tuple(ordered), needs_magic=dict(by_hand(pipeline or ())))
+    return Checked(stages=stages, complaints=tuple(ordered), needs_magic=dict(by_hand(project.stages)))
 
 
 def expectation_complaints(spec: StageSpec) -> Iterator[Complaint]:
@@ -69,28 +69,12 @@ def expectation_complaints(spec: StageSpec) -> Iterator[Complaint]:
                 )
 
 
-def by_hand(instances: Iterable[StageInstance]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def by_hand(stages: Iterable[StageSpec]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Find the stages whose notebooks lack a name that only header or pipeline.yaml define."""
-    seen: set[str] = set()
-    for instance in instances:
-        spec = instance.spec
-        if spec.name in seen or spec.notebook.language != "python":
-            continue
-        seen.add(spec.name)
+    for spec in stages:
         sources = [cell.source for cell in spec.notebook.cells if cell.kind == "code"]
         if any(_MAGIC in one or _CALL in one for one in sources):
             continue
-        lacking = tuple(one for one in header_names(instance) if any(one in source for source in sources))
+        lacking = names.header_only_names(spec)
         if lacking:
             yield spec.name, lacking
-
-
-def header_names(instance: StageInstance) -> tuple[str, ...]:
-    """Names that the pipeline injects and that no tagged cell assigns."""
-    spec = instance.spec
-    in_cells = {one.name for one in spec.parameters if one.cell is not None}
-    axes = [name for name, _ in instance.axes]
-    given = [*axes, *instance.parameters]
-    parameters = [name for name in given if name not in in_cells]
-    artifacts = [one.name for one in (*instance.inputs, *instance.outputs) if one.spec.cell is None]
-    return tuple(dict.fromkeys([*parameters, *artifacts]))

@@ -1,6 +1,7 @@
 """`nbpipeline test`: one stage alone, on its test inputs, with outputs in a scratch folder."""
 
 import shutil
+import tempfile
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
@@ -62,17 +63,29 @@ def try_stage(
     root = Path(pipeline.project.root)
     folder = state_folder(root) / _FOLDER / instance.slug
     shutil.rmtree(folder, ignore_errors=True)
-    place = PurePosixPath(folder.relative_to(root).as_posix()) / "outputs"
-    tried = _bound(pipeline, _alone(instance, place, fixed))
-    job = Job(
-        root=str(root),
-        run=f"test-{time.strftime('%Y%m%d-%H%M%S')}",
-        folder=str(folder),
-        instance=tried,
-        fingerprint=Fingerprint(),
-        test=True,
-    )
-    return Trial(result=execute(job, backends, emit, cancel), folder=folder)
+    with tempfile.TemporaryDirectory(prefix="nbpipeline-test-") as scratch:
+        place = Path(scratch).resolve()
+        tried = _bound(pipeline, _alone(instance, PurePosixPath(place), fixed))
+        job = Job(
+            root=str(root),
+            run=f"test-{time.strftime('%Y%m%d-%H%M%S')}",
+            folder=str(folder),
+            instance=tried,
+            fingerprint=Fingerprint(),
+            test=True,
+        )
+        result = execute(job, backends, emit, cancel)
+        _settle(folder, place)
+    return Trial(result=result, folder=folder)
+
+
+def _settle(folder: Path, place: Path) -> None:
+    """Put what the test wrote where a reader looks for it: `outputs`, beside the executed notebook."""
+    kept = folder / "test-outputs"
+    written = kept / str(place).lstrip("/")
+    if written.is_dir():
+        written.rename(folder / "outputs")
+    shutil.rmtree(kept, ignore_errors=True)
 
 
 def _bound(pipeline: Pipeline, spec: StageSpec) -> StageInstance:
@@ -104,7 +117,7 @@ def _alone(instance: StageInstance, place: PurePosixPath, fixed: Collection[str]
 
 
 def _moved(bound: BoundArtifact, value: Expression) -> Artifact:
-    return replace(bound.spec, value=value, base="", reference=None, must_agree=False)
+    return replace(bound.spec, value=value, base="", reference=None, must_agree=False, allow_outside=True)
 
 
 def _test_input(bound: BoundArtifact, spec: StageSpec) -> Expression:

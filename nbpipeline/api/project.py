@@ -1,27 +1,19 @@
-"""The composition root: a project's folder in, everything that the commands do out.
+"""`nbpipeline.Project`: what the commands do, for Python."""
 
-::
-
-    project = nbpipeline.Project(".", params={"train.C": 0.5})
-    for step in project.plan("+train").steps:
-        print(step.instance.id, step.action)
-    result = project.run("+train")
-"""
-
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from nbpipeline.errors import Complaint, UsageError, gather
+from nbpipeline.api.loading import Loaded, load, overrides
+from nbpipeline.api.planning import Wanted, only_one, part_of, plan_wanted
+from nbpipeline.errors import UsageError
 from nbpipeline.executors.local import LocalExecutor
 from nbpipeline.model import (
     Event,
     Job,
-    Override,
     Pipeline,
     Plan,
     ProjectSpec,
@@ -29,27 +21,18 @@ from nbpipeline.model import (
     StageRecord,
     StageResult,
 )
-from nbpipeline.pipeline import build
-from nbpipeline.plan import Planner, accept, explain
+from nbpipeline.plan import accept, explain
 from nbpipeline.ports import Cancel, Emit
-from nbpipeline.reading.project import find_root, read_project
+from nbpipeline.reading.project import find_root
+from nbpipeline.report import drawing
 from nbpipeline.run.cancel import CancelSwitch
 from nbpipeline.run.options import RunOptions
 from nbpipeline.run.preflight import refuse_held
 from nbpipeline.run.scheduler import run as carry_out
-from nbpipeline.selection import before, select
+from nbpipeline.selection import select
 from nbpipeline.stage import execute, journal, restore
-from nbpipeline.upkeep import byhand, checking, cleaning, doctor, trial
+from nbpipeline.upkeep import byhand, checking, cleaning, debugging, doctor, trial
 from nbpipeline.worker import Workplace, recorded
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Loaded:
-    """A project as it stands on disk now."""
-
-    spec: ProjectSpec
-    pipeline: Pipeline | None
-    complaints: tuple[Complaint, ...]
 
 
 class RunKeywords(TypedDict, total=False):
@@ -92,12 +75,14 @@ class Project:
     @property
     def spec(self) -> ProjectSpec:
         """What the author wrote."""
-        return self._sound()[0]
+        loaded = self._load()
+        loaded.sound()
+        return loaded.spec
 
     @property
     def pipeline(self) -> Pipeline:
         """What it means."""
-        return self._sound()[1]
+        return self._load().sound()
 
     def check(self, *, strict: bool = False) -> checking.Checked:
         """Find everything that is wrong, starting no kernel; `strict` makes warnings errors."""
@@ -112,13 +97,24 @@ class Project:
         Raises UsageError for a selector that names nothing.
         """
         with self._open() as (pipeline, place):
-            return self._planner(pipeline, place, selectors, exclude, only=only, force=force)[1]
+            return plan_wanted(
+                pipeline, place, Wanted(selectors=selectors, exclude=exclude, only=only, force=force)
+            )[1]
 
     def plan_diff(self, plan: Plan) -> str:
         """Show what changed in the cells of a plan's stages; empty where none did."""
         with self._open() as (_, place):
             texts = [(one, explain.diff(one, place.store, place.fingerprinter)) for one in plan.steps]
         return "\n\n".join(f"{step.instance.id}\n{text}" for step, text in texts if text)
+
+    def graph(self, form: str, *selectors: str, planned: bool = True) -> str:
+        """Draw the pipeline, or the selected part: `text`, `mermaid`, `svg` or `html`.
+
+        `planned` shows what a run would do with each stage.
+        """
+        plan = self.plan(*selectors)
+        draw = {"text": drawing.text, "mermaid": drawing.mermaid, "svg": drawing.svg, "html": drawing.html}
+        return draw[form](part_of(plan), plan if planned else None)
 
     # --- what is done --------------------------------------------------------------------------
 
@@ -143,7 +139,9 @@ class Project:
         with self._open() as (pipeline, place):
             root = Path(self.root)
             told = journal.replay(root, recorded(place.state))
-            planner, plan = self._planner(pipeline, place, selectors, exclude, only=only, force=force)
+            planner, plan = plan_wanted(
+                pipeline, place, Wanted(selectors=selectors, exclude=exclude, only=only, force=force)
+            )
             plan = replace(plan, notices=(*told, *plan.notices))
             if on_plan is not None:
                 on_plan(plan)
@@ -176,14 +174,7 @@ class Project:
 
         Raises UsageError where `stage` names none or several.
         """
-        found = select(self.pipeline, [stage])
-        if len(found) != 1:
-            raise UsageError.of(
-                f"'{stage}' is not one instance.",
-                known=f"instances: {', '.join(sorted(found))}",
-                mend="name one of these",
-            )
-        return self.run(*found, only=True, force=force, **how)
+        return self.run(only_one(self.pipeline, stage), only=True, force=force, **how)
 
     def test(
         self, *selectors: str, on_event: Emit | None = None, cancel: Cancel | None = None
@@ -216,7 +207,7 @@ class Project:
         if not because.strip():
             raise UsageError.of("`accept` needs a reason.", mend='say why: --because "..."')
         with self._open() as (pipeline, place):
-            plan = self._planner(pipeline, place, [stage], (), only=True, force=False)[1]
+            plan = plan_wanted(pipeline, place, Wanted(selectors=[stage], only=True))[1]
             changed = [(one.instance.id, accept.acceptable(one.reasons)) for one in plan.steps]
             marked = [(name, reasons) for name, reasons in changed if reasons]
             if not marked:
@@ -231,7 +222,7 @@ class Project:
     def record(self, stage: str) -> tuple[str, ...]:
         """Take outputs made by hand as the result of the present state; gives the instances' ids."""
         with self._open() as (pipeline, place):
-            planner, plan = self._planner(pipeline, place, [stage], (), only=True, force=False)
+            planner, plan = plan_wanted(pipeline, place, Wanted(selectors=[stage], only=True))
             backends = place.backends(planner.fingerprint)
             for one in plan.steps:
                 present = planner.fingerprint(one.instance)
@@ -246,6 +237,22 @@ class Project:
             backends = place.backends()
             found = byhand.find_records(pipeline, what, chosen, backends)
             return byhand.bring_back(found, backends, Path(self.root), time.time())
+
+    @contextmanager
+    def debug(self, stage: str, *, fresh: bool = False) -> Iterator[debugging.Session]:
+        """Give a kernel to attach to: the one that the stage's failure left, or a new one set up like it.
+
+        Raises MissingPluginError without the extra `console`, UsageError where `stage` is not one instance.
+        """
+        debugging.require_console()
+        kept = None if fresh else debugging.kept(Path(self.root), stage)
+        if kept is not None:
+            yield kept
+            return
+        with self._open() as (pipeline, place):
+            instance = pipeline.instances[only_one(pipeline, stage)]
+            with debugging.fresh(instance, place.backends(), Path(self.root)) as session:
+                yield session
 
     # --- house-keeping -------------------------------------------------------------------------
 
@@ -275,103 +282,20 @@ class Project:
 
     # --- inside --------------------------------------------------------------------------------
 
-    def _load(self) -> _Loaded:
-        spec, complaints = read_project(Path(self.root), profile=self.profile)
-        if _lacks_a_stage(spec, complaints):
-            return _Loaded(spec=spec, pipeline=None, complaints=complaints)
-        pipeline, more = build(spec, self._overrides)
-        return _Loaded(spec=spec, pipeline=pipeline, complaints=(*complaints, *more))
-
-    def _sound(self) -> tuple[ProjectSpec, Pipeline]:
-        loaded = self._load()
-        error = gather(loaded.complaints)
-        if error is not None:
-            raise error
-        if loaded.pipeline is None:
-            raise RuntimeError("a project without complaints has a pipeline")
-        return loaded.spec, loaded.pipeline
+    def _load(self) -> Loaded:
+        return load(Path(self.root), self.profile, self._overrides)
 
     @contextmanager
     def _open(self) -> Iterator[tuple[Pipeline, Workplace]]:
-        spec, pipeline = self._sound()
-        with Workplace(spec) as place:
+        pipeline = self._load().sound()
+        with Workplace(pipeline.project) as place:
             yield pipeline, place
-
-    def _planner(
-        self,
-        pipeline: Pipeline,
-        place: Workplace,
-        selectors: Sequence[str],
-        exclude: Sequence[str],
-        *,
-        only: bool,
-        force: bool,
-    ) -> tuple[Planner, Plan]:
-        chosen = select(pipeline, selectors, exclude=exclude, only=only)
-        accepted = accept.Accepted(accept.read(Path(self.root)))
-        planner = _planner_of(pipeline, place, accepted, chosen, chosen if force else frozenset())
-        plan = planner.plan()
-        hidden = frozenset(before(pipeline, chosen)) if selectors else frozenset()
-        if hidden:
-            unseen = _planner_of(pipeline, place, accepted, hidden, frozenset()).plan()
-            stale = ", ".join(one.instance.id for one in unseen.steps if not one.fresh)
-            notice = f"{stale}: stale, and not part of this; `+` before a stage takes what it needs along"
-            plan = replace(plan, notices=(*plan.notices, *([notice] if stale else [])))
-        return planner, plan
 
     def _trim(self, place: Workplace, result: RunResult) -> None:
         """Keep the store under its limit, where the run may have put something in."""
         limit = place.project.store.get("max_size")
         if limit is not None and any(one.record for one in result.results):
             place.store.trim(int(limit), keep=cleaning.needed(place.state))
-
-
-def _planner_of(
-    pipeline: Pipeline,
-    place: Workplace,
-    accepted: accept.Accepted,
-    selected: frozenset[str],
-    forced: frozenset[str],
-) -> Planner:
-    return Planner(
-        pipeline,
-        fingerprinter=place.fingerprinter,
-        state=place.state,
-        store=place.store,
-        digests=place.digests,
-        root=Path(pipeline.project.root),
-        accepted=accepted,
-        selected=selected,
-        forced=forced,
-    )
-
-
-def overrides(params: Mapping[str, Any] | Sequence[str]) -> tuple[Override, ...]:
-    """Read `train.C=0.5` and the like. Raises UsageError, all complaints at once."""
-    items: list[tuple[str, str | None]]
-    if isinstance(params, Mapping):
-        items = [(name, one if isinstance(one, str) else json.dumps(one)) for name, one in params.items()]
-    else:
-        items = [(text.partition("=")[0], text.partition("=")[2] if "=" in text else None) for text in params]
-    wrong = [
-        Complaint(
-            where=None, what=f"'{name}' sets no parameter.", mend="write -p NAME=VALUE or -p STAGE.NAME=VALUE"
-        )
-        for name, text in items
-        if text is None or not name.rpartition(".")[2]
-    ]
-    if wrong:
-        raise UsageError(wrong)
-    return tuple(
-        Override(stage=name.rpartition(".")[0] or None, name=name.rpartition(".")[2], text=str(text))
-        for name, text in items
-    )
-
-
-def _lacks_a_stage(spec: ProjectSpec, complaints: Sequence[Complaint]) -> bool:
-    """Whether a notebook could not be read: links to its stage would then be complained of wrongly."""
-    known = {one.notebook.path for one in spec.stages} | {spec.file}
-    return any(not one.warning and one.where and one.where.path not in known for one in complaints)
 
 
 def _deaf(event: Event) -> None:

@@ -1,0 +1,67 @@
+"""Reads a project as it stands on disk now, every complaint gathered."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nbpipeline.errors import Complaint, UsageError, gather
+from nbpipeline.model import Override, Pipeline, ProjectSpec
+from nbpipeline.pipeline import build
+from nbpipeline.reading.project import read_project
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A project as it stands on disk now."""
+
+    spec: ProjectSpec
+    pipeline: Pipeline | None
+    complaints: tuple[Complaint, ...]
+
+    def sound(self) -> Pipeline:
+        """Give the pipeline; raises ReadingError or PipelineError with all complaints where there is none."""
+        error = gather(self.complaints)
+        if error is not None:
+            raise error
+        if self.pipeline is None:
+            raise RuntimeError("a project without complaints has a pipeline")
+        return self.pipeline
+
+
+def load(root: Path, profile: str | None, given: Sequence[Override]) -> Loaded:
+    """Read everything and link it, as far as it can be."""
+    spec, complaints = read_project(root, profile=profile)
+    if lacks_a_stage(spec, complaints):
+        return Loaded(spec=spec, pipeline=None, complaints=complaints)
+    pipeline, more = build(spec, given)
+    return Loaded(spec=spec, pipeline=pipeline, complaints=(*complaints, *more))
+
+
+def lacks_a_stage(spec: ProjectSpec, complaints: Sequence[Complaint]) -> bool:
+    """Whether a notebook could not be read: links to its stage would then be complained of wrongly."""
+    known = {one.notebook.path for one in spec.stages} | {spec.file}
+    return any(not one.warning and one.where and one.where.path not in known for one in complaints)
+
+
+def overrides(params: Mapping[str, Any] | Sequence[str]) -> tuple[Override, ...]:
+    """Read `train.C=0.5` and the like. Raises UsageError, all complaints at once."""
+    items: list[tuple[str, str | None]]
+    if isinstance(params, Mapping):
+        items = [(name, one if isinstance(one, str) else json.dumps(one)) for name, one in params.items()]
+    else:
+        items = [(text.partition("=")[0], text.partition("=")[2] if "=" in text else None) for text in params]
+    wrong = [
+        Complaint(
+            where=None, what=f"'{name}' sets no parameter.", mend="write -p NAME=VALUE or -p STAGE.NAME=VALUE"
+        )
+        for name, text in items
+        if text is None or not name.rpartition(".")[2]
+    ]
+    if wrong:
+        raise UsageError(wrong)
+    return tuple(
+        Override(stage=name.rpartition(".")[0] or None, name=name.rpartition(".")[2], text=str(text))
+        for name, text in items
+    )
