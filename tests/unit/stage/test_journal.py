@@ -1,0 +1,245 @@
+"""Whatever moment a run dies in, the old outputs are whole, or the new ones are."""
+
+import errno
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from stages import artifact, instance
+
+from nbpipeline.model import StageInstance
+from nbpipeline.stage import asides, journal
+from nbpipeline.stage.lock import hold
+from nbpipeline.stage.places import aside_of, staged_of
+
+RUN = "20261123-060000-abcd"
+
+
+def stage(**settings: object) -> StageInstance:
+    return instance(["x = 1"], outputs=[artifact("model", "models/m.txt", **settings)])
+
+
+def began(root: Path, made: StageInstance, **settings: object) -> journal.Journal:
+    return journal.begin(
+        made, root, run=RUN, state="s1", token="none-has-this", rejected=root / "rejected-1", **settings
+    )
+
+
+def previous(root: Path) -> Path:
+    target = root / "models/m.txt"
+    target.parent.mkdir()
+    target.write_text("previous")
+    return target
+
+
+def clean(root: Path) -> bool:
+    state = root / ".nbpipeline"
+    return not [*root.rglob(".*nbpipeline-2026*"), *state.glob("journals/*")]
+
+
+@pytest.mark.parametrize("mode", ["write", "update"])
+def test_a_dead_run_s_outputs_come_back(root: Path, mode: str) -> None:
+    target = previous(root)
+    began(root, stage(mode=mode))
+    assert target.exists() == (mode == "update")
+    target.write_text("half")
+    notices = journal.replay(root)
+    assert notices == (f"train: run {RUN} died; its previous outputs are back: models/m.txt",)
+    assert target.read_text() == "previous"
+    assert (root / "rejected-1/models/m.txt").read_text() == "half"
+    assert clean(root)
+    assert journal.replay(root) == ()
+
+
+def test_what_was_new_is_rejected_and_its_folder_taken_back(root: Path) -> None:
+    aside = began(root, stage())
+    (root / "models/m.txt").write_text("half")
+    assert journal.roll_back(aside) == ()
+    assert not (root / "models").exists()
+    assert (root / "rejected-1/models/m.txt").read_text() == "half"
+    assert clean(root)
+
+
+def test_a_held_instance_is_left_alone(root: Path) -> None:
+    previous(root)
+    began(root, stage())
+    with hold(root, "train"):
+        assert journal.replay(root) == ()
+    assert not (root / "models/m.txt").exists()
+    journal.replay(root)
+    assert (root / "models/m.txt").read_text() == "previous"
+
+
+def test_a_replay_cut_short_is_repeated(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = previous(root)
+    began(root, stage())
+    target.write_text("half")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            journal, "sync_folder", lambda folder: (_ for _ in ()).throw(OSError(errno.EIO, "lost"))
+        )
+        (notice,) = journal.replay(root)
+    assert notice == "train: outputs could not be brought back yet: [Errno 5] lost"
+    assert target.read_text() == "previous"
+    journal.replay(root)
+    assert target.read_text() == "previous"
+    assert clean(root)
+
+
+def test_dead_before_anything_was_moved(root: Path) -> None:
+    target = previous(root)
+    aside = began(root, stage())
+    aside_of(target, RUN).rename(target)  # as if the rename had not happened yet
+    assert aside.file.exists()
+    assert journal.replay(root) == (f"train: run {RUN} died; nothing had to be brought back",)
+    assert target.read_text() == "previous"
+    assert clean(root)
+
+
+def test_dead_while_a_copy_was_made(root: Path) -> None:
+    target = previous(root)
+    aside = began(root, stage(mode="update"))
+    journal._enter(aside, "moving")
+    aside_of(target, RUN).unlink()
+    aside_of(target, RUN).with_name(aside_of(target, RUN).name + ".part").write_text("half a copy")
+    journal.replay(root)
+    assert target.read_text() == "previous"
+    assert clean(root)
+
+
+@pytest.mark.parametrize("on_record", [False, True])
+def test_dead_between_record_and_end_of_journal(root: Path, on_record: bool) -> None:
+    target = previous(root)
+    began(root, stage())
+    target.write_text("new and complete")
+    asked: list[tuple[str, str, str]] = []
+
+    def recorded(instance: str, state: str, run: str) -> bool:
+        asked.append((instance, state, run))
+        return on_record
+
+    journal.replay(root, recorded)
+    assert asked == [("train", "s1", RUN)]
+    assert target.read_text() == ("new and complete" if on_record else "previous")
+    assert clean(root)
+
+
+def test_dead_after_commit_began(root: Path) -> None:
+    target = previous(root)
+    aside = began(root, stage())
+    target.write_text("new")
+    journal._enter(aside, "recorded")
+    journal.replay(root)
+    assert target.read_text() == "new"
+    assert clean(root)
+
+
+def _after_link(target: Path, staged: Path, aside: Path) -> None:
+    asides.link_or_clone(target, aside)
+
+
+def _after_swap(target: Path, staged: Path, aside: Path) -> None:
+    asides.swap_in(staged, target, aside)
+
+
+@pytest.mark.parametrize("so_far", [lambda *_: None, _after_link, _after_swap])
+def test_dead_while_an_atomic_file_was_swapped(root: Path, so_far: Callable[..., None]) -> None:
+    target = previous(root)
+    aside = began(root, stage(publish="atomic"))
+    assert target.read_text() == "previous"
+    staged = staged_of(target, RUN)
+    staged.write_text("new")
+    journal._enter(aside, "publishing")
+    so_far(target, staged, aside_of(target, RUN))
+    journal.replay(root)
+    assert target.read_text() == "previous"
+    assert (root / "rejected-1/models/m.txt").read_text() == "new"
+    assert clean(root)
+
+
+def _exchanged(target: Path, staged: Path, aside: Path) -> None:
+    assert asides.exchange(staged, target)
+
+
+@pytest.mark.parametrize("so_far", [lambda *_: None, _exchanged, _after_swap])
+def test_dead_while_an_atomic_folder_was_swapped(root: Path, so_far: Callable[..., None]) -> None:
+    target = root / "models/m.txt"
+    target.mkdir(parents=True)
+    (target / "a").write_text("previous")
+    aside = began(root, stage(publish="atomic", kind="directory"))
+    staged = staged_of(target, RUN)
+    staged.mkdir()
+    (staged / "b").write_text("new")
+    journal._enter(aside, "publishing")
+    so_far(target, staged, aside_of(target, RUN))
+    journal.replay(root)
+    assert [one.name for one in target.iterdir()] == ["a"]
+    assert [one.name for one in (root / "rejected-1/models/m.txt").iterdir()] == ["b"]
+    assert clean(root)
+
+
+def test_a_folder_swap_without_exchange(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asides, "exchange", lambda one, other: False)
+    test_dead_while_an_atomic_folder_was_swapped(root, _after_swap)
+
+
+def test_a_failure_while_putting_aside_brings_all_back(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = previous(root)
+    made = instance(["x = 1"], outputs=[artifact("model", "models/m.txt"), artifact("b", "models/b.txt")])
+    monkeypatch.setattr(
+        journal, "make_folders", lambda folders: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full"))
+    )
+    with pytest.raises(OSError, match="full"):
+        began(root, made)
+    assert target.read_text() == "previous"
+    assert clean(root)
+
+
+def test_unrecorded_bytes_are_kept_by_a_replay_too(root: Path) -> None:
+    target = previous(root)
+    aside = began(root, stage(), recorded=lambda path, target: False)
+    target.write_text("new")
+    journal._enter(aside, "recorded")
+    (notice,) = journal.replay(root)
+    assert "models/m.txt held bytes that no run had recorded" in notice
+    assert (root / ".nbpipeline/kept" / RUN / "models/m.txt").read_text() == "previous"
+
+
+def test_equal_bytes_need_not_be_kept(root: Path) -> None:
+    target = previous(root)
+    aside = began(root, stage(), recorded=lambda path, target: False)
+    target.write_text("previous")
+    assert journal.commit(aside) == ()
+    assert not (root / ".nbpipeline/kept").exists()
+
+
+@pytest.mark.parametrize("text", ["", '{"entries": [', "[]", '{"entries": []}'])
+def test_a_journal_that_cannot_be_read_is_told_and_left(root: Path, text: str) -> None:
+    file = root / ".nbpipeline/journals/train.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    assert journal.replay(root) == (".nbpipeline/journals/train.json cannot be read; left as it is",)
+    assert file.read_text() == text
+
+
+def test_the_journal_is_on_disk_before_anything_moves(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    previous(root)
+    seen: list[str] = []
+
+    def look(entry: journal.Entry, run: str) -> None:
+        data = json.loads((root / ".nbpipeline/journals/train.json").read_text())
+        seen.append(data["entries"][0]["path"])
+
+    monkeypatch.setattr(journal, "_put_aside", look)
+    began(root, stage())
+    assert seen == ["models/m.txt"]
+
+
+def test_a_dangling_link_is_an_output_to_be(root: Path, tmp_path: Path) -> None:
+    (root / "models").mkdir()
+    (root / "models/m.txt").symlink_to(tmp_path / "new-disk" / "m.txt")
+    aside = began(root, stage())
+    (root / "models/m.txt").write_text("new")
+    assert journal.commit(aside) == ()
+    assert (tmp_path / "new-disk/m.txt").read_text() == "new"
