@@ -30,6 +30,10 @@ from nbpipeline.model import (
 )
 
 
+_LINE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
+
+
 def plain(value: Any) -> Any:
     """Turn a value of the model into what `json` can write."""
     if value is None or isinstance(value, str | bool | int):
@@ -79,12 +83,12 @@ def value_from(data: Any) -> Value:
 
 def dumps(value: Any) -> str:
     """Write a value of the model on one line."""
-    return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
+    return _LINE(plain(value))
 
 
 def canonical(value: Value) -> str:
     """Write a value so that equal values give equal text, whatever the order of their keys."""
-    return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return _CANONICAL(plain(value))
 
 
 # --- records ---------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ from nbpipeline.fingerprint.modules import Look, ModuleFinder, Modules
 from nbpipeline.model import Fingerprint, ProjectSpec, StageInstance, StageSpec
 from nbpipeline.ports import Cache, Digests
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 UNPINNED = "unpinned"
 """Stands for the content of a URL that nobody has looked at."""
 
@@ -43,7 +45,7 @@ def state_digest(fingerprint: Fingerprint) -> str:
         sorted(fingerprint.environment.items()),
         fingerprint.kernel,
     ]
-    return digest_text(json.dumps(parts, separators=(",", ":")))[:40]
+    return digest_text(_encode(parts))[:40]
 
 
 @dataclass(slots=True)

@@ -161,6 +161,8 @@ class _Case:
         """Tell what differs from the last success and was not accepted."""
         if self.record is None:
             return (Reason(kind=ReasonKind.NEVER_RUN),)
+        if self.state == self.record.state:
+            return ()
         found = differences(self.record.fingerprint, self.fingerprint)
         told = (relative_to(self.instance.spec, one) for one in found)
         return tuple(one for one in told if not self.evidence.accepted.covers(self.instance.id, one))

@@ -1,0 +1,259 @@
+"""Settings and circumstances that decide beside the state itself."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from builders import code, header
+from workbench import Workbench
+
+from nbpipeline.model import Action, Failure, StageResult, Status, StoredOutput
+
+
+@pytest.fixture
+def bench(root: Path) -> Workbench:
+    bench = Workbench(root)
+    bench.write("pipeline.yaml", "name: decisions\n")
+    return bench
+
+
+def writer(extra: str = "", name: str = "made", text: str = "'x'") -> list[dict]:
+    return [
+        header(f"outputs: {{{name}: ../out/{name}.txt}}\n{extra}"),
+        code(f"with open({name}, 'w') as file:\n    file.write({text})"),
+    ]
+
+
+def failed(bench: Workbench, name: str, state: str = "") -> None:
+    failure = Failure(kind="cell", what="a cell raised", mend="mend it")
+    result = StageResult(instance=name, status=Status.FAILED, failure=failure, state=state)
+    bench.state.add_result("r1", result, finished=1.0)
+
+
+def test_cache_false_runs_every_time(bench: Workbench) -> None:
+    bench.notebook("a", *writer("cache: false"))
+    bench.run()
+    assert bench.reasons() == {"a": ["always runs"]}
+    assert bench.actions() == {"a": "run"}
+
+
+def test_frozen_never_runs_whatever_changes(bench: Workbench) -> None:
+    bench.notebook("a", *writer())
+    bench.run()
+    bench.notebook("a", *writer("frozen: true", text="'y'"))
+    assert bench.actions() == {}
+    assert bench.actions(forced=["a"]) == {}
+    assert bench.reasons() == {}
+    (bench.root / "out/made.txt").unlink()
+    assert bench.actions() == {"a": "restore"}
+
+
+def test_fresh_for_expires(bench: Workbench) -> None:
+    bench.clock = 1000.0
+    bench.notebook("a", *writer("fresh_for: 24h"))
+    bench.run()
+    bench.clock = 1000.0 + 86399
+    assert bench.reasons() == {}
+    bench.clock = 1000.0 + 86400
+    assert bench.reasons() == {"a": ["expired (older than 1d)"]}
+    assert bench.actions() == {"a": "run"}
+
+
+def test_an_expired_result_is_not_restored(bench: Workbench) -> None:
+    bench.clock = 1000.0
+    bench.notebook("a", *writer("fresh_for: 60s"))
+    bench.run()
+    bench.notebook("a", *writer("fresh_for: 60s", text="'y'"))
+    bench.run()
+    bench.notebook("a", *writer("fresh_for: 60s"))
+    assert bench.actions() == {"a": "restore"}
+    bench.clock = 2000.0
+    assert bench.actions() == {"a": "run"}
+
+
+def test_forced(bench: Workbench) -> None:
+    bench.notebook("a", *writer())
+    bench.run()
+    assert bench.reasons(forced=["a"]) == {"a": ["forced"]}
+    assert bench.run(forced=["a"]) == {"a": "run"}
+
+
+def test_never_run_and_failed(bench: Workbench) -> None:
+    bench.notebook("a", *writer())
+    failed(bench, "a")
+    assert bench.reasons() == {"a": ["never run", "last attempt failed"]}
+
+
+def test_a_failure_in_this_very_state_makes_stale(bench: Workbench) -> None:
+    bench.notebook("a", *writer())
+    bench.run()
+    failed(bench, "a", state=bench.state.last_record("a").state)
+    assert bench.reasons() == {"a": ["last attempt failed"]}
+    assert bench.run() == {"a": "run"}
+    assert bench.reasons() == {}
+
+
+def test_a_failure_in_another_state_is_over_when_that_is_reverted(bench: Workbench) -> None:
+    bench.notebook("a", *writer())
+    bench.run()
+    bench.notebook("a", *writer(text="1 / 0"))
+    planner = bench.planner()
+    from nbpipeline.fingerprint import state_digest
+
+    failed(bench, "a", state=state_digest(planner.plan().steps[0].fingerprint))
+    assert bench.reasons() == {"a": ["last attempt failed", "code: cell 2 changed"]}
+    bench.notebook("a", *writer())
+    assert bench.reasons() == {}
+
+
+def test_undeclared_io_is_stale_every_time(bench: Workbench) -> None:
+    bench.notebook("a", *writer())
+    bench.execute(bench.plan().steps[0], undeclared=("data/secret.csv",))
+    assert bench.reasons() == {"a": ["undeclared file data/secret.csv"]}
+    assert bench.actions() == {"a": "run"}
+
+
+def test_an_output_that_is_not_stored_is_made_again(bench: Workbench) -> None:
+    bench.notebook(
+        "a",
+        header("outputs: {made: {path: ../out/made.txt, store: false}}"),
+        code("with open(made, 'w') as file:\n    file.write('x')"),
+    )
+    bench.run()
+    (bench.root / "out/made.txt").unlink()
+    assert bench.actions() == {"a": "run"}
+
+
+def test_the_executed_notebook_of_a_stage_without_outputs(bench: Workbench) -> None:
+    bench.notebook("a", header("description: only looks"), code("1 + 1"))
+    record = bench.execute(bench.plan().steps[0])
+    kept = bench.root / ".nbpipeline/runs/r1/a/attempt-1.ipynb"
+    bench.write(".nbpipeline/runs/r1/a/attempt-1.ipynb", "{}")
+    digest = bench.digests.of(kept)
+    output = StoredOutput(path=".nbpipeline/runs/r1/a/attempt-1.ipynb", digest=digest, kind="executed")
+    bench.store.put(kept, output)
+    bench.state.add_record(replace(record, outputs=(output,)))
+    assert bench.reasons() == {}
+    kept.unlink()
+    assert bench.reasons() == {}
+    bench.store.trim(0)
+    assert bench.reasons() == {"a": ["output executed notebook missing"]}
+    assert bench.actions() == {"a": "run"}
+
+
+def test_dependencies_are_stale_with_their_upstream(bench: Workbench) -> None:
+    bench.notebook("a", *writer(name="first"))
+    bench.notebook("b", *writer("dependencies: [a]", name="second"))
+    bench.notebook("c", *writer("after: [a]", name="third"))
+    bench.run()
+    assert bench.reasons() == {}
+    bench.notebook("a", *writer(name="first", text="'x' ''"))
+    assert bench.reasons() == {}, "two literals side by side are one"
+    bench.notebook("a", *writer(name="first", text="str('x')"))
+    assert bench.reasons() == {"a": ["code: cell 2 changed"], "b": ["upstream a"]}
+    assert bench.actions() == {"a": "run", "b": "run"}
+    assert bench.run() == {"a": "run", "b": "run"}
+    assert bench.reasons() == {}
+
+
+def test_dependencies_follow_a_stage_that_always_runs(bench: Workbench) -> None:
+    bench.notebook("a", *writer("cache: false", name="first"))
+    bench.notebook("b", *writer("dependencies: [a]", name="second"))
+    bench.run()
+    assert bench.actions() == {"a": "run", "b": "run"}
+    assert bench.run() == {"a": "run", "b": "run"}
+
+
+def test_a_forced_upstream_in_the_same_state_may_leave_its_dependents(bench: Workbench) -> None:
+    bench.notebook("a", *writer(name="first"))
+    bench.notebook("b", *writer("dependencies: [a]", name="second"))
+    bench.run()
+    assert bench.actions(forced=["a"]) == {"a": "run", "b": "maybe"}
+    assert bench.run(forced=["a"]) == {"a": "run"}
+
+
+def test_several_stages_that_update_one_file(bench: Workbench) -> None:
+    bench.notebook(
+        "a",
+        header("outputs: {db: {path: ../out/db.txt}}"),
+        code("with open(db, 'w') as file:\n    file.write('a')"),
+    )
+    for name, before in (("b", "a"), ("c", "b")):
+        bench.notebook(
+            name,
+            header(f"outputs: {{db: {{path: ../out/db.txt, mode: update}}}}\nafter: [{before}]"),
+            code(f"with open(db, 'a') as file:\n    file.write('{name}')"),
+        )
+    assert bench.run() == {"a": "run", "b": "run", "c": "run"}
+    assert (bench.root / "out/db.txt").read_text() == "abc"
+    assert bench.reasons() == {}
+    bench.notebook(
+        "a",
+        header("outputs: {db: {path: ../out/db.txt}}"),
+        code("with open(db, 'w') as file:\n    file.write('A')"),
+    )
+    assert bench.actions() == {"a": "run", "b": "maybe", "c": "maybe"}
+    assert bench.run() == {"a": "run", "b": "run", "c": "run"}
+    assert (bench.root / "out/db.txt").read_text() == "Abc"
+    assert bench.reasons() == {}
+
+
+def test_a_folder_as_output_and_a_file_in_it_as_input(bench: Workbench) -> None:
+    bench.notebook(
+        "a",
+        header("outputs: {shards: {path: ../out/shards, kind: directory}}"),
+        code(
+            "import os\nos.makedirs(shards, exist_ok=True)\nfor n in 'xy':\n    open(f'{shards}/{n}', 'w').write(n)"
+        ),
+    )
+    bench.notebook(
+        "b",
+        header("inputs: {x: ../out/shards/x}\noutputs: {copy: ../out/copy.txt}"),
+        code("open(copy, 'w').write(open(x).read())"),
+    )
+    assert bench.run() == {"a": "run", "b": "run"}
+    assert bench.reasons() == {}
+    bench.write("out/shards/z", "more")
+    assert bench.reasons() == {"a": ["output ../out/shards changed"], "b": ["upstream a"]}
+    assert bench.actions() == {"a": "restore", "b": "maybe"}
+
+
+def test_a_url_keeps_its_last_known_value_and_says_so(bench: Workbench) -> None:
+    bench.notebook("a", *writer("inputs: {far: 'https://example.org/far.csv'}"))
+    bench.run()
+    plan = bench.plan()
+    assert plan.notices == (
+        "notebooks/a.ipynb, cell 1, line 4: input 'far' is at https://example.org/far.csv, which was not looked "
+        "at: its last known value stands. Pin it with `digest:`.",
+    )
+    assert bench.reasons() == {}
+    bench.notebook("a", *writer("inputs: {far: {path: 'https://example.org/far.csv', digest: abc}}"))
+    assert bench.reasons() == {"a": ["input https://example.org/far.csv changed"]}
+    assert bench.plan().notices == ()
+
+
+def test_decide_never_says_maybe(bench: Workbench) -> None:
+    bench.notebook("a", *writer(name="first"))
+    bench.notebook(
+        "b",
+        header("inputs: {first: ../out/first.txt}\noutputs: {second: ../out/second.txt}"),
+        code("open(second, 'w').write(open(first).read())"),
+    )
+    bench.run()
+    bench.notebook("a", *writer(name="first", text="'y'"))
+    planner = bench.planner()
+    assert [one.action for one in planner.plan().steps] == [Action.RUN, Action.MAYBE]
+    assert planner.decide("b").action is Action.SKIP
+    bench.write("out/first.txt", "by hand")
+    assert planner.decide("b").action is Action.RUN
+
+
+def test_instances_of_a_matrix_are_apart(bench: Workbench) -> None:
+    bench.notebook(
+        "a",
+        header("matrix: {region: [eu, us]}\noutputs: {made: '../out/{region}.txt'}"),
+        code("open(made, 'w').write(region)"),
+    )
+    assert bench.run() == {"a[region=eu]": "run", "a[region=us]": "run"}
+    (bench.root / "out/us.txt").unlink()
+    assert bench.actions() == {"a[region=us]": "restore"}
