@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from nbpipeline.cli.main import invoke
+from nbpipeline.cli.main import close_output, invoke
 from nbpipeline.errors import ExitCode
 
 
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return int(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # click turns the one into the other
         return silence()
     except Exception:  # noqa: BLE001 - the last resort: a bug is told with the place of its details
         return internal(traceback.format_exc())
@@ -45,7 +45,7 @@ def usage(error: click.ClickException) -> int:
 
 def silence() -> int:
     """Write no more: the reader of our output has gone (`nbpipeline plan | head`), and nothing is wrong."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    close_output()
     return int(ExitCode.OK)
 
 

@@ -14,6 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 import nbpipeline
+from nbpipeline.cli.main import close_output
 from nbpipeline.errors import Complaint, ExitCode, NbpipelineError
 
 if TYPE_CHECKING:
@@ -87,6 +88,15 @@ def print_json(values: dict[str, Any]) -> None:
 def json_text(values: Mapping[str, Any]) -> str:
     """Write one JSON object on one line, with the version of its shape first."""
     return json.dumps({"version": JSON_VERSION, **values}, ensure_ascii=False, default=str)
+
+
+def say(lines: Iterable[str]) -> None:
+    """Print lines; a reader that has gone away changes nothing about the exit code to come."""
+    try:
+        for line in lines:
+            click.echo(line)
+    except BrokenPipeError:
+        close_output()
 
 
 # --- options that several commands share ----------------------------------------------------

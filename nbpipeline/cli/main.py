@@ -3,6 +3,9 @@
 `nbpipeline --help` reads the table alone, so that it costs no more than click does.
 """
 
+import io
+import os
+import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -98,6 +101,12 @@ def cli() -> None:
 
     Stages are notebooks with tagged cells or a header; `nbpipeline COMMAND --help` has an example.
     """
+
+
+def close_output() -> None:
+    """Let what is still written go nowhere: its reader has gone."""
+    sys.stdout = io.StringIO()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def invoke(arguments: Sequence[str] | None = None) -> Any:

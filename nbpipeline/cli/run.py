@@ -10,6 +10,7 @@ from nbpipeline.cli.frame import (
     define,
     format_option,
     open_project,
+    say,
     selection,
     selection_options,
     selectors_argument,
@@ -83,6 +84,5 @@ def command(
             command=click.get_current_context().command_path,
         )
     if not as_json:
-        for line in summary_lines(result, plans[0].pipeline):
-            click.echo(line)
+        say(summary_lines(result, plans[0].pipeline))
     return int(exit_code(result))

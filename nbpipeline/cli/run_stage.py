@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from nbpipeline.cli.frame import complete_stages, define, format_option, open_project, settings_options
+from nbpipeline.cli.frame import complete_stages, define, format_option, open_project, say, settings_options
 from nbpipeline.cli.progress import listener
 from nbpipeline.cli.signals import cancelling
 from nbpipeline.cli.summary import summary_lines
@@ -30,6 +30,5 @@ def command(*, stage: str, force: bool, wait: bool, output_format: str, **given:
             stage, force=force, wait=wait, on_event=on_event, on_plan=plans.append, cancel=cancel
         )
     if not as_json:
-        for line in summary_lines(result, plans[0].pipeline):
-            click.echo(line)
+        say(summary_lines(result, plans[0].pipeline))
     return int(exit_code(result))
