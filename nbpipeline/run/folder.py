@@ -4,6 +4,7 @@ A folder appears under its id only when it is whole, and goes by being renamed f
 runs at once, and whoever watches, never see a half one.
 """
 
+import itertools
 import json
 import os
 import re
@@ -26,6 +27,7 @@ FOREIGN_GRACE = 7 * 24 * 3600.0
 """Seconds that an unended run of another machine counts as alive: its processes cannot be asked."""
 MAKING_TIME = 3600.0
 """Seconds after which a folder on its way in was left by a killed run."""
+_STEPS = 1 << 16
 _RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 _LEAVING = ".old-"
 _COMING = ".new-"
@@ -88,9 +90,13 @@ def runs_folder(root: Path) -> Path:
     return root / STATE_FOLDER / "runs"
 
 
-def new_run_id(now: float) -> str:
-    """Make an id that sorts by time (UTC) and differs from one made in the same second."""
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{os.urandom(2).hex()}"
+def new_run_id(now: float, further: int = 0) -> str:
+    """Make an id that sorts by time (UTC): its end is the second's fraction, in steps of 15 microseconds.
+
+    `further` goes that many steps on, where an id is taken.
+    """
+    second, part = divmod(int(now * _STEPS) + further, _STEPS)
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(second))}-{part:04x}"
 
 
 def open_run(root: Path, plan: Mapping[str, Any], *, now: float) -> RunFolder:
@@ -98,8 +104,8 @@ def open_run(root: Path, plan: Mapping[str, Any], *, now: float) -> RunFolder:
     runs = state_folder(root) / "runs"
     try:
         runs.mkdir(exist_ok=True)
-        while True:
-            run = new_run_id(now)
+        for further in itertools.count():
+            run = new_run_id(now, further)
             coming = runs / f"{_COMING}{run}"
             try:
                 coming.mkdir()
@@ -115,6 +121,7 @@ def open_run(root: Path, plan: Mapping[str, Any], *, now: float) -> RunFolder:
             shutil.rmtree(coming, ignore_errors=True)
     except OSError as error:
         raise unwritable(f"{STATE_FOLDER}/runs", error) from error
+    raise AssertionError("an id is free at last")
 
 
 def _identity(run: str, now: float) -> dict[str, Any]:

@@ -33,10 +33,12 @@ def kept(root: Path) -> list[str]:
 
 
 def test_ids_sort_by_time_and_differ():
-    ids = [runs.new_run_id(START) for _ in range(20)]
+    ids = [runs.new_run_id(START + number / 1000) for number in range(1000)]
     assert all(re.fullmatch(r"20260202-024000-[0-9a-f]{4}", one) for one in ids)
-    assert len(set(ids)) > 1
+    assert ids == sorted(set(ids))
     assert runs.new_run_id(START + 1) > max(ids)
+    assert runs.new_run_id(START, 1) == "20260202-024000-0001"
+    assert runs.new_run_id(START, 1 << 16) == "20260202-024001-0000"
 
 
 def test_control_tells_who_and_since_when(root):

@@ -1,0 +1,368 @@
+"""What past runs did: the answers of `runs`, `show` and `log`, as JSON and as text."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nbpipeline.encoding import plain
+from nbpipeline.errors import UsageError, did_you_mean
+from nbpipeline.model import Reason, ReasonKind, StageRecord, StageResult, Status, slug_of
+from nbpipeline.plan.explain import words
+from nbpipeline.ports import State
+from nbpipeline.report.wording import VERSION, Page, change, duration, figure, moment, size, table
+from nbpipeline.run.folder import is_running, kept_runs, read_control, read_plan, runs_folder
+from nbpipeline.run.summary import counts, failure_to_json
+
+LOOKED_AT = 200
+"""So many past runs are searched for a stage's history."""
+SHOWN_ATTEMPTS = 10
+_FRESH = str(Status.FRESH)
+
+
+def runs(state: State, root: Path, limit: int = 20) -> Page:
+    """List past runs, newest first."""
+    found = [_run_data(one, state, root) for one in state.runs(limit)]
+    rows = [
+        (one["run"], moment(one["started"]), duration(one["seconds"]), one["status"], _counted(one["counts"]))
+        for one in found
+    ]
+    text = table(("run", "started", "took", "status", "stages"), rows) if rows else "no runs yet"
+    return Page(data={"version": VERSION, "runs": found}, text=text)
+
+
+def _run_data(row: Mapping[str, Any], state: State, root: Path) -> dict[str, Any]:
+    folder = runs_folder(root) / str(row["run"])
+    finished = row.get("finished")
+    told = dict(row.get("data") or {})
+    by_status = counts(state.results(row["run"]))
+    if told.get("fresh"):
+        by_status = {_FRESH: by_status.pop(_FRESH, 0) + told["fresh"], **by_status}
+    return {
+        "run": row["run"],
+        "started": row["started"],
+        "finished": finished,
+        "seconds": None if finished is None else round(finished - row["started"], 3),
+        "status": row.get("status") or _unended(folder),
+        "command": told.get("command", ""),
+        "counts": by_status,
+        "folder": str(folder) if folder.is_dir() else None,
+    }
+
+
+def _unended(folder: Path) -> str:
+    """Tell a run that goes on from one that was killed; neither has an end."""
+    return "running" if is_running(read_control(folder), time.time()) else "killed"
+
+
+def _counted(by_status: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {status.replace('_', ' ')}" for status, number in by_status.items())
+
+
+def known_runs(state: State, root: Path) -> tuple[str, ...]:
+    """Name every run on record or with a folder, newest first."""
+    names = {str(one["run"]) for one in state.runs(LOOKED_AT)} | {one.run for one in kept_runs(root)}
+    return tuple(sorted(names, reverse=True))
+
+
+def show(state: State, root: Path, what: str | None, stages: Sequence[str]) -> Page:
+    """Show a run (None: the last), a stage, or one of its instances; `stages` are the pipeline's instances.
+
+    Raises UsageError where nothing is called `what`.
+    """
+    known = known_runs(state, root)
+    if what in known or what is None:
+        if not known:
+            raise UsageError.of("there are no runs yet.", mend="run the pipeline: `nbpipeline run`")
+        return show_run(state, root, known[0] if what is None else what)
+    return show_stage(state, root, resolve(state, what, stages, known))
+
+
+def resolve(
+    state: State, name: str, stages: Sequence[str], runs_known: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Find the instances that a name means: one by its id, or all of a stage. Raises UsageError."""
+    instances = list(dict.fromkeys([*stages, *state.last_records(), *state.last_failures()]))
+    wanted = _canonical(name)
+    found = [one for one in instances if one == wanted] or [one for one in instances if _stage(one) == wanted]
+    if found:
+        return tuple(found)
+    names = list(dict.fromkeys([*(_stage(one) for one in stages), *stages]))
+    near = did_you_mean(name, [*names, *runs_known])
+    raise UsageError.of(
+        f"no run and no stage is called '{name}'." if runs_known else f"no stage is called '{name}'.",
+        known=f"known stages: {', '.join(names) or 'none'}",
+        mend=f"did you mean '{near}'?" if near else "list the runs: `nbpipeline runs`",
+    )
+
+
+def _canonical(name: str) -> str:
+    """Write `train@region=eu` as `train[region=eu]`."""
+    stage, sign, axes = name.partition("@")
+    return f"{stage}[{axes}]" if sign else name
+
+
+def _stage(instance_id: str) -> str:
+    return instance_id.partition("[")[0]
+
+
+# --- a run ---------------------------------------------------------------------------------------
+
+
+def show_run(state: State, root: Path, run: str) -> Page:
+    """Show what a run did to each stage, and why."""
+    row = next((one for one in state.runs(LOOKED_AT) if one["run"] == run), None)
+    folder = runs_folder(root) / run
+    control = read_control(folder) or {}
+    head = _run_data(
+        row or {"run": run, "started": control.get("started", 0.0), **control, "data": {}}, state, root
+    )
+    why = reasons_of(folder)
+    stages = [result_data(one, folder, why.get(one.instance, ())) for one in state.results(run)]
+    return Page(data={"version": VERSION, **head, "stages": stages}, text=_run_text(head, stages))
+
+
+def reasons_of(folder: Path) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    """Read from plan.json why each instance was to run."""
+    plan = read_plan(folder) or {}
+    return {one["stage"]: one.get("reasons", ()) for one in plan.get("stages", ())}
+
+
+def result_data(
+    result: StageResult, folder: Path, reasons: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Write how an instance ended: timings, metrics, cells, where the notebooks are."""
+    own = folder / slug_of(result.instance)
+    peaks = [cell.peak_memory for cell in result.cells if cell.peak_memory is not None]
+    return {
+        "stage": result.instance,
+        "status": str(result.status),
+        "seconds": round(result.seconds, 3),
+        "attempts": result.attempts,
+        "reasons": list(reasons),
+        "metrics": plain(result.record.metrics) if result.record else {},
+        "peak_memory": max(peaks, default=None),
+        "cells": [
+            {"cell": cell.cell, "seconds": round(cell.seconds, 3), "peak_memory": cell.peak_memory}
+            for cell in result.cells
+        ],
+        "failure": failure_to_json(result.failure) if result.failure else None,
+        "notices": list(result.notices),
+        "notebooks": [str(path) for path in _notebooks(own)],
+    }
+
+
+def _notebooks(own: Path) -> list[Path]:
+    return sorted(own.glob("attempt-*.ipynb"), key=lambda path: (len(path.name), path.name))
+
+
+def _run_text(head: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> str:
+    parts = [f"run {head['run']}: {head['status']}, {_counted(head['counts']) or 'no stages'}"]
+    took = f", took {duration(head['seconds'])}" if head["seconds"] is not None else ""
+    parts.append(f"started {moment(head['started'])}{took}{_said(', ', head['command'])}")
+    if stages:
+        rows = [
+            (
+                one["stage"],
+                one["status"].replace("_", " "),
+                duration(one["seconds"]) if one["attempts"] else "",
+                size(one["peak_memory"]),
+                _why(one["reasons"]),
+            )
+            for one in stages
+        ]
+        parts += ["", table(("stage", "status", "took", "memory", "why"), rows)]
+    metrics = [
+        (one["stage"], name, figure(value)) for one in stages for name, value in one["metrics"].items()
+    ]
+    if metrics:
+        parts += ["", table(("stage", "metric", "value"), metrics)]
+    for one in stages:
+        parts += _failure_lines(one)
+    if head["folder"]:
+        parts += ["", f"folder: {head['folder']}"]
+    return "\n".join(parts)
+
+
+def _said(before: str, text: str) -> str:
+    return f"{before}{text}" if text else ""
+
+
+def _why(reasons: Sequence[Mapping[str, Any]]) -> str:
+    """Say the first reason in words, and how many there are beside it."""
+    said = [reason_words(one) for one in reasons]
+    if not said:
+        return ""
+    return said[0] if len(said) == 1 else f"{said[0]}, and {len(said) - 1} more"
+
+
+def reason_words(data: Mapping[str, Any]) -> str:
+    """Say a reason that was kept as JSON; one of a later version by its bare words."""
+    try:
+        kind = ReasonKind(data["kind"])
+    except ValueError:
+        return f"{data['kind']} {data.get('subject', '')}".strip()
+    rest = {key: data.get(key) for key in ("before", "after")}
+    return words(Reason(kind=kind, subject=data.get("subject", ""), detail=data.get("detail", ""), **rest))
+
+
+def _failure_lines(one: Mapping[str, Any]) -> Iterator[str]:
+    failure = one["failure"]
+    if failure:
+        yield ""
+        place = _said("", failure["where"])
+        yield f"{one['stage']}: {place}{': ' if place else ''}{failure['what']}"
+        if failure["known"]:
+            yield f"  {failure['known']}"
+        yield f"  mend: {failure['mend']}"
+    for notice in one["notices"]:
+        yield f"{one['stage']}: {notice}"
+
+
+# --- a stage -------------------------------------------------------------------------------------
+
+
+def show_stage(state: State, root: Path, instances: Sequence[str]) -> Page:
+    """Show instances' last results: metrics with their change, the cells' costs, the attempts before."""
+    past = _past(state, set(instances))
+    found = [_instance_data(state, root, name, past.get(name, [])) for name in instances]
+    text = "\n\n".join(_instance_text(one) for one in found)
+    return Page(data={"version": VERSION, "stages": found}, text=text)
+
+
+def _past(state: State, instances: set[str]) -> dict[str, list[tuple[str, StageResult]]]:
+    """Find the results of instances that were executed, newest first."""
+    found: dict[str, list[tuple[str, StageResult]]] = {}
+    for row in state.runs(LOOKED_AT):
+        for result in state.results(row["run"]):
+            if result.instance in instances and result.attempts:
+                found.setdefault(result.instance, []).append((row["run"], result))
+    return found
+
+
+def _instance_data(
+    state: State, root: Path, name: str, past: Sequence[tuple[str, StageResult]]
+) -> dict[str, Any]:
+    record = state.last_record(name)
+    run, last = past[0] if past else ("", None)
+    good = [one.record for _, one in past if one.record]
+    before = next((one for one in good if record and one.finished < record.finished), None)
+    folder = runs_folder(root) / run
+    return {
+        "stage": name,
+        "record": _record_data(record) if record else None,
+        "metrics": _metrics(record, before),
+        "last": {"run": run, **result_data(last, folder, reasons_of(folder).get(name, ()))} if last else None,
+        "attempts": [
+            {
+                "run": one,
+                "status": str(result.status),
+                "seconds": round(result.seconds, 3),
+                "attempts": result.attempts,
+                "metrics": plain(result.record.metrics) if result.record else {},
+            }
+            for one, result in past[:SHOWN_ATTEMPTS]
+        ],
+    }
+
+
+def _record_data(record: StageRecord) -> dict[str, Any]:
+    return {
+        "run": record.run,
+        "finished": record.finished,
+        "seconds": round(record.seconds, 3),
+        "origin": record.origin,
+        "state": record.state,
+        "outputs": [{"path": one.path, "digest": one.digest, "size": one.size} for one in record.outputs],
+    }
+
+
+def _metrics(record: StageRecord | None, before: StageRecord | None) -> list[dict[str, Any]]:
+    """Metrics of the last success beside those of the one before."""
+    if record is None:
+        return []
+    earlier = before.metrics if before else {}
+    return [
+        {"name": name, "before": plain(earlier.get(name)), "value": plain(value)}
+        for name, value in record.metrics.items()
+    ]
+
+
+def _instance_text(one: Mapping[str, Any]) -> str:
+    record, last = one["record"], one["last"]
+    parts = [one["stage"]]
+    if record:
+        by_hand = ", recorded by hand" if record["origin"] == "recorded" else f", run {record['run']}"
+        parts.append(
+            f"last success {moment(record['finished'])}, took {duration(record['seconds'])}{by_hand}"
+        )
+        outputs = [(output["path"], size(output["size"])) for output in record["outputs"]]
+        parts += ["", table(("output", "size"), outputs)] if outputs else []
+    else:
+        parts.append("no success on record")
+    metrics = [(m["name"], figure(m["value"]), change(m["before"], m["value"])) for m in one["metrics"]]
+    parts += ["", table(("metric", "value", "change"), metrics)] if metrics else []
+    if last:
+        parts += _profile_lines(last)
+        parts += _failure_lines(last)
+    if len(one["attempts"]) > 1:
+        past_rows = [
+            (
+                past["run"],
+                past["status"].replace("_", " "),
+                duration(past["seconds"]),
+                _figures(past["metrics"]),
+            )
+            for past in one["attempts"]
+        ]
+        parts += ["", table(("run", "status", "took", "metrics"), past_rows)]
+    return "\n".join(parts)
+
+
+def _figures(metrics: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {figure(value)}" for name, value in metrics.items())
+
+
+def _profile_lines(last: Mapping[str, Any]) -> Iterator[str]:
+    """Say what each cell of the last attempt cost, and where its notebook is."""
+    rows = [
+        (str(cell["cell"] or "injected"), duration(cell["seconds"]), size(cell["peak_memory"]))
+        for cell in last["cells"]
+    ]
+    if rows:
+        yield ""
+        yield table(("cell", "took", "memory"), rows)
+    if last["notebooks"]:
+        yield ""
+        yield f"notebook: {last['notebooks'][-1]}"
+
+
+# --- a log ---------------------------------------------------------------------------------------
+
+
+def log(state: State, root: Path, stage: str, run: str | None, stages: Sequence[str]) -> str:
+    """Give what a stage's instances wrote in a run (None: the last that executed each). Raises UsageError."""
+    instances = resolve(state, stage, stages)
+    found = [(name, _log_of(root, name, run)) for name in instances]
+    texts = [(name, path.read_text(encoding="utf-8", errors="replace")) for name, path in found if path]
+    if not texts:
+        known = [
+            one.run
+            for one in kept_runs(root)
+            if any((one.instance(slug_of(n)) / "log").exists() for n in instances)
+        ]
+        raise UsageError.of(
+            f"there is no log of '{stage}'" + (f" in run '{run}'." if run else "."),
+            known=f"runs with one: {', '.join(known) or 'none'}",
+            mend="name one of those with `--run`" if known else f"run it: `nbpipeline run {stage}`",
+        )
+    if len(texts) == 1:
+        return texts[0][1]
+    return "".join(f"=== {name}\n{text}" + ("" if text.endswith("\n") else "\n") for name, text in texts)
+
+
+def _log_of(root: Path, name: str, run: str | None) -> Path | None:
+    """Find the newest log of an instance."""
+    folders = (one for one in kept_runs(root) if run in (None, one.run))
+    paths = (one.instance(slug_of(name)) / "log" for one in folders)
+    return next((path for path in paths if path.is_file()), None)
