@@ -24,7 +24,8 @@ from nbpipeline.model import (
 from nbpipeline.plan import accept, explain
 from nbpipeline.ports import Cancel, Emit
 from nbpipeline.reading.project import find_root
-from nbpipeline.report import drawing
+from nbpipeline.report import comparison, drawing, history
+from nbpipeline.report.wording import Page
 from nbpipeline.run.cancel import CancelSwitch
 from nbpipeline.run.options import RunOptions
 from nbpipeline.run.preflight import refuse_held
@@ -197,6 +198,28 @@ class Project:
                 if not switch.level
             )
 
+    # --- what was done -------------------------------------------------------------------------
+
+    def runs(self, limit: int = 20) -> Page:
+        """List the last runs, newest first."""
+        with self._past() as (place, _):
+            return history.runs(place.state, Path(self.root), limit)
+
+    def show(self, what: str | None = None) -> Page:
+        """Show a run (by default the last) or a stage. Raises UsageError for neither."""
+        with self._past() as (place, stages):
+            return history.show(place.state, Path(self.root), what, stages)
+
+    def log(self, stage: str, run: str | None = None) -> str:
+        """Give what a stage wrote in a run (by default the last that executed it). Raises UsageError."""
+        with self._past() as (place, stages):
+            return history.log(place.state, Path(self.root), stage, run, stages)
+
+    def diff(self, before: str | None = None, after: str | None = None) -> Page:
+        """Compare two runs, by default the last two. Raises UsageError for runs that are not there."""
+        with self._past() as (place, _):
+            return comparison.diff(place.state, place.store, Path(self.root), before, after)
+
     # --- by hand -------------------------------------------------------------------------------
 
     def accept(self, stage: str, *, because: str) -> tuple[str, ...]:
@@ -284,6 +307,14 @@ class Project:
 
     def _load(self) -> Loaded:
         return load(Path(self.root), self.profile, self._overrides)
+
+    @contextmanager
+    def _past(self) -> Iterator[tuple[Workplace, tuple[str, ...]]]:
+        """Open the history, which may be read whatever is wrong with the notebooks now."""
+        loaded = self._load()
+        names = loaded.pipeline.instances if loaded.pipeline else [one.name for one in loaded.spec.stages]
+        with Workplace(loaded.spec) as place:
+            yield place, tuple(names)
 
     @contextmanager
     def _open(self) -> Iterator[tuple[Pipeline, Workplace]]:

@@ -1,10 +1,11 @@
 """`nbpipeline diff`."""
 
+import json
 from typing import Any
 
 import click
 
-from nbpipeline.cli.frame import define, format_option, open_project, print_json, project_option
+from nbpipeline.cli.frame import define, format_option, open_project, project_option, say
 
 
 @define("diff", example="nbpipeline diff 20261122-180000-77aa 20261123-060000-1a2b\nnbpipeline diff")
@@ -15,8 +16,5 @@ from nbpipeline.cli.frame import define, format_option, open_project, print_json
 def command(*, before: str | None, after: str | None, output_format: str, **given: Any) -> int:
     """Compare two runs (by default the last two): states, metrics, timings, parameters."""
     found = open_project(given).diff(before, after)
-    if output_format == "json":
-        print_json(found.data)
-    else:
-        click.echo(found.text)
+    say([json.dumps(found.data, ensure_ascii=False) if output_format == "json" else found.text])
     return 0

@@ -1,6 +1,8 @@
 """`nbpipeline run`."""
 
 import json
+import shlex
+import sys
 from typing import Any
 
 import click
@@ -81,7 +83,7 @@ def command(
             on_event=on_event,
             on_plan=plans.append,
             cancel=cancel,
-            command=click.get_current_context().command_path,
+            command=shlex.join(["nbpipeline", *sys.argv[1:]]),
         )
     if not as_json:
         say(summary_lines(result, plans[0].pipeline))

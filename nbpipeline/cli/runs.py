@@ -1,10 +1,11 @@
 """`nbpipeline runs`."""
 
+import json
 from typing import Any
 
 import click
 
-from nbpipeline.cli.frame import define, format_option, open_project, print_json, project_option
+from nbpipeline.cli.frame import define, format_option, open_project, project_option, say
 
 
 @define("runs", example="nbpipeline runs\nnbpipeline runs -n 5 --format json")
@@ -17,8 +18,5 @@ def command(*, limit: int, output_format: str, **given: Any) -> int:
     With `--format json`: {"version", "runs": [{"run", "started", "finished", "status", ...}]}.
     """
     found = open_project(given).runs(limit)
-    if output_format == "json":
-        print_json(found.data)
-    else:
-        click.echo(found.text)
+    say([json.dumps(found.data, ensure_ascii=False) if output_format == "json" else found.text])
     return 0

@@ -1,5 +1,6 @@
 """`nbpipeline show`."""
 
+import json
 from typing import Any
 
 import click
@@ -9,7 +10,7 @@ from nbpipeline.cli.frame import (
     define,
     format_option,
     open_project,
-    print_json,
+    say,
     settings_options,
 )
 
@@ -21,8 +22,5 @@ from nbpipeline.cli.frame import (
 def command(*, what: str | None, output_format: str, **given: Any) -> int:
     """Show a run (by default the last) or a stage: timings, metrics, cells, where the notebooks are."""
     found = open_project(given).show(what)
-    if output_format == "json":
-        print_json(found.data)
-    else:
-        click.echo(found.text)
+    say([json.dumps(found.data, ensure_ascii=False) if output_format == "json" else found.text])
     return 0
