@@ -10,6 +10,13 @@ from nbpipeline.pipeline.paths import Places, leaves, mapped, plain, shaped_like
 from nbpipeline.pipeline.wording import known, known_outputs, meant, refusal
 from nbpipeline.reading import expressions
 
+AGREE = "let both say the same, or take one of them out"
+KNOWN_BEFORE = "write a path that is known before the notebook runs"
+
+
+class DisagreementError(ValueError):
+    """Header and cell give an artifact different paths."""
+
 
 def bind_paths(draft: Draft, places: Places) -> Iterable[Complaint]:
     """Work out every output, and every input that is no reference."""
@@ -27,8 +34,8 @@ def bind_paths(draft: Draft, places: Places) -> Iterable[Complaint]:
             except KeyError as error:
                 yield _unknown_name(draft, kind, artifact, str(error.args[0]))
             except ValueError as error:
-                what = f"{kind} '{artifact.name}': {error}."
-                yield refusal(artifact.where, what, "write a path that is known before the notebook runs")
+                mend = AGREE if isinstance(error, DisagreementError) else KNOWN_BEFORE
+                yield refusal(artifact.where, f"{kind} '{artifact.name}': {error}.", mend)
     yield from _executed(draft)
 
 
@@ -56,7 +63,7 @@ def _agreeing(draft: Draft, artifact: Artifact, value: Value, places: Places, pa
     if in_cell == tuple(paths):
         return written
     if artifact.must_agree:
-        raise ValueError(
+        raise DisagreementError(
             f"the header says {', '.join(paths)}, but cell {artifact.cell} says {', '.join(in_cell)}"
         )
     return shaped_like(value, written)
@@ -230,7 +237,7 @@ def _disagreement(
             Location(path=draft.spec.notebook.path, cell=artifact.cell),
             f"input '{artifact.name}': {_output(artifact)} of stage '{_maker(artifact)}' is "
             f"{', '.join(bound.paths)}, but the cell says {', '.join(in_cell) or 'no path'}.",
-            "let both say the same, or take one of them out",
+            AGREE,
         )
 
 

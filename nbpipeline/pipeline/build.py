@@ -50,11 +50,14 @@ class _Making:
         drafts = self._drafts(given, axes)
         edges = self._edges(drafts)
         by_id = {draft.id: draft for draft in drafts}
-        before = len(self.complaints)
-        self.complaints.extend(refusals.circles(by_id, edges))
-        if len(self.complaints) > before or any(not one.warning for one in self.complaints):
+        try:
+            order = Graph(by_id, ((edge.upstream, edge.downstream) for edge in edges)).order()
+        except ValueError:
+            self.complaints.extend(refusals.circles(by_id, edges))
             return None
-        return _assembled(self.project, by_id, edges)
+        if any(not one.warning for one in self.complaints):
+            return None
+        return _assembled(self.project, [by_id[name] for name in order], edges)
 
     def _drafts(self, given: Mapping[str, Given], axes: Mapping[str, Axes]) -> list[Draft]:
         """Every instance with its parameters and paths."""
@@ -131,12 +134,13 @@ class _Making:
         return Graph(dict.fromkeys(stage_of.values()), between)
 
 
-def _assembled(project: ProjectSpec, drafts: Mapping[str, Draft], edges: tuple[Edge, ...]) -> Pipeline:
-    order = Graph(drafts, ((edge.upstream, edge.downstream) for edge in edges)).order()
-    instances = {name: _instance(drafts[name]) for name in order}
-    rank = {name: number for number, name in enumerate(order)}
+def _assembled(project: ProjectSpec, drafts: Sequence[Draft], edges: tuple[Edge, ...]) -> Pipeline:
+    """Make the pipeline of drafts in run order."""
+    rank = {draft.id: number for number, draft in enumerate(drafts)}
     in_order = sorted(edges, key=lambda one: (rank[one.downstream], rank[one.upstream], one.path))
-    return Pipeline(project=project, instances=instances, edges=tuple(in_order))
+    return Pipeline(
+        project=project, instances={draft.id: _instance(draft) for draft in drafts}, edges=tuple(in_order)
+    )
 
 
 def _instance(draft: Draft) -> StageInstance:

@@ -184,7 +184,7 @@ def check(stage: StageSpec, given: Given, values: Mapping[str, Value]) -> Iterab
 
 def _wrong(parameter: Parameter, value: Value) -> tuple[str, str] | None:
     """Say what is wrong with a value, and the mend; None where it is right."""
-    if not accepts(parameter.type, value):
+    if parameter.type != type(value).__name__ and not accepts(parameter.type, value):
         return f"not {parameter.type}", f"give a value of type {parameter.type}"
     if parameter.choices and value not in parameter.choices:
         choices = ", ".join(repr(one) for one in parameter.choices)

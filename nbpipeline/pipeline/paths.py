@@ -60,10 +60,10 @@ def shaped_like(value: Value, model: Value) -> Value:
 
 def parents(path: str) -> Iterator[str]:
     """Walk the folders above a path, nearest first, without the project's root."""
-    above = posixpath.dirname(path)
-    while above not in ("", "/", path):
-        yield above
-        path, above = above, posixpath.dirname(above)
+    end = path.rfind("/")
+    while end > 0:
+        yield path[:end]
+        end = path.rfind("/", 0, end)
 
 
 class Places:
@@ -74,6 +74,7 @@ class Places:
         self.root = posixpath.normpath(root)
         self._real_root = os.path.realpath(root)
         self._real: dict[str, str] = {}
+        self._keys: dict[str, str] = {}
         self._relative: dict[tuple[str, str], str] = {}
 
     def project_path(self, text: str, base: str) -> str:
@@ -104,8 +105,11 @@ class Places:
 
     def key(self, path: str) -> str:
         """Name the place on the disk: equal for two paths that lead there through different links."""
-        if is_url(path):
-            return path.rstrip("/")
+        if path not in self._keys:
+            self._keys[path] = path.rstrip("/") if is_url(path) else self._key(path)
+        return self._keys[path]
+
+    def _key(self, path: str) -> str:
         folder, name = posixpath.split(path)
         real = posixpath.join(self._real_folder(folder), name)
         if os.path.islink(real):  # noqa: PTH114 - thousands of paths as text: pathlib costs more

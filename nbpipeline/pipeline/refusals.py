@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from nbpipeline.errors import Complaint, did_you_mean
@@ -151,13 +152,8 @@ def missing(name: str, path: str, where: Location, stages: Sequence[StageSpec], 
     near = did_you_mean(name, [output.name for stage in stages for output in stage.outputs])
     what = f"input '{name}' is made by no stage"
     if near and near != name:
-        return Complaint(
-            where=where, what=f"{what}.", known=listing, mend=f"did you mean '{near}'?", warning=True
-        )
-    return Complaint(
-        where=where,
-        what=f"{what}, and {path} is not there.",
-        known=listing,
-        mend=f"put the file at {path}, or declare it as an output of the stage that makes it",
-        warning=True,
-    )
+        warning = refusal(where, f"{what}.", f"did you mean '{near}'?", known=listing)
+    else:
+        mend = f"put the file at {path}, or declare it as an output of the stage that makes it"
+        warning = refusal(where, f"{what}, and {path} is not there.", mend, known=listing)
+    return replace(warning, warning=True)

@@ -83,7 +83,7 @@ def test_what_feeds_a_late_stage_alone_stands_just_above_it():
 
 
 def test_a_circle_is_refused():
-    with pytest.raises(ValueError, match="^a drawing in layers needs edges without a circle$"):
+    with pytest.raises(ValueError, match=r"^a drawing in layers needs edges without a circle$"):
         lay_out("ab", [("a", "b"), ("b", "a")])
 
 

@@ -84,7 +84,9 @@ def test_before_names_what_may_be_stale_unseen(pipeline):
 
 def test_values_with_points_and_commas_are_no_paths():
     made, _ = build(
-        project(stage("fit", matrix={"rate": [0.5, 1.5], "kind": ["a,b", "c"]}, outputs={"o": "{rate}{kind}"}))
+        project(
+            stage("fit", matrix={"rate": [0.5, 1.5], "kind": ["a,b", "c"]}, outputs={"o": "{rate}{kind}"})
+        )
     )
     assert names(made, "fit[rate=0.5]") == ["fit[rate=0.5,kind=a,b]", "fit[rate=0.5,kind=c]"]
     assert names(made, "fit[rate=0.5,kind=a,b]") == ["fit[rate=0.5,kind=a,b]"]
@@ -95,52 +97,68 @@ def test_values_with_points_and_commas_are_no_paths():
     [
         (
             "tarin",
-            "'tarin' selects nothing: there is no stage 'tarin'.\n"
-            "  known stages: clean, train, evaluate, report, loose\n"
-            "  mend: did you mean 'train'?",
+            (
+                "'tarin' selects nothing: there is no stage 'tarin'.\n"
+                "  known stages: clean, train, evaluate, report, loose\n"
+                "  mend: did you mean 'train'?"
+            ),
         ),
         (
             "+nope+",
-            "'+nope+' selects nothing: there is no stage 'nope'.\n"
-            "  known stages: clean, train, evaluate, report, loose\n"
-            "  mend: choose among the stages above",
+            (
+                "'+nope+' selects nothing: there is no stage 'nope'.\n"
+                "  known stages: clean, train, evaluate, report, loose\n"
+                "  mend: choose among the stages above"
+            ),
         ),
         (
             "tag:dayly",
-            "'tag:dayly' selects nothing: no stage has the tag 'dayly'.\n"
-            "  known tags: weekly\n"
-            "  mend: choose among the tags above",
+            (
+                "'tag:dayly' selects nothing: no stage has the tag 'dayly'.\n"
+                "  known tags: weekly\n"
+                "  mend: choose among the tags above"
+            ),
         ),
         (
             "train[regon=eu]",
-            "'train[regon=eu]' selects nothing: stage 'train' has no axis 'regon'.\n"
-            "  known axes: region, year\n"
-            "  mend: did you mean 'region'?",
+            (
+                "'train[regon=eu]' selects nothing: stage 'train' has no axis 'regon'.\n"
+                "  known axes: region, year\n"
+                "  mend: did you mean 'region'?"
+            ),
         ),
         (
             "train@region=apac",
-            "'train@region=apac' selects nothing: axis 'region' of stage 'train' has no value 'apac'.\n"
-            "  known values: eu, us\n"
-            "  mend: choose among the values above",
+            (
+                "'train@region=apac' selects nothing: axis 'region' of stage 'train' has no value 'apac'.\n"
+                "  known values: eu, us\n"
+                "  mend: choose among the values above"
+            ),
         ),
         (
             "clean[region=eu]",
-            "'clean[region=eu]' selects nothing: stage 'clean' has no axis 'region'.\n"
-            "  known axes: none\n"
-            "  mend: choose among the axes above",
+            (
+                "'clean[region=eu]' selects nothing: stage 'clean' has no axis 'region'.\n"
+                "  known axes: none\n"
+                "  mend: choose among the axes above"
+            ),
         ),
         (
             "notebooks/claen.ipynb",
-            "'notebooks/claen.ipynb' selects nothing: no stage is in notebooks/claen.ipynb.\n"
-            "  known notebooks: notebooks/clean.ipynb, notebooks/train.ipynb, notebooks/evaluate.ipynb, "
-            "notebooks/report.ipynb, notebooks/loose.ipynb\n"
-            "  mend: did you mean 'notebooks/clean.ipynb'?",
+            (
+                "'notebooks/claen.ipynb' selects nothing: no stage is in notebooks/claen.ipynb.\n"
+                "  known notebooks: notebooks/clean.ipynb, notebooks/train.ipynb, notebooks/evaluate.ipynb, "
+                "notebooks/report.ipynb, notebooks/loose.ipynb\n"
+                "  mend: did you mean 'notebooks/clean.ipynb'?"
+            ),
         ),
         (
             "",
-            "'' selects nothing: there is no stage ''.\n"
-            "  known stages: clean, train, evaluate, report, loose\n"
-            "  mend: choose among the stages above",
+            (
+                "'' selects nothing: there is no stage ''.\n"
+                "  known stages: clean, train, evaluate, report, loose\n"
+                "  mend: choose among the stages above"
+            ),
         ),
     ],
 )
@@ -156,7 +174,7 @@ def test_a_selector_that_names_nothing_is_refused(pipeline, selector, message):
 def test_a_file_name_that_two_notebooks_have_is_refused():
     twins = [stage("a"), stage("b")]
     made, _ = build(project(*twins))
-    with pytest.raises(UsageError, match="selects nothing: no stage is in c.ipynb"):
+    with pytest.raises(UsageError, match=r"selects nothing: no stage is in c\.ipynb"):
         select(made, ["c.ipynb"])
 
 
