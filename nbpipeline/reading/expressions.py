@@ -7,7 +7,6 @@ values come out as Python itself would make of them; nothing is ever evaluated b
 import ast
 import posixpath
 import re
-import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 
@@ -18,6 +17,8 @@ MAX_LENGTH = 65_536
 
 ALLOWED = "literals, f-strings, names declared before, Path(...), /, +, os.path.join, lists, tuples and dicts"
 
+_SHOWN = 60
+"""Characters of code that a message shows."""
 _PATHS = frozenset({"Path", "PurePath", "pathlib.Path", "pathlib.PurePath"})
 _JOINS = frozenset({"os.path.join", "posixpath.join"})
 _FIELD = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
@@ -40,7 +41,8 @@ def parse(node: ast.expr, aliases: Mapping[str, str] | None = None) -> Expressio
 
 
 def _described(node: ast.expr) -> str:
-    return f"`{textwrap.shorten(ast.unparse(node), 60, placeholder=' ...')}`"
+    text = ast.unparse(node)
+    return f"`{text if len(text) <= _SHOWN else f'{text[:_SHOWN]} ...'}`"
 
 
 def _constant(node: ast.Constant, _: Mapping[str, str]) -> Expression:

@@ -16,7 +16,7 @@ PYTHON_BODIES = frozenset({"capture", "memit", "mprun", "prun", "scalene", "time
 _ESCAPES = re.compile(r"^\s*[%!?,;/>]|^\s*In \[|=\s*[%!]|\?\s*$|\A\s", re.MULTILINE)
 _CELL_MAGIC = re.compile(r"%%([A-Za-z]\w*)(?: ([^\n]*))?(?:\n|\Z)")
 _LINE_MAGIC = re.compile(
-    r"^(?:%([A-Za-z]\w*)(?: ([^\n]*[^?\s]))?|!([^!\s][^\n]*[^?\s]))[ \t]*$", re.MULTILINE
+    r"^(?:%([A-Za-z]\w*)(?: ([^\n]*[^?\s]))?|!([A-Za-z.~/{$][^\n]*[^?\s]))[ \t]*$", re.MULTILINE
 )
 _SEVERAL_LINES = re.compile(r"\"\"\"|'''|\\\s*$|\r", re.MULTILINE)
 _IGNORED = frozenset({"ctx", "type_comment", "kind", "type_ignores"})

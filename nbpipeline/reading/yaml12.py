@@ -5,12 +5,11 @@ and documents that are too large, too deep or that aliases blow up are refused.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import yaml
-from yaml.resolver import BaseResolver
 
 from nbpipeline.model import Value
 
@@ -23,6 +22,7 @@ MAX_VALUES = 200_000
 KeyPath: TypeAlias = tuple[Any, ...]
 """Keys and positions from the root: `("stages", 0, "name")`."""
 
+_LOADER: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _PLAIN = "plain"
 _TAG = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"[-+]?[0-9]+")
@@ -68,6 +68,8 @@ def load(text: str) -> Document:
         raise YamlError(f"the text is longer than {MAX_SIZE:,} characters")
     try:
         node = _compose(text)
+    except YamlError:
+        raise
     except yaml.MarkedYAMLError as error:
         raise YamlError(_reason(error), _line(error)) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -94,52 +96,49 @@ def plain(text: str) -> Value:
     return text
 
 
-class _PlainResolver(BaseResolver):
-    """Marks untagged plain scalars, so that the core schema is ours to apply."""
-
-    def resolve(self, kind: type[yaml.Node], _value: Any, implicit: Any) -> str:
-        """Name the tag of a node that carries none."""
-        if kind is yaml.ScalarNode:
-            return _PLAIN if implicit[0] else f"{_TAG}str"
-        return f"{_TAG}map" if kind is yaml.MappingNode else f"{_TAG}seq"
-
-
-if TYPE_CHECKING:
-
-    class _Parser(_PlainResolver):
-        def __init__(self, text: str) -> None: ...
-        def get_single_node(self) -> yaml.Node | None: ...
-        def dispose(self) -> None: ...
-
-elif yaml.__with_libyaml__:
-    from yaml.cyaml import CParser
-
-    class _Parser(CParser, _PlainResolver):
-        def __init__(self, text: str) -> None:
-            CParser.__init__(self, text)
-            _PlainResolver.__init__(self)
-
-else:
-    from yaml.composer import Composer
-    from yaml.parser import Parser
-    from yaml.reader import Reader
-    from yaml.scanner import Scanner
-
-    class _Parser(Reader, Scanner, Parser, Composer, _PlainResolver):
-        def __init__(self, text: str) -> None:
-            Reader.__init__(self, text)
-            Scanner.__init__(self)
-            Parser.__init__(self)
-            Composer.__init__(self)
-            _PlainResolver.__init__(self)
-
-
 def _compose(text: str) -> yaml.Node | None:
-    parser = _Parser(text)
-    try:
-        return parser.get_single_node()
-    finally:
-        parser.dispose()
+    """Make nodes of the parser's events; PyYAML's own composer in C crashes on deep nesting."""
+    events = iter(yaml.parse(text, Loader=_LOADER))
+    next(events)  # the stream's start
+    if isinstance(next(events), yaml.StreamEndEvent):
+        return None
+    node = _node(next(events), events, {}, 0)
+    next(events)  # the document's end
+    more = next(events)
+    if not isinstance(more, yaml.StreamEndEvent):
+        raise YamlError("there is more than one document", _row(more))
+    return node
+
+
+def _node(event: Any, events: Iterator[Any], anchors: dict[str, yaml.Node], depth: int) -> yaml.Node:
+    if isinstance(event, yaml.AliasEvent):
+        if event.anchor not in anchors:
+            raise YamlError(f"the alias *{event.anchor} names no anchor", _row(event))
+        return anchors[event.anchor]
+    if depth > MAX_DEPTH:
+        raise YamlError(f"values are nested deeper than {MAX_DEPTH} levels", _row(event))
+    node = _empty(event)
+    if event.anchor:
+        anchors[event.anchor] = node
+    if isinstance(node, yaml.SequenceNode):
+        while not isinstance(inner := next(events), yaml.SequenceEndEvent):
+            node.value.append(_node(inner, events, anchors, depth + 1))
+    elif isinstance(node, yaml.MappingNode):
+        while not isinstance(inner := next(events), yaml.MappingEndEvent):
+            key = _node(inner, events, anchors, depth + 1)
+            node.value.append((key, _node(next(events), events, anchors, depth + 1)))
+    return node
+
+
+def _empty(event: Any) -> yaml.Node:
+    """Start the node of an event, with the tag that the core schema is to apply."""
+    start: Any = event.start_mark
+    if isinstance(event, yaml.ScalarEvent):
+        untagged = _PLAIN if event.implicit[0] else f"{_TAG}str"
+        return yaml.ScalarNode(event.tag or untagged, event.value, start)
+    if isinstance(event, yaml.SequenceStartEvent):
+        return yaml.SequenceNode(event.tag or f"{_TAG}seq", [], start)
+    return yaml.MappingNode(event.tag or f"{_TAG}map", [], start)
 
 
 class _Builder:
@@ -217,7 +216,7 @@ def _shown(tag: str) -> str:
     return f"!!{tag.removeprefix(_TAG)}" if tag.startswith(_TAG) else tag
 
 
-def _row(node: yaml.Node) -> int:
+def _row(node: Any) -> int:
     return int(node.start_mark.line) + 1
 
 
