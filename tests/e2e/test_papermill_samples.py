@@ -9,7 +9,7 @@ import pytest
 from builders import command
 
 SAMPLES = Path(papermill.__file__).parent / "tests" / "notebooks"
-TAGGED = ("complex_parameters", "nb_version_4.4", "report_mode_test", "result_no_exec", "simple_execute")
+TAGGED = ("nb_version_4.4", "report_mode_test", "result_no_exec", "simple_execute")
 
 
 @pytest.fixture
@@ -39,6 +39,16 @@ def test_samples_run_and_are_then_fresh(samples: Path) -> None:
 
 def test_a_misspelt_parameter_is_refused_where_papermill_ignores_it(samples: Path) -> None:
     done = command("run", "-p", "simple_execute.mgs=hello", cwd=samples)
-    assert done.returncode == 3
+    assert done.returncode == 2
     assert "did you mean 'msg'" in done.stderr
     assert not list(samples.glob(".nbpipeline/runs/*/simple_execute"))
+
+
+def test_the_one_sample_that_is_no_python_is_refused_with_its_line(samples: Path) -> None:
+    shutil.copy(SAMPLES / "complex_parameters.ipynb", samples / "notebooks")
+    done = command("run", cwd=samples)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "notebooks/complex_parameters.ipynb, cell 1, line 14: the cell is no Python: invalid syntax.\n"
+        "  mend: mend the cell; it must run in the notebook as well.\n"
+    )
