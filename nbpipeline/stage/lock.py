@@ -1,5 +1,6 @@
 """One instance, one holder: a lock file each, beside it who holds it."""
 
+import contextlib
 import json
 import os
 import time
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nbpipeline.errors import BusyError
+from nbpipeline.errors import BusyError, StorageError
 from nbpipeline.model import slug_of
 from nbpipeline.stage.places import STATE_FOLDER, write_atomically
 
@@ -36,13 +37,18 @@ def owner(root: Path, instance_id: str) -> Mapping[str, Any] | None:
 def _busy(root: Path, instance_id: str) -> BusyError:
     held = owner(root, instance_id) or {}
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(held.get("since", time.time())))
-    error = BusyError.of(
+    return BusyError.of(
         f"stage '{instance_id}' is held by another run.",
         known=f"holder: process {held.get('pid', 'unknown')}, run {held.get('run') or 'unknown'}, since {since}",
         mend="wait until it ends, or give `--wait` to wait for it",
     )
-    assert isinstance(error, BusyError)  # noqa: S101 - `of` builds its own class, which its annotation does not say
-    return error
+
+
+def _unwritable(instance_id: str, path: Path, error: OSError) -> StorageError:
+    return StorageError.of(
+        f"stage '{instance_id}' cannot be locked: {error.strerror or error}: {path.as_posix()}",
+        mend="make the folder writable for this user, and see that its disk has room",
+    )
 
 
 @contextmanager
@@ -56,23 +62,29 @@ def hold(
 ) -> Iterator[None]:
     """Hold the instance for the block; the system frees it when the process dies.
 
-    Raises `BusyError`, saying who holds it, at once or (with `wait`) when `give_up` says so.
+    Raises `BusyError`, saying who holds it, at once or (with `wait`) when `give_up` says so, and
+    `StorageError` where the lock file cannot be made.
     """
     import filelock  # noqa: PLC0415 - it pulls asyncio, and start-up is counted
 
     path = _lock_file(root, instance_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(path, thread_local=False)
     while True:
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=PATIENCE if wait else 0)
             break
         except filelock.Timeout:
             if not wait or give_up():
                 raise _busy(root, instance_id) from None
+        except OSError as error:
+            raise _unwritable(instance_id, path, error) from error
     mark = _owner_file(root, instance_id)
     try:
-        write_atomically(mark, json.dumps({"pid": os.getpid(), "since": time.time(), "run": run}))
+        with contextlib.suppress(
+            OSError
+        ):  # it only tells others who holds; a full disk is told by what follows
+            write_atomically(mark, json.dumps({"pid": os.getpid(), "since": time.time(), "run": run}))
         yield
     finally:
         mark.unlink(missing_ok=True)

@@ -1,0 +1,145 @@
+"""A disk that fills, at each step of a stage: the words are clear, and the old output stands."""
+
+import resource
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from stages import Bench, artifact, bench, instance
+
+from nbpipeline.model import StageRecord, Status
+from nbpipeline.state.memory import MemoryState
+
+MODEL = artifact("model", "small/m.txt")
+
+
+@contextmanager
+def small_disk(folder: Path, size: str = "256k") -> Iterator[None]:
+    """Mount a small file system in memory."""
+    folder.mkdir(parents=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"this machine lets nobody mount: {done.stderr.decode().strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.fixture
+def at(root: Path) -> Iterator[Bench]:
+    with bench(root) as made:
+        yield made
+
+
+def test_the_notebook_fills_the_output_s_disk(at: Bench) -> None:
+    with small_disk(at.root / "small"):
+        at.write("small/m.txt", "previous")
+        result = at.run(instance(["open('../small/m.txt', 'w').write('x' * 1_000_000)"], outputs=[MODEL]))
+        assert result.failure.kind == "storage"
+        assert result.failure.what == "the cell raised OSError: [Errno 28] No space left on device"
+        assert at.text("small/m.txt") == "previous"
+        assert at.leftovers() == []
+
+
+def test_the_state_folder_s_disk_is_full_from_the_start(at: Bench) -> None:
+    with small_disk(at.root / ".nbpipeline"):
+        at.write("small/m.txt", "previous")
+        job = at.job(instance(["open('../small/m.txt', 'w').write('new')"], outputs=[MODEL]))
+        (at.root / ".nbpipeline/journals").mkdir()
+        _fill(at.root / ".nbpipeline")
+        at.last = job
+        from nbpipeline.stage import execute
+
+        result = execute(job, at.backends, at.events.append, at.switch)
+        assert result.failure.kind == "storage"
+        assert "No space left on device" in result.failure.what
+        assert at.text("small/m.txt") == "previous"
+        assert not list((at.root / "small").glob(".*"))
+
+
+def test_the_state_folder_s_disk_fills_while_the_notebook_runs(at: Bench) -> None:
+    with small_disk(at.root / ".nbpipeline"):
+        at.write("small/m.txt", "previous")
+        cells = ["open('../small/m.txt', 'w').write('new')", "print('x' * 1_000_000)"]
+        result = at.run(instance(cells, outputs=[MODEL]))
+        assert result.failure.kind == "storage"
+        assert "No space left on device" in result.failure.what
+        assert result.failure.mend == "make room on that file system, then run the stage again"
+        assert at.text("small/m.txt") == "previous"
+        assert not list((at.root / "small").glob(".*"))
+
+
+def test_the_store_s_disk_is_full(at: Bench) -> None:
+    with small_disk(at.root / ".nbpipeline/store", "64k"):
+        at.write("small/m.txt", "previous")
+        result = at.run(instance(["open('../small/m.txt', 'w').write('x' * 1_000_000)"], outputs=[MODEL]))
+        assert result.status is Status.FAILED
+        assert result.failure.kind == "storage"
+        assert "No space left on device" in result.failure.what
+        assert at.text("small/m.txt") == "previous"
+        assert at.backends.state.last_record("train") is None
+        assert at.leftovers() == []
+
+
+class FullState(MemoryState):
+    """A history on a full disk."""
+
+    def add_record(self, record: StageRecord) -> None:
+        raise OSError(28, "No space left on device")
+
+
+def test_the_history_cannot_be_written(at: Bench) -> None:
+    at.backends = replace(at.backends, state=FullState())
+    at.write("small/m.txt", "previous")
+    result = at.run(instance(["open('../small/m.txt', 'w').write('new')"], outputs=[MODEL]))
+    assert result.failure.what == "the stage could not be recorded: No space left on device"
+    assert at.text("small/m.txt") == "previous"
+    assert at.leftovers() == []
+
+
+def test_a_read_only_folder(at: Bench) -> None:
+    folder = at.root / "small"
+    with small_disk(folder):
+        at.write("small/m.txt", "previous")
+        subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+        result = at.run(instance(["x = 1"], outputs=[MODEL]))
+        assert result.failure.kind == "storage"
+        assert result.failure.what.startswith(
+            "the outputs' places could not be prepared: Read-only file system: "
+        )
+        assert result.failure.mend == "make the place writable for this user, or name another path"
+        assert at.text("small/m.txt") == "previous"
+
+
+def test_a_limit_on_the_size_of_files(at: Bench) -> None:
+    """RLIMIT_FSIZE of the runner: its own files (the executed notebook) may not grow past it."""
+    at.write("small/m.txt", "previous")
+    cells = ["open('../small/m.txt', 'w').write('new')", "print('x' * 2_000_000)"]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
+    try:
+        result = at.run(instance(cells, outputs=[MODEL]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert result.failure.kind == "storage"
+    assert "File too large" in result.failure.what
+    assert at.text("small/m.txt") == "previous"
+    assert at.leftovers() == []
+
+
+def _fill(folder: Path) -> None:
+    with (folder / "filler").open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            return

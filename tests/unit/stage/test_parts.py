@@ -1,0 +1,250 @@
+"""The small parts of a stage's life: output limits, memory, undeclared files, places, words."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stages import artifact, instance
+
+from nbpipeline.model import Fingerprint, Job, PathValue
+from nbpipeline.stage import asides, failures, memory, metrics, outputs, processes, undeclared
+from nbpipeline.stage.places import is_url, staged_value
+from nbpipeline.stage.secrets import Masker
+from nbpipeline.stage.outcome import Stop
+
+
+# --- output of a cell ------------------------------------------------------------------------
+
+
+def stream(text: str, name: str = "stdout") -> dict[str, Any]:
+    return {"msg_type": "stream", "content": {"name": name, "text": text}}
+
+
+def taken(intake: outputs.Intake, *messages: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a cell holds after the messages, added the way nbclient does."""
+    held: list[dict[str, Any]] = []
+    for message in messages:
+        if intake.admits(message) and not intake.joins(message, held):
+            if message["msg_type"] == "clear_output":
+                held.clear()
+            else:
+                held.append({"output_type": message["msg_type"], **message["content"]})
+    intake.forget()
+    return held
+
+
+@given(st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), st.text(max_size=3))))
+def test_pieces_of_a_stream_are_joined_in_order(pieces: list[tuple[str, str]]) -> None:
+    held = taken(outputs.Intake(), *(stream(text, name) for name, text in pieces))
+    assert "".join(one["text"] for one in held) == "".join(text for _, text in pieces)
+    names = [one["name"] for one in held]
+    assert all(first != second for first, second in zip(names, names[1:], strict=False))
+
+
+def test_text_past_the_limit_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outputs, "LIMIT", 10)
+    intake = outputs.Intake()
+    held = taken(intake, stream("12345678"), stream("9abc"), stream("more"))
+    assert held == [{"output_type": "stream", "name": "stdout", "text": "123456789a"}]
+    assert intake.cut
+    assert intake.written == 16
+
+
+def test_what_is_cleared_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outputs, "LIMIT", 10)
+    intake = outputs.Intake()
+    clear = {"msg_type": "clear_output", "content": {"wait": False}}
+    held = taken(intake, stream("1234567890"), clear, stream("abc"))
+    assert [one["text"] for one in held] == ["abc"]
+    assert not intake.cut
+
+
+def test_a_large_picture_is_left_out_but_an_error_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outputs, "LIMIT", 10)
+    intake = outputs.Intake()
+    picture = {"msg_type": "display_data", "content": {"data": {"image/png": "A" * 99}}}
+    error = {"msg_type": "error", "content": {"ename": "E", "evalue": "x" * 99, "traceback": []}}
+    assert [one["output_type"] for one in taken(intake, picture, error)] == ["error"]
+    assert intake.cut
+
+
+# --- memory ----------------------------------------------------------------------------------
+
+
+def test_memory_without_a_mark_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory.PeakMemory, "_reset_mark", lambda self: False)
+    peak = memory.PeakMemory(os.getpid())
+    peak.start()
+    assert peak.stop() > 1_000_000
+
+
+def test_memory_of_nobody() -> None:
+    gone = subprocess.Popen([sys.executable, "-c", "pass"])
+    gone.wait()
+    for pid in (None, gone.pid):
+        peak = memory.PeakMemory(pid)
+        peak.start()
+        assert peak.stop() is None
+
+
+# --- metrics ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("a = 1\nb: float = 2.0\nc, (d, *e) = f()", ("a", "b", "c", "d", "e")),
+        ("for i in x:\n    last = i\nwith open(p) as f: n = 1", ("i", "last", "f", "n")),
+        ("def g():\n    hidden = 1\nclass C:\n    also = 1\nz = [q for q in x]", ("z",)),
+        ("x.y = 1\nx[0] = 2\n_private = 3\nx += 1", ("x",)),
+        ("%time auc = score()", ("auc",)),
+        ("syntax error (", ()),
+    ],
+)
+def test_names_that_a_metrics_cell_assigns(source: str, names: tuple[str, ...]) -> None:
+    assert set(metrics.assigned_names(source)) == set(names)
+
+
+@pytest.mark.parametrize(
+    "reply", [{}, {"data": {}}, {"data": {"text/plain": "not a literal"}}, {"status": "error"}]
+)
+def test_a_name_that_is_gone_is_no_metric(reply: dict[str, Any]) -> None:
+    assert metrics.read({"auc": reply}) == ({}, ())
+
+
+# --- undeclared files ------------------------------------------------------------------------
+
+
+def test_code_hidden_and_declared_files_do_not_count(root: Path) -> None:
+    stage = instance(
+        ["x = 1"],
+        inputs=[artifact("raw", "data/raw.csv")],
+        outputs=[artifact("shards", "data/shards/", kind="directory")],
+    )
+    job = Job(
+        root=str(root),
+        run="r",
+        folder=str(root),
+        instance=stage,
+        fingerprint=Fingerprint(modules={"m.txt": "1"}),
+    )
+    names = [
+        "data/raw.csv", "data/shards/a/b.csv", "src/x.py", ".env", ".venv/lib/data.txt", "notebooks/a.ipynb",
+        "env/site-packages/p/data.csv", "m.txt", "pipeline.yaml", "data/gone.csv", "data/other.csv",
+    ]  # fmt: skip
+    for name in names:
+        if name != "data/gone.csv":
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text("x")
+    assert undeclared.files(job, {str(root / name): False for name in names}) == ("data/other.csv",)
+
+
+# --- places ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "staged"),
+    [
+        ("../models/m.txt", "../models/.nbpipeline-r.m.txt"),
+        ("m.txt", ".nbpipeline-r.m.txt"),
+        ("../data/shards/", "../data/.nbpipeline-r.shards/"),
+        (PathValue("a/b"), PathValue("a/.nbpipeline-r.b")),
+        ({"eu": ["a/b"]}, {"eu": ["a/.nbpipeline-r.b"]}),
+        ("s3://bucket/key", "s3://bucket/key"),
+        (7, 7),
+    ],
+)
+def test_hidden_names_of_atomic_outputs(value: Any, staged: Any) -> None:
+    assert staged_value(value, "r") == staged
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"), [("s3://a/b", True), ("a/b", False), ("c:/x", False), ("://x", False)]
+)
+def test_urls(path: str, expected: bool) -> None:
+    assert is_url(path) is expected
+
+
+def test_moving_across_file_systems(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def other_file_system(self: Path, target: Path) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    (root / "folder").mkdir()
+    (root / "folder/a").write_text("1")
+    (root / "file").write_text("2")
+    monkeypatch.setattr(Path, "rename", other_file_system)
+    asides.move(root / "folder", root / "there/folder")
+    asides.move(root / "file", root / "there/file")
+    assert (root / "there/folder/a").read_text() == "1"
+    assert (root / "there/file").read_text() == "2"
+    assert not (root / "folder").exists()
+    assert not (root / "file").exists()
+
+
+def test_a_copy_is_equal_and_keeps_its_times(root: Path) -> None:
+    source = root / "a"
+    source.write_bytes(os.urandom(100_000))
+    os.utime(source, (1, 1))
+    asides.clone(source, root / "b")
+    assert (root / "b").read_bytes() == source.read_bytes()
+    assert (root / "b").stat().st_mtime == 1
+
+
+# --- processes -------------------------------------------------------------------------------
+
+
+def test_marked_processes_are_found_and_ended_even_when_they_ignore_sigterm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processes, "GRACE", 0.3)
+    code = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); sys.stdin.read()"
+    child = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, processes.MARK: "test-token-1"},
+        stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert child.stdout.readline() == "up\n"
+    assert list(processes.marked("test-token-1")) == [child.pid]
+    assert list(processes._marked_by_psutil("test-token-1")) == [child.pid]
+    assert processes.end("test-token-1") == 1
+    assert child.wait(10) == -9
+    assert processes.end("test-token-1") == 0
+
+
+def test_a_process_that_is_gone_has_no_family() -> None:
+    gone = subprocess.Popen([sys.executable, "-c", "pass"])
+    gone.wait()
+    assert processes.family(gone.pid) == ()
+    assert processes.family(None) == ()
+
+
+# --- words -----------------------------------------------------------------------------------
+
+
+def test_a_disk_s_refusals_have_words() -> None:
+    stage = instance(["x = 1"])
+    full = failures.of_disk(
+        stage, OSError(errno.ENOSPC, "No space left on device", "/p/m.txt"), "the output could not be kept"
+    )
+    assert full.what == "the output could not be kept: No space left on device: /p/m.txt"
+    assert full.mend == "make room on that file system, then run the stage again"
+    large = failures.of_disk(stage, OSError(errno.EFBIG, "File too large"), "x")
+    assert large.mend == "raise the limit on the size of files (`ulimit -f`), then run the stage again"
+    refused = failures.of_disk(stage, OSError(errno.EACCES, "Permission denied"), "x")
+    assert refused.mend == "make the place writable for this user, or name another path"
+
+
+def test_an_error_in_an_injected_cell_is_named_as_such() -> None:
+    stop = Stop(kind="cell", cell=0, name="NameError", value="")
+    failure = failures.of_stop(instance(["x = 1"]), stop, Masker(()))
+    assert str(failure.where) == "notebooks/train.ipynb (injected cell)"
+    assert failure.what == "the cell raised NameError: no message"
