@@ -136,9 +136,9 @@ def event_lines(event: Event, course: Course) -> Iterator[str]:
         hint = f" (took {duration(expected)} last time)" if expected and data.get("action") == "run" else ""
         yield f"{event.stage}: {'restoring' if data.get('action') == 'restore' else 'running'}{hint}"
     elif event.kind == "attempt_failed":
-        what = (data.get("failure") or {}).get("what", "")
-        again = f"; again in {duration(data['retry_in'])}" if data.get("retry_in") is not None else ""
-        yield f"{event.stage}: attempt {data.get('attempt')} of {data.get('of')} failed: {what}{again}"
+        if not data.get("last"):  # the last one's failure is told at length when the stage has finished
+            where = f"{data['where']}: " if data.get("where") else ""
+            yield f"{event.stage}: attempt {data.get('attempt')} failed, trying again: {where}{data.get('what')}"
     elif event.kind == "notice":
         yield f"{event.stage}: {data.get('text', '')}" if event.stage else f"note: {data.get('text', '')}"
     elif event.kind == "stage_finished":

@@ -1,5 +1,6 @@
 """Declared inputs and outputs of an instance -> the paths that they stand for."""
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 
 from nbpipeline.errors import Complaint
@@ -50,7 +51,14 @@ def _bind(draft: Draft, artifact: Artifact, places: Places) -> BoundArtifact:
     if artifact.cell_value != artifact.value:
         value = _agreeing(draft, artifact, value, places, paths)
     draft.scope.names[artifact.name] = value
-    return BoundArtifact(spec=artifact, paths=paths, value=value)
+    return BoundArtifact(spec=_folder_where_it_ends_so(artifact, value), paths=paths, value=value)
+
+
+def _folder_where_it_ends_so(artifact: Artifact, value: Value) -> Artifact:
+    """Take `"../shards/"` for a folder, as its author does, without `kind: directory`."""
+    if artifact.kind == "file" and any(str(leaf).endswith("/") for leaf in leaves(value)):
+        return dataclasses.replace(artifact, kind="directory")
+    return artifact
 
 
 def _agreeing(draft: Draft, artifact: Artifact, value: Value, places: Places, paths: Sequence[str]) -> Value:
