@@ -70,8 +70,9 @@ def _has_path(artifact: Artifact) -> bool:
 
 
 def _complain_of_no_path(artifact: Artifact, kind: str, place: Place) -> bool:
-    """Complain, unless the path was there and complained about before; gives False."""
-    if artifact.value is None:
+    """Complain, unless something was complained about there before; gives False."""
+    told = any(one.where == artifact.where for one in place.findings)
+    if artifact.value is None and not told:
         at = replace(place, cell=artifact.where.cell, file=artifact.where.path, lines=_at(artifact))
         at.complain(
             f"{kind.removesuffix('s')} {artifact.name!r} has no path.",
