@@ -20,6 +20,7 @@ from nbpipeline.stage import keep, restore
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.checks import after
 from nbpipeline.stage.lock import hold
+from nbpipeline.state.memory import MemoryState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,12 +136,22 @@ def bring_back(
             instance=instance,
             fingerprint=record.fingerprint,
         )
-        result = restore(job, record, backends)
+        result = restore(job, record, _spoken_for(record, backends))
         if result.failure or result.status is not Status.RESTORED:
             raise _refusal(result.failure or _lost(instance))
         paths += [one.path for one in record.outputs]
         notices += result.notices
     return Restored(paths=tuple(paths), notices=tuple(notices))
+
+
+def _spoken_for(record: StageRecord, backends: Backends) -> Backends:
+    """Keep a part of a record, which one output is, from becoming the instance's last record."""
+    whole = backends.state.last_record(record.instance)
+    if whole is None or whole == record:
+        return backends
+    aside = MemoryState()
+    aside.add_record(whole)
+    return replace(backends, state=aside)
 
 
 def _lost(instance: StageInstance) -> Failure:
