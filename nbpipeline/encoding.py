@@ -29,7 +29,6 @@ from nbpipeline.model import (
     Value,
 )
 
-
 _LINE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _CANONICAL = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 

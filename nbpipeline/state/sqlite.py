@@ -119,7 +119,7 @@ class SqliteState:
             db.execute("INSERT OR REPLACE INTO latest VALUES (?, ?, ?, ?)", row)
             db.execute("DELETE FROM failures WHERE instance = ?", (record.instance,))
 
-        self._write(write)
+        self._write(write, durable=True)
 
     def add_run(self, run: str, *, started: float, data: Mapping[str, Any]) -> None:
         """Remember that a run began."""
@@ -203,8 +203,11 @@ class SqliteState:
     def _rows(self, query: str, *arguments: Any) -> list[Any]:
         return self._transact(lambda db: db.execute(query, arguments).fetchall())
 
-    def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
+    def _write(self, work: Callable[[sqlite3.Connection], object], *, durable: bool = False) -> None:
+        """Write in one transaction; only a durable one waits for the disk and so outlives a power cut."""
+
         def whole(db: sqlite3.Connection) -> None:
+            db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             db.execute("BEGIN IMMEDIATE")
             try:
                 work(db)
@@ -266,7 +269,6 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         path.chmod(0o600)
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
     except OSError:  # somebody else's file that we may use all the same
         pass
     except BaseException:

@@ -95,19 +95,19 @@ class LocalStore:
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
         beside = target.with_name(f".nbpipeline-{uuid.uuid4().hex}")
-        with self._told(target):
-            try:
+        try:
+            with self._told(target):
                 entries = self._entries(output.digest)
                 found = (
                     self._get_file(output.digest, beside)
                     if entries is None
                     else self._get_tree(output.digest, entries, beside)
                 )
-                if found:
-                    _move_new(beside, target)
-                return found
-            finally:
-                _remove(beside)
+            if found:
+                _move_new(beside, target)
+            return found
+        finally:
+            _remove(beside)
 
     def _get_tree(self, digest: str, entries: tuple[TreeEntry, ...], target: Path) -> bool:
         target.mkdir()
@@ -261,8 +261,6 @@ class LocalStore:
         """Turn the disk's refusals into the tool's words."""
         try:
             yield
-        except FileExistsError:
-            raise
         except OSError as error:
             raise StorageError.of(
                 f"{path} cannot be kept in or taken from the store: {error.strerror or error}.",
