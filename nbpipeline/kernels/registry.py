@@ -6,11 +6,8 @@ process that ends it after an idle hour. Sockets stand in a private folder with 
 
 import json
 import os
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -123,6 +120,8 @@ def forget(root: Path, kept: KeptKernel) -> None:
     present = _read(entry)
     if present is not None and present.connection == kept.connection:
         entry.unlink(missing_ok=True)
+    import shutil  # noqa: PLC0415 - start-up is counted, and only kept kernels need it
+
     folder = Path(kept.connection).parent
     if folder.name.startswith(_prefix()):
         shutil.rmtree(folder, ignore_errors=True)
@@ -168,6 +167,8 @@ def _moved(connection: Path) -> Path:
     A bound socket answers under its new name, as long as it stays on its file system: so the new folder
     stands beside the old one's parent.
     """
+    import tempfile  # noqa: PLC0415 - the same
+
     info = json.loads(connection.read_text(encoding="utf-8"))
     parent = connection.parent
     while parent.name.startswith(("nbpipeline-", "k")) and parent.parent != parent:
@@ -204,6 +205,8 @@ def _begun(pid: int) -> float | None:
 
 def _warden(root: Path, kept: KeptKernel, idle: float) -> int:
     """Start the process that ends the kernel after an idle hour; it outlives this one."""
+    import subprocess  # noqa: PLC0415 - the same
+
     command = [
         sys.executable,
         "-P",
