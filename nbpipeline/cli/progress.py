@@ -88,7 +88,7 @@ class Course:
             self.ended += 1
         elif event.kind == "cell_started" and event.stage in self.running:
             going = self.running[event.stage]
-            going.cell, going.cells = int(data.get("number", 0)), int(data.get("of", 0))
+            going.cell, going.cells = int(data.get("n", 0)), int(data.get("of", 0))
 
     def left(self, now: float, slots: int = 1) -> float | None:
         """Seconds that the rest may take, from past runs; None while a stage's time is not known."""
