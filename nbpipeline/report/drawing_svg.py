@@ -7,7 +7,7 @@ from unicodedata import east_asian_width
 
 from nbpipeline.layout import Box, Layout, Point, Spacing, lay_out
 from nbpipeline.model import Pipeline, Plan
-from nbpipeline.report.drawing_labels import Label, joined, labels, shortened
+from nbpipeline.report.drawing_labels import Label, clean, joined, labels, shortened
 
 SPACING = Spacing(height=46, column_gap=26, layer_gap=46, line_gap=18, widest_gap=110)
 MARGIN = 16.0
@@ -61,7 +61,7 @@ def draw(pipeline: Pipeline, plan: Plan | None = None, *, links: Mapping[str, st
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" class="nbp" role="img" {size}>',
-            f"<title>{_text(pipeline.project.name)}</title>",
+            f"<title>{_text(clean(pipeline.project.name))}</title>",
             f"<style>{STYLE}</style>",
             ARROW,
             f'<g transform="translate({MARGIN:g} {MARGIN:g})">',

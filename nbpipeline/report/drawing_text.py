@@ -1,7 +1,8 @@
 """The DAG in characters: boxes in layers with lines between them, or a list where that is too wide.
 
-Lines leave a box and enter one in columns of their own (by the column's remainder of four), and each
-source has a track of its own where tracks would touch: so lines cross, but never seem to join.
+Lines leave a box and enter one in columns of their own (by the column's remainder of four), each enters in
+its own, and each source has a track of its own where tracks would touch. So what joins is one source's; where
+another line only crosses, `│` stands unbroken over the track.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,8 @@ NARROWEST = 3
 """Characters in a box: so that it has a column of each remainder."""
 
 _SPACING = Spacing(height=1, column_gap=2, layer_gap=1, line_gap=2, widest_gap=1)
-_UP, _DOWN, _LEFT, _RIGHT = 1, 2, 4, 8
+_UP, _DOWN, _LEFT, _RIGHT, _JOINED = 1, 2, 4, 8, 16
+_UPRIGHT = _UP | _DOWN
 _LINES = {
     _UP | _DOWN: "│", _LEFT | _RIGHT: "─", _DOWN | _RIGHT: "┌", _DOWN | _LEFT: "┐", _UP | _RIGHT: "└",
     _UP | _LEFT: "┘", _UP | _DOWN | _RIGHT: "├", _UP | _DOWN | _LEFT: "┤", _DOWN | _LEFT | _RIGHT: "┬",
@@ -30,7 +32,7 @@ def draw(pipeline: Pipeline, plan: Plan | None = None, *, columns: int = COLUMNS
     texts = labels(pipeline, plan)
     edges = joined(pipeline)
     shown = {one: _shown(label) for one, label in texts.items()}
-    widths = {one: float(len(text) + 4) for one, text in shown.items()}
+    widths = _widths(shown, edges)
     layout = lay_out(list(texts), edges, widths=widths, spacing=_SPACING)
     if layout.width > columns:
         return "".join(f"{line}\n" for line in _listed(texts, edges))
@@ -41,6 +43,14 @@ def draw(pipeline: Pipeline, plan: Plan | None = None, *, columns: int = COLUMNS
 def _shown(label: Label) -> str:
     sign = f"{SIGNS[label.status]} " if label.status else ""
     return (sign + shortened(label.id)).center(NARROWEST)
+
+
+def _widths(shown: Mapping[str, str], edges: Iterable[tuple[str, str]]) -> Mapping[str, float]:
+    """Make each box wide enough for its text, and for a column for each line that enters it."""
+    entering = dict.fromkeys(shown, 0)
+    for _, downstream in edges:
+        entering[downstream] += 1
+    return {one: float(max(len(text) + 4, 4 * entering[one] + 3)) for one, text in shown.items()}
 
 
 def _listed(texts: Mapping[str, Label], edges: Iterable[tuple[str, str]]) -> Iterator[str]:
@@ -100,16 +110,13 @@ def _picture(layout: Layout, edges: Sequence[tuple[str, str]], shown: Mapping[st
 
 def _wires(layout: Layout, edges: Sequence[tuple[str, str]]) -> list[dict[str, _Wire]]:
     """Wires by layer and source; a line that passes a layer goes on in the column where it came in."""
-    alone = _straight_pairs(layout, edges)
+    entries = _entries(layout, edges)
     rows: list[dict[str, _Wire]] = [{} for _ in layout.boxes]
     for upstream, downstream in edges:
-        box, end = layout.boxes[upstream], layout.boxes[downstream]
+        box = layout.boxes[upstream]
         passed = [int(x) // 2 * 2 + 1 for x, _ in layout.routes[upstream, downstream][1:-1:2]]
-        entry = _column(end, 2)
-        start = _column(box, 0)
-        if (upstream, downstream) in alone:
-            entry = start
-        for layer, to in enumerate([*passed, entry], start=box.layer):
+        start = _columns(box, 0)[0]
+        for layer, to in enumerate([*passed, entries[upstream, downstream]], start=box.layer):
             wire = rows[layer].setdefault(upstream, _Wire(start))
             if to not in wire.ends:
                 wire.ends.append(to)
@@ -117,10 +124,24 @@ def _wires(layout: Layout, edges: Sequence[tuple[str, str]]) -> list[dict[str, _
     return rows
 
 
-def _column(box: Box, remainder: int) -> int:
-    """Find the column of a box nearest its middle that leaves this remainder of four."""
+def _entries(layout: Layout, edges: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], int]:
+    """Choose the column in which each edge enters its box: from left to right as the lines come."""
+    entering: dict[str, list[tuple[str, str]]] = {}
+    for edge in edges:
+        entering.setdefault(edge[1], []).append(edge)
+    straight = _straight_pairs(layout, edges)
+    found: dict[tuple[str, str], int] = {}
+    for downstream, coming in entering.items():
+        coming.sort(key=lambda edge: layout.routes[edge][-2][0])
+        columns = sorted(_columns(layout.boxes[downstream], 2)[: len(coming)])
+        found.update(zip(coming, columns, strict=True))
+    return {**found, **{edge: _columns(layout.boxes[edge[0]], 0)[0] for edge in straight}}
+
+
+def _columns(box: Box, remainder: int) -> list[int]:
+    """List the columns of a box that leave this remainder of four, those nearest its middle first."""
     inside = range(int(box.x) + 1, int(box.x) + int(box.width) - 1)
-    return min((one for one in inside if one % 4 == remainder), key=lambda one: abs(one - int(box.center)))
+    return sorted((one for one in inside if one % 4 == remainder), key=lambda one: abs(one - int(box.center)))
 
 
 def _straight_pairs(layout: Layout, edges: Sequence[tuple[str, str]]) -> frozenset[tuple[str, str]]:
@@ -133,7 +154,7 @@ def _straight_pairs(layout: Layout, edges: Sequence[tuple[str, str]]) -> frozens
     found = set()
     for upstream, downstream in edges:
         box, end = layout.boxes[upstream], layout.boxes[downstream]
-        column = _column(box, 0)
+        column = _columns(box, 0)[0]
         near = int(end.x) < column < int(end.x) + int(end.width) - 1
         if near and end.layer == box.layer + 1 and outs[upstream] == ins[downstream] == 1:
             found.add((upstream, downstream))
@@ -158,10 +179,11 @@ def _row(
             line[column] = "│"
     for one, box in layout.boxes.items():
         if box.layer == layer:
-            text = shown[one]
-            across = "─" * (len(text) + 2)
-            for line, drawn in zip(lines, (f"┌{across}┐", f"│ {text} │", f"└{across}┘"), strict=True):
-                line[int(box.x) : int(box.x) + len(drawn)] = drawn
+            inner = int(box.width) - 2
+            across = "─" * inner
+            drawn = (f"┌{across}┐", f"│{shown[one].center(inner)}│", f"└{across}┘")
+            for line, part in zip(lines, drawn, strict=True):
+                line[int(box.x) : int(box.x) + len(part)] = part
     yield from ("".join(line) for line in lines)
 
 
@@ -172,7 +194,14 @@ def _channel(wires: Sequence[_Wire], width: int) -> Iterator[str]:
     for wire in wires:
         _lay(wire, grid)
     for row in grid:
-        yield "".join(_LINES.get(cell, " ") for cell in row)
+        yield "".join(map(_drawn, row))
+
+
+def _drawn(cell: int) -> str:
+    """One character; a line that only crosses a track goes over it."""
+    if not cell & _JOINED and cell & _UPRIGHT and cell & (_LEFT | _RIGHT):
+        return _LINES[_UPRIGHT]
+    return _LINES.get(cell & ~_JOINED, " ")
 
 
 def _tracks(wires: Sequence[_Wire]) -> list[list[tuple[int, int]]]:
@@ -194,16 +223,16 @@ def _tracks(wires: Sequence[_Wire]) -> list[list[tuple[int, int]]]:
 def _lay(wire: _Wire, grid: list[list[int]]) -> None:
     if wire.straight:
         for row in grid:
-            row[wire.start] |= _UP | _DOWN
+            row[wire.start] |= _UPRIGHT
         return
     for row in grid[: wire.track]:
-        row[wire.start] |= _UP | _DOWN
+        row[wire.start] |= _UPRIGHT
     track = grid[wire.track]
-    track[wire.start] |= _UP
+    track[wire.start] |= _UP | _JOINED
     low, high = wire.span
     for column in range(low, high + 1):
         track[column] |= (_LEFT if column > low else 0) | (_RIGHT if column < high else 0)
     for end in wire.ends:
-        track[end] |= _DOWN
+        track[end] |= _DOWN | _JOINED
         for row in grid[wire.track + 1 :]:
-            row[end] |= _UP | _DOWN
+            row[end] |= _UPRIGHT

@@ -1,6 +1,7 @@
 """Which instances there are, which paths they get, which wait for which."""
 
 import itertools
+import time
 from dataclasses import replace
 
 import pytest
@@ -402,21 +403,46 @@ def test_references_are_seen_from_the_kernels_own_folder():
 # --- size ------------------------------------------------------------------------------------
 
 
-def test_ten_thousand_instances_in_seconds():
-    import time
+def chain(size):
+    return project(
+        *(
+            stage(f"s{number}", inputs={"a": f"../d/{number - 1}"}, outputs={"b": f"../d/{number}"})
+            for number in range(size)
+        )
+    )
 
-    size = 10_000
-    stages = [
-        stage(f"s{number}", inputs={"a": f"../d/{number - 1}"}, outputs={"b": f"../d/{number}"})
-        for number in range(size)
-    ]
-    wide = [
+
+def wide(size):
+    return project(
         stage("many", matrix={"n": range(size)}, outputs={"x": "../m/{n}"}),
-        stage("next", inputs={"x": "@many.x"}, outputs={"y": "../n/{n}"}),
+        stage("next", inputs={"x": "@many.x"}, outputs={"y": "../n/{n}"}, after=["many"]),
         stage("last", inputs={"y": "@next[*].y"}),
-    ]
-    started = time.process_time()
-    assert len(made(*stages).edges) == size - 1
-    assert len(made(*wide).edges) == 2 * size
-    # Three times as many instances as must take two seconds at rest; quadratic steps would take hours.
-    assert time.process_time() - started < 30
+    )
+
+
+def shared(size):
+    return project(
+        *(
+            stage(
+                f"s{number}",
+                inputs={"d": "../d"},
+                outputs={"db": "../x.db"},
+                modes={"db": "update"},
+                after=[f"s{number - 1}"] if number else [],
+            )
+            for number in range(size)
+        )
+    )
+
+
+@pytest.mark.parametrize("shape", [chain, wide, shared])
+def test_the_work_grows_with_the_size_and_not_its_square(shape):
+    def seconds(size):
+        specs = shape(size)
+        started = time.process_time()
+        assert build(specs)[0] is not None
+        return time.process_time() - started
+
+    small = min(seconds(200) for _ in range(3))
+    # Sixteen times as much; a square would make it 256 times.
+    assert min(seconds(3200) for _ in range(2)) < 80 * small

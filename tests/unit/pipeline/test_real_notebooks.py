@@ -1,0 +1,92 @@
+"""From notebooks on the disk to a pipeline: what reading gives is what the pipeline is made of."""
+
+from builders import code, header, write_files, write_notebook
+
+from nbpipeline.model import PathValue
+from nbpipeline.pipeline import build, missing_inputs
+from nbpipeline.reading.project import read_project
+
+
+def read(root, profile=None):
+    project, complaints = read_project(root, profile=profile)
+    assert [str(one) for one in complaints if not one.warning] == []
+    return project
+
+
+def test_a_small_project_from_cells_and_headers(root):
+    write_notebook(
+        root / "notebooks/clean.ipynb",
+        code('raw = "../data/raw.csv"', "inputs"),
+        code('from pathlib import Path\nclean = Path("../data") / "clean.csv"', "outputs"),
+    )
+    write_notebook(
+        root / "notebooks/train.ipynb",
+        header("inputs: {clean: {from: clean.clean}}\nmatrix: {region: [eu, us]}"),
+        code('region = "eu"\nC: float = 1.0', "parameters"),
+        code('model = f"../models/{region}.bin"', "outputs"),
+    )
+    write_notebook(
+        root / "notebooks/report.ipynb",
+        header('inputs: {models: {from: "train[*].model"}}\noutputs: {page: ../out/report.html}'),
+    )
+    write_files(root, {"pipeline.yaml": "stages: [{name: train, params: {C: 0.5}}]\n"})
+    pipeline, complaints = build(read(root))
+    assert complaints == ()
+    assert list(pipeline.instances) == ["clean", "train[region=eu]", "train[region=us]", "report"]
+    clean, eu, us, report = pipeline
+    assert clean.outputs[0].value == PathValue("../data/clean.csv")
+    assert clean.injections == ()
+    assert [(one.after, dict(one.values)) for one in eu.injections] == [
+        (2, {"C": 0.5}),
+        (3, {"clean": "../data/clean.csv"}),
+    ]
+    assert [(one.after, dict(one.values)) for one in us.injections] == [
+        (2, {"region": "us", "C": 0.5}),
+        (3, {"clean": "../data/clean.csv"}),
+    ]
+    assert us.outputs[0].paths == ("models/us.bin",)
+    assert report.inputs[0].value == {"eu": "../models/eu.bin", "us": "../models/us.bin"}
+    assert [str(one) for one in missing_inputs(pipeline, root)] == [
+        (
+            "notebooks/clean.ipynb, cell 1, line 1: input 'raw' is made by no stage, and data/raw.csv is not "
+            "there.\n"
+            "  known outputs: model (train.ipynb), clean (clean.ipynb), page (report.ipynb)\n"
+            "  mend: put the file at data/raw.csv, or declare it as an output of the stage that makes it"
+        )
+    ]
+
+
+def test_papermills_plain_notebooks_are_stages_without_links(root):
+    write_notebook(root / "notebooks/a.ipynb", code("x = 1", "parameters"), code("print(x)"))
+    pipeline, complaints = build(read(root))
+    assert complaints == ()
+    assert pipeline.instances["a"].parameters == {"x": 1}
+
+
+def test_a_circle_names_cells_and_lines(root):
+    write_notebook(root / "notebooks/a.ipynb", code('x = "x.csv"', "inputs"), code('y = "y.csv"', "outputs"))
+    write_notebook(
+        root / "notebooks/b.ipynb", code('\ny = "y.csv"', "inputs"), code('x = "x.csv"', "outputs")
+    )
+    pipeline, complaints = build(read(root))
+    assert pipeline is None
+    assert [str(one) for one in complaints] == [
+        (
+            "notebooks/b.ipynb, cell 1, line 1: the stages go in a circle: a -> b -> a.\n"
+            "  b reads notebooks/y.csv of a (notebooks/b.ipynb, cell 1, line 1); "
+            "a reads notebooks/x.csv of b (notebooks/a.ipynb, cell 1, line 1)\n"
+            "  mend: take one of these inputs, `after` or `dependencies` away"
+        )
+    ]
+
+
+def test_a_profile_moves_paths_and_both_cwds_agree(root):
+    write_notebook(
+        root / "notebooks/a.ipynb", header("outputs: {x: 'out/{profile}/x.csv'}\ncwd: project"), code("1")
+    )
+    write_notebook(root / "notebooks/b.ipynb", header("inputs: {x: {from: a.x}}"), code("1"))
+    write_files(root, {"pipeline.yaml": "profiles: {dev: {}}\n"})
+    pipeline, _ = build(read(root, "dev"))
+    assert pipeline.instances["a"].outputs[0].paths == ("out/dev/x.csv",)
+    assert pipeline.instances["a"].outputs[0].value == "out/dev/x.csv"
+    assert pipeline.instances["b"].inputs[0].value == "../out/dev/x.csv"
