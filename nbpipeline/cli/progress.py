@@ -137,8 +137,8 @@ def event_lines(event: Event, course: Course) -> Iterator[str]:
         yield f"{event.stage}: {'restoring' if data.get('action') == 'restore' else 'running'}{hint}"
     elif event.kind == "attempt_failed":
         if not data.get("last"):  # the last one's failure is told at length when the stage has finished
-            where = f"{data['where']}: " if data.get("where") else ""
-            yield f"{event.stage}: attempt {data.get('attempt')} failed, trying again: {where}{data.get('what')}"
+            what = f"{data['where']}: {data.get('what')}" if data.get("where") else data.get("what")
+            yield f"{event.stage}: attempt {data.get('attempt')} failed, trying again: {what}"
     elif event.kind == "notice":
         yield f"{event.stage}: {data.get('text', '')}" if event.stage else f"note: {data.get('text', '')}"
     elif event.kind == "stage_finished":

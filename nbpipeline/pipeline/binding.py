@@ -45,13 +45,16 @@ def _bind(draft: Draft, artifact: Artifact, places: Places) -> BoundArtifact:
     paths = tuple(places.project_path(str(leaf), artifact.base) for leaf in leaves(value))
     folder = draft.spec.working_folder
     if artifact.base != folder:
-        value = mapped(
-            value, lambda text: places.kernel_path(places.project_path(text, artifact.base), folder)
-        )
+        value = mapped(value, lambda text: _from_kernel(text, artifact.base, folder, places))
     if artifact.cell_value != artifact.value:
         value = _agreeing(draft, artifact, value, places, paths)
     draft.scope.names[artifact.name] = value
     return BoundArtifact(spec=_folder_where_it_ends_so(artifact, value), paths=paths, value=value)
+
+
+def _from_kernel(text: str, base: str, folder: str, places: Places) -> str:
+    found = places.kernel_path(places.project_path(text, base), folder)
+    return f"{found}/" if text.endswith("/") and not found.endswith("/") else found
 
 
 def _folder_where_it_ends_so(artifact: Artifact, value: Value) -> Artifact:
