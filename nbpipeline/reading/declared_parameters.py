@@ -68,7 +68,7 @@ def _refined(before: Parameter | None, name: str, table: Mapping[str, Value], pl
 def _agree(parameter: Parameter, table: Mapping[str, Value], place: Place) -> None:
     """Complain where the cell says one thing and the table another."""
     default = Expression("literal", (table.get("default"),))
-    if "default" in table and (parameter.opaque or bare(parameter.default) not in {None, bare(default)}):
+    if "default" in table and (parameter.opaque or bare(parameter.default) not in (None, bare(default))):
         _twice(parameter, "default", place)
     if parameter.type and table.get("type") and parameter.type != table["type"]:
         _twice(parameter, "type", place)

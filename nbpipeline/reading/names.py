@@ -291,7 +291,7 @@ def _no_such_name(
             )
         known = f"known: cell {other.cell.index} assigns it, but comes later"
         return _warning(spec, cell.index, line, what, f"move cell {other.cell.index} up.", known)
-    meant = did_you_mean(name, before - set(dir(builtins)))
+    meant = did_you_mean(name, before - _GIVEN)
     mend = f"did you mean {meant!r}?" if meant else "assign or import it in a cell above."
     return _warning(spec, cell.index, line, what, mend)
 
