@@ -32,7 +32,7 @@ class KernelSpec:
         for word in words:
             if word == "-m":
                 program = next(words, program)
-        return f"{self.language} ({program})"
+        return f"{self.language.lower()} ({program})"
 
 
 def find_kernel(

@@ -6,14 +6,14 @@ else changes later, and is forgotten as soon as the same part changes again.
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from nbpipeline.encoding import canonical
 from nbpipeline.errors import ReadingError
 from nbpipeline.location import Location
-from nbpipeline.model import Reason, ReasonKind
+from nbpipeline.model import Fingerprint, Reason, ReasonKind
 
 FILE = "nbpipeline.accept.yaml"
 
@@ -52,18 +52,42 @@ class Accepted:
 
     def __init__(self, entries: Iterable[Acceptance] = ()) -> None:
         """Index the changes by instance."""
-        self._keys = {(one.stage, key(change)) for one in entries for change in one.changes}
+        self._keys: set[tuple[str, str]] = set()
+        self._cells: dict[str, dict[str, str]] = {}
+        for entry in entries:
+            for change in entry.changes:
+                self._keys.add((entry.stage, key(change)))
+                if _is_changed_cell(change):
+                    self._cells.setdefault(entry.stage, {})[change.before] = change.after
 
     def covers(self, instance: str, reason: Reason) -> bool:
         """Whether the difference was accepted for the instance."""
         return (instance, key(reason)) in self._keys
 
+    def read_as(self, instance: str, before: Fingerprint, after: Fingerprint) -> Fingerprint:
+        """Read an earlier state with accepted cells as they became, so that others are matched rightly."""
+        cells = self._cells.get(instance)
+        if not cells:
+            return before
+        present = set(after.code.values())
+        code = {
+            name: became if (became := cells.get(one)) in present else one
+            for name, one in before.code.items()
+        }
+        return replace(before, code=code)
+
+
+def _is_changed_cell(reason: Reason) -> bool:
+    return _is_cell(reason) and None not in (reason.before, reason.after)
+
+
+def _is_cell(reason: Reason) -> bool:
+    return reason.kind is ReasonKind.CODE and reason.subject.startswith("cell ")
+
 
 def key(reason: Reason) -> str:
     """Say what a change is known by. A cell's number is not part of it: the cell may have moved."""
-    subject = (
-        "cell" if reason.kind is ReasonKind.CODE and reason.subject.startswith("cell ") else reason.subject
-    )
+    subject = "cell" if _is_cell(reason) else reason.subject
     return canonical([reason.kind.value, subject, reason.before, reason.after])
 
 

@@ -163,9 +163,10 @@ class _Case:
             return (Reason(kind=ReasonKind.NEVER_RUN),)
         if self.state == self.record.state:
             return ()
-        found = differences(self.record.fingerprint, self.fingerprint)
-        told = (relative_to(self.instance.spec, one) for one in found)
-        return tuple(one for one in told if not self.evidence.accepted.covers(self.instance.id, one))
+        name, accepted = self.instance.id, self.evidence.accepted
+        before = accepted.read_as(name, self.record.fingerprint, self.fingerprint)
+        told = (relative_to(self.instance.spec, one) for one in differences(before, self.fingerprint))
+        return tuple(one for one in told if not accepted.covers(name, one))
 
     def _unsettling(self, record: StageRecord, state: str) -> Iterator[Reason]:
         """Why a success in this very state is not enough."""

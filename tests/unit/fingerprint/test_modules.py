@@ -1,0 +1,169 @@
+"""Which files of the project a notebook's code reads by importing."""
+
+from pathlib import Path
+
+import pytest
+from builders import code, header, write_files, write_notebook
+
+from nbpipeline.fingerprint import Fingerprinter
+from nbpipeline.model import Fingerprint
+from nbpipeline.pipeline import build
+from nbpipeline.reading.project import read_project
+from nbpipeline.state.digests import FileDigests
+from nbpipeline.state.memory import MemoryState
+
+
+def fingerprint(root: Path, *, environ: dict[str, str] | None = None) -> Fingerprint:
+    project, _ = read_project(root)
+    pipeline, complaints = build(project)
+    assert pipeline is not None, [str(one) for one in complaints]
+    state = MemoryState()
+    maker = Fingerprinter(project, FileDigests(state), state, environ or {})
+    (instance,) = pipeline
+    return maker.of(instance)
+
+
+def modules(root: Path, source: str, head: str = "stage: it", **files: str) -> set[str]:
+    write_notebook(root / "notebooks/it.ipynb", header(head), code(source))
+    write_files(root, {name.replace("__", "/", 1): text for name, text in files.items()})
+    return set(fingerprint(root).modules)
+
+
+FILES = {
+    "notebooks/plain.py": "import other\n",
+    "notebooks/other.py": "import plain\nfrom pkg import deep\n",
+    "notebooks/unused.py": "x = 1\n",
+    "notebooks/pkg/__init__.py": "",
+    "notebooks/pkg/deep.py": "from . import near\nfrom .sub import leaf\n",
+    "notebooks/pkg/near.py": "from ..pkg.sub.leaf import x\n",
+    "notebooks/pkg/sub/__init__.py": "from .leaf import *\n",
+    "notebooks/pkg/sub/leaf.py": "x = 1\n",
+    "notebooks/space/inner.py": "x = 1\n",
+    "notebooks/script.py": "import run_too\n",
+    "notebooks/run_too.py": "x = 1\n",
+    "notebooks/json.py": "x = 1\n",
+    "src/lib/__init__.py": "",
+    "src/lib/part.py": "from lib import more\n",
+    "src/lib/more.py": "x = 1\n",
+    "tools/outside.py": "x = 1\n",
+    "root_level.py": "x = 1\n",
+}
+
+PKG = "notebooks/pkg"
+
+CASES = {
+    "nothing": ("x = 1", set()),
+    "a third party's": ("import pandas as pd, numpy.linalg", set()),
+    "transitively, in a circle, with submodules by from": (
+        "import plain",
+        {
+            "notebooks/plain.py",
+            "notebooks/other.py",
+            f"{PKG}/__init__.py",
+            f"{PKG}/deep.py",
+            f"{PKG}/near.py",
+            f"{PKG}/sub/__init__.py",
+            f"{PKG}/sub/leaf.py",
+        },
+    ),
+    "a dotted name": (
+        "import pkg.sub.leaf",
+        {f"{PKG}/__init__.py", f"{PKG}/sub/__init__.py", f"{PKG}/sub/leaf.py"},
+    ),
+    "a name that is an attribute": (
+        "from pkg.sub import x",
+        {f"{PKG}/__init__.py", f"{PKG}/sub/__init__.py", f"{PKG}/sub/leaf.py"},
+    ),
+    "a namespace package": ("from space import inner", {"notebooks/space/inner.py"}),
+    "a module that hides one of the standard library": ("import json", {"notebooks/json.py"}),
+    "inside a function": ("def f():\n    import unused\n", {"notebooks/unused.py"}),
+    "by a literal name": (
+        "from importlib import import_module\nm = import_module('unused')",
+        {"notebooks/unused.py"},
+    ),
+    "%run": ("%run script.py --fast", {"notebooks/script.py", "notebooks/run_too.py"}),
+    "%run without its ending": ("%run -i script", {"notebooks/script.py", "notebooks/run_too.py"}),
+    "%run elsewhere": ("%run ../tools/outside.py", {"tools/outside.py"}),
+    "%run out of the project": ("%run /etc/hosts.py", set()),
+    "sys.path.append": (
+        "import sys\nsys.path.append('../tools')\nimport outside",
+        {"tools/outside.py"},
+    ),
+    "sys.path.insert with a Path": (
+        "import sys\nfrom pathlib import Path\nsys.path.insert(0, str(Path('../tools')))\nimport outside",
+        {"tools/outside.py"},
+    ),
+    "not on the path": ("import root_level, outside, lib", set()),
+    "in a skipped cell's place": ("# import unused", set()),
+}
+
+
+@pytest.mark.parametrize(("source", "expected"), CASES.values(), ids=CASES)
+def test_which_modules_count(root: Path, source: str, expected: set[str]) -> None:
+    write_files(root, FILES)
+    write_notebook(root / "notebooks/it.ipynb", header("stage: it"), code(source))
+    assert set(fingerprint(root).modules) == expected
+
+
+def test_pythonpath(root: Path) -> None:
+    write_files(root, FILES)
+    write_notebook(
+        root / "notebooks/it.ipynb", header("stage: it\npythonpath: [../src]"), code("from lib import part")
+    )
+    expected = {"src/lib/__init__.py", "src/lib/part.py", "src/lib/more.py"}
+    assert set(fingerprint(root).modules) == expected
+
+
+def test_pythonpath_from_the_environment(root: Path) -> None:
+    write_files(root, FILES)
+    write_notebook(root / "notebooks/it.ipynb", header("stage: it"), code("import outside"))
+    assert set(fingerprint(root, environ={"PYTHONPATH": f"{root}/tools"}).modules) == {"tools/outside.py"}
+
+
+def test_the_projects_root_as_working_folder(root: Path) -> None:
+    write_files(root, FILES)
+    write_notebook(
+        root / "notebooks/it.ipynb", header("stage: it\ncwd: project"), code("import root_level, unused")
+    )
+    assert set(fingerprint(root).modules) == {"root_level.py"}
+
+
+def test_skip_and_test_cells_import_nothing(root: Path) -> None:
+    write_files(root, FILES)
+    write_notebook(
+        root / "notebooks/it.ipynb",
+        header("stage: it"),
+        code("import unused", "skip"),
+        code("import json", "test"),
+    )
+    assert fingerprint(root).modules == {}
+
+
+def test_a_module_that_cannot_be_parsed_counts_by_its_bytes(root: Path) -> None:
+    write_notebook(root / "notebooks/it.ipynb", header("stage: it"), code("import broken"))
+    write_files(root, {"notebooks/broken.py": "def ("})
+    first = fingerprint(root).modules
+    write_files(root, {"notebooks/broken.py": "def ( # comment"})
+    second = fingerprint(root).modules
+    assert set(first) == set(second) == {"notebooks/broken.py"}
+    assert first != second
+
+
+def test_nbpipeline_itself_never_counts(root: Path) -> None:
+    write_notebook(root / "notebooks/it.ipynb", header("stage: it"), code("from nbpipeline import stage"))
+    write_files(root, {"notebooks/nbpipeline/__init__.py": "", "notebooks/nbpipeline/stage.py": ""})
+    found = fingerprint(root)
+    assert found.modules == {}
+    assert set(found.environment) == {"python"}
+
+
+def test_a_module_that_moves_out_of_the_way_changes_what_is_found(root: Path) -> None:
+    write_files(root, FILES)
+    write_notebook(
+        root / "notebooks/it.ipynb",
+        header("stage: it\npythonpath: [../tools, ../src]"),
+        code("import outside"),
+    )
+    assert set(fingerprint(root).modules) == {"tools/outside.py"}
+    write_files(root, {"notebooks/outside.py": "x = 2"})
+    assert set(fingerprint(root).modules) == {"notebooks/outside.py"}

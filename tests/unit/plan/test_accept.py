@@ -1,0 +1,136 @@
+"""Changes marked as harmless."""
+
+from pathlib import Path
+
+import pytest
+from builders import code, header
+from workbench import Workbench
+
+from nbpipeline.errors import ReadingError
+from nbpipeline.plan import accept
+
+
+@pytest.fixture
+def bench(root: Path) -> Workbench:
+    bench = Workbench(root)
+    bench.write("pipeline.yaml", "name: accepting\n")
+    bench.write("raw.txt", "raw")
+    one(bench)
+    other(bench)
+    bench.run()
+    return bench
+
+
+def one(bench: Workbench, *, text: str = "'x'", rate: float = 1.0, extra: tuple[dict, ...] = ()) -> None:
+    bench.notebook(
+        "one",
+        header("inputs: {raw: ../raw.txt}\noutputs: {made: ../out/made.txt}"),
+        code(f"rate = {rate}", "parameters"),
+        *extra,
+        code(f"with open(made, 'w') as file:\n    file.write({text})"),
+    )
+
+
+def other(bench: Workbench) -> None:
+    bench.notebook(
+        "other",
+        header("inputs: {made: ../out/made.txt}\noutputs: {more: ../out/more.txt}\ndependencies: [one]"),
+        code("with open(more, 'w') as file:\n    file.write(open(made).read())"),
+    )
+
+
+def accept_now(bench: Workbench, because: str = "a rename") -> None:
+    for step in bench.plan().steps:
+        if step.reasons and step.instance.id == "one":
+            accept.add(bench.root, accept.acceptance("one", because, step.reasons, now=0.0))
+
+
+def test_an_accepted_change_leaves_everything_fresh(bench: Workbench) -> None:
+    one(bench, text="str('x')")
+    assert bench.actions() == {"one": "run", "other": "run"}
+    accept_now(bench)
+    assert bench.reasons() == {}
+    assert bench.actions() == {}
+
+
+def test_it_moves_with_the_cell_and_outlives_other_changes(bench: Workbench) -> None:
+    one(bench, text="str('x')")
+    accept_now(bench)
+    one(bench, text="str('x')", rate=2.0)
+    assert bench.reasons()["one"] == ["parameter rate: 1.0 -> 2.0"]
+    one(bench, text="str('x')", extra=(code("y = 1"),))
+    assert bench.reasons()["one"] == ["code: cell 3 added"]
+
+
+def test_a_further_change_of_the_same_cell_is_not_accepted(bench: Workbench) -> None:
+    one(bench, text="str('x')")
+    accept_now(bench)
+    one(bench, text="str('y')")
+    assert bench.reasons()["one"] == ["code: cell 3 changed"]
+
+
+def test_inputs_and_parameters_can_be_accepted(bench: Workbench) -> None:
+    bench.write("raw.txt", "other bytes")
+    one(bench, rate=3.0)
+    assert bench.reasons()["one"] == ["parameter rate: 1.0 -> 3.0", "input ../raw.txt changed"]
+    accept_now(bench)
+    assert bench.reasons() == {}
+
+
+def test_altered_outputs_cannot_be_argued_away(bench: Workbench) -> None:
+    bench.write("out/made.txt", "by hand")
+    accept_now(bench)
+    assert bench.reasons()["one"] == ["output ../out/made.txt changed"]
+
+
+def test_accepting_is_for_one_instance_alone(bench: Workbench) -> None:
+    one(bench, text="str('x')")
+    reasons = bench.plan().steps[0].reasons
+    accept.add(bench.root, accept.acceptance("other", "no", reasons, now=0.0))
+    assert "one" in bench.reasons()
+
+
+def test_the_file_reads_well_and_comes_back(bench: Workbench) -> None:
+    one(bench, rate=2.5)
+    accept_now(bench, because="only: how it's written — ä")
+    text = (bench.root / accept.FILE).read_text()
+    assert text.splitlines() == [
+        "# Changes that were marked as harmless with `nbpipeline accept`. Commit this file.",
+        "# Deleting an entry makes its stage stale again.",
+        "accepted:",
+        "- stage: one",
+        "  because: 'only: how it''s written — ä'",
+        "  date: '1970-01-01'",
+        "  changes:",
+        "  - kind: parameter",
+        "    subject: rate",
+        "    before: 1.0",
+        "    after: 2.5",
+    ]
+    (entry,) = accept.read(bench.root)
+    assert (entry.stage, entry.because, entry.day) == ("one", "only: how it's written — ä", "1970-01-01")
+    accept.add(bench.root, entry)
+    assert accept.read(bench.root) == (entry, entry)
+
+
+def test_no_file_is_nothing_accepted(root: Path) -> None:
+    assert accept.read(root) == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "accepted: [",
+        "accepted: [{stage: one}]",
+        "accepted: 3",
+        "- a",
+        "accepted: [{stage: a, because: b, date: c, changes: [{kind: nonsense}]}]",
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told(root: Path, text: str) -> None:
+    (root / accept.FILE).write_text(text)
+    with pytest.raises(ReadingError) as caught:
+        accept.read(root)
+    message = str(caught.value)
+    assert message.startswith("nbpipeline.accept.yaml: the accepted changes cannot be read: ")
+    assert message.endswith("\n  mend: mend the entry or delete it; its stage is then stale again.")

@@ -1,0 +1,125 @@
+"""Reasons in words, word for word, and the difference of a cell."""
+
+from pathlib import Path
+
+import pytest
+from builders import code, header
+from workbench import Workbench
+
+from nbpipeline.encoding import plan_data
+from nbpipeline.model import PathValue, Reason, ReasonKind
+from nbpipeline.plan.explain import diff, words
+
+K = ReasonKind
+WORDS = [
+    (Reason(kind=K.NEVER_RUN), "never run"),
+    (Reason(kind=K.CODE, subject="cell 4", before="a", after="b", detail="changed"), "code: cell 4 changed"),
+    (Reason(kind=K.CODE, subject="cell 4", after="b", detail="added"), "code: cell 4 added"),
+    (
+        Reason(kind=K.CODE, subject="output m", before="a", after=PathValue("b"), detail="changed"),
+        "code: output m a -> b",
+    ),
+    (
+        Reason(kind=K.MODULE, subject="features.py", detail="changed (build)"),
+        "module features.py changed (build)",
+    ),
+    (
+        Reason(kind=K.PARAMETER, subject="C", before=1.0, after=0.5, detail="changed"),
+        "parameter C: 1.0 -> 0.5",
+    ),
+    (
+        Reason(kind=K.PARAMETER, subject="C", before="a", after=None, detail="changed"),
+        "parameter C: a -> null",
+    ),
+    (Reason(kind=K.PARAMETER, subject="C", after=[1, "a"], detail="added"), 'parameter C added ([1,"a"])'),
+    (Reason(kind=K.PARAMETER, subject="C", before=1, detail="removed"), "parameter C removed"),
+    (Reason(kind=K.INPUT, subject="../data/raw.csv", detail="changed"), "input ../data/raw.csv changed"),
+    (Reason(kind=K.OUTPUT, subject="../m", detail="missing"), "output ../m missing"),
+    (Reason(kind=K.ENVIRONMENT, subject="pandas", before="3.0.6", after="3.1.1"), "pandas 3.0.6 -> 3.1.1"),
+    (Reason(kind=K.ENVIRONMENT, subject="pandas", after="3.1.1"), "pandas 3.1.1 is new"),
+    (Reason(kind=K.ENVIRONMENT, subject="pandas", before="3.1.1"), "pandas 3.1.1 is gone"),
+    (
+        Reason(kind=K.ENVIRONMENT, subject="TZ", before="1", after="2", detail="variable"),
+        "environment variable TZ changed",
+    ),
+    (
+        Reason(kind=K.ENVIRONMENT, subject="r.lock", before="1", after="2", detail="lock file"),
+        "lock file r.lock changed",
+    ),
+    (
+        Reason(kind=K.KERNEL, subject="kernel", before="R (R)", after="python (x)"),
+        "kernel R (R) -> python (x)",
+    ),
+    (Reason(kind=K.UPSTREAM, subject="clean"), "upstream clean"),
+    (Reason(kind=K.UNDECLARED_IO, subject="data/x.csv"), "undeclared file data/x.csv"),
+    (Reason(kind=K.FAILED, subject="20260101-000000-abcd"), "last attempt failed"),
+    (Reason(kind=K.EXPIRED, detail="older than 24h"), "expired (older than 24h)"),
+    (Reason(kind=K.ALWAYS), "always runs"),
+    (Reason(kind=K.FORCED), "forced"),
+]
+
+
+@pytest.mark.parametrize(("reason", "expected"), WORDS)
+def test_words(reason: Reason, expected: str) -> None:
+    assert words(reason) == expected
+
+
+def test_every_kind_has_words() -> None:
+    assert {reason.kind for reason, _ in WORDS} == set(ReasonKind)
+
+
+@pytest.fixture
+def bench(root: Path) -> Workbench:
+    bench = Workbench(root)
+    bench.write("pipeline.yaml", "name: explaining\n")
+    notebook(bench, "x = 1\ny = 2")
+    bench.run()
+    return bench
+
+
+def notebook(bench: Workbench, text: str, *more: dict) -> None:
+    bench.notebook(
+        "one", header("outputs: {made: ../made.txt}"), code(text), *more, code("open(made, 'w').write('x')")
+    )
+
+
+def shown(bench: Workbench) -> str:
+    (step,) = bench.plan().steps
+    return diff(step, bench.store, bench.fingerprinter)
+
+
+def test_the_difference_of_a_changed_cell(bench: Workbench) -> None:
+    assert shown(bench) == ""
+    notebook(bench, "x = 1\ny = 3")
+    assert shown(bench).splitlines() == [
+        "--- cell 2, last run",
+        "+++ cell 2, now",
+        "@@ -1,2 +1,2 @@",
+        " x = 1",
+        "-y = 2",
+        "+y = 3",
+    ]
+
+
+def test_the_difference_of_a_new_cell(bench: Workbench) -> None:
+    notebook(bench, "x = 1\ny = 2", code("z = 3"))
+    assert shown(bench).splitlines() == ["--- cell 3, last run", "+++ cell 3, now", "@@ -0,0 +1 @@", "+z = 3"]
+
+
+def test_a_text_that_the_store_has_lost(bench: Workbench) -> None:
+    bench.store.trim(0)
+    notebook(bench, "x = 1\ny = 3")
+    assert shown(bench).splitlines() == ["--- cell 2", "(the earlier text is not in the store)"]
+
+
+def test_a_plan_as_json(bench: Workbench) -> None:
+    assert plan_data(bench.plan()) == {
+        "version": 1,
+        "stages": [{"stage": "one", "fresh": True, "action": "skip", "reasons": []}],
+    }
+    (bench.root / "made.txt").write_text("y")
+    (stage,) = plan_data(bench.plan())["stages"]
+    (reason,) = stage["reasons"]
+    assert (stage["fresh"], stage["action"]) == (False, "restore")
+    assert set(reason) == {"kind", "subject", "before", "after", "detail"}
+    assert (reason["kind"], reason["subject"], reason["detail"]) == ("output", "../made.txt", "changed")

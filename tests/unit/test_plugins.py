@@ -1,0 +1,73 @@
+"""Implementations of ports by name."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from builders import write_files
+
+from nbpipeline import plugins
+from nbpipeline.errors import MissingPluginError
+
+
+def test_every_built_in_is_there() -> None:
+    for port, table in plugins.BUILT_IN.items():
+        for name in table:
+            assert plugins.load(port, name).__name__ == table[name]
+
+
+def test_an_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MissingPluginError) as caught:
+        plugins.load("validators", "colums")
+    assert str(caught.value) == (
+        "there is no validator 'colums'.\n"
+        "  known validators: columns\n"
+        "  mend: did you mean 'columns'? Else pip install the package that offers it "
+        "(entry point group nbpipeline.validators)."
+    )
+    with pytest.raises(MissingPluginError) as caught:
+        plugins.load("trackers", "nowhere")
+    assert str(caught.value) == (
+        "there is no tracker 'nowhere'.\n"
+        "  mend: pip install the package that offers it (entry point group nbpipeline.trackers)."
+    )
+
+
+def test_a_name_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_files(
+        tmp_path,
+        {
+            "theirs.py": "class Tracker:\n    pass\n",
+            "theirs-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: theirs\nVersion: 1\n",
+            "theirs-1.dist-info/entry_points.txt": "[nbpipeline.trackers]\ntheirs = theirs:Tracker\n"
+            "broken = theirs_not:Tracker\n",
+        },
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert plugins.load("trackers", "theirs").__name__ == "Tracker"
+    assert plugins.names("trackers") == ("broken", "theirs")
+    with pytest.raises(MissingPluginError) as caught:
+        plugins.load("trackers", "broken")
+    assert str(caught.value) == (
+        "tracker 'broken' needs the library theirs_not, which is not installed.\n  mend: pip install 'theirs-not'"
+    )
+
+
+def test_a_missing_library_names_its_extra() -> None:
+    assert str(plugins.missing_library("pyarrow.parquet", "a check of Parquet files")) == (
+        "a check of Parquet files needs the library pyarrow, which is not installed.\n"
+        "  mend: pip install 'nbpipeline[data]'"
+    )
+
+
+def test_a_built_in_scans_no_entry_points() -> None:
+    script = (
+        "import sys; from nbpipeline import plugins; plugins.load('stores', 'local'); "
+        "sys.exit('importlib.metadata' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-S", "-c", script], check=False, env=_paths()).returncode == 0
+
+
+def _paths() -> dict[str, str]:
+    return {"PYTHONPATH": ":".join(one for one in sys.path if one)}
