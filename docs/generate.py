@@ -1,22 +1,26 @@
 """Write the parts of the reference that follow from code: `python docs/generate.py`.
 
 keys.md comes from the table that also drives the reader and the JSON Schemas, commands.md from the commands'
-own help. tests/docs holds that the files are what this script would write.
+own help, the methods in python.md from their docstrings. tests/docs holds that the files are what this script
+would write.
 """
 
+import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
+from nbpipeline.api import Project
 from nbpipeline.cli.main import SETTINGS, cli
 from nbpipeline.reading import schema
 from nbpipeline.reading.shapes import Anything, Key, ListOf, MapOf, Placed, Scalar, Short, Table
 
 FOLDER = Path(__file__).parent / "reference"
 WIDTH = 100
+METHODS, END = "<!-- methods: made by docs/generate.py -->", "<!-- end of methods -->"
 MADE = "<!-- Made by docs/generate.py; change the code that it reads, and run it again. -->\n"
 
 KEYS_HEAD = """# Keys of the header and of pipeline.yaml
@@ -153,7 +157,32 @@ def commands_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"keys.md": keys_page, "commands.md": commands_page}
+def methods() -> Iterator[str]:
+    """Write the public methods and properties of `Project` as rows."""
+    for name, member in vars(Project).items():
+        if name.startswith("_"):
+            continue
+        called = "" if isinstance(member, property) else f"({', '.join(arguments(member))})"
+        yield f"| `{name}{called}` | {cell((inspect.getdoc(member) or '').partition(chr(10) * 2)[0])} |"
+
+
+def arguments(function: Callable[..., Any]) -> Iterator[str]:
+    """Name a method's arguments, with their defaults where these say something."""
+    for one in list(inspect.signature(function).parameters.values())[1:]:
+        stars = {one.VAR_POSITIONAL: "*", one.VAR_KEYWORD: "**"}.get(one.kind, "")
+        bare = one.default is one.empty or one.default in (None, ())
+        yield f"{stars}{one.name}" + ("" if bare else f"={one.default!r}")
+
+
+def python_page() -> str:
+    """Give the text of python.md with the table of methods as it should be."""
+    text = (FOLDER / "python.md").read_text(encoding="utf-8")
+    head, start, rest = text.partition(METHODS)
+    table = "\n".join(["| method | |", "|---|---|", *methods()])
+    return f"{head}{start}\n{table}\n{END}{rest.partition(END)[2]}"
+
+
+PAGES = {"python.md": python_page, "keys.md": keys_page, "commands.md": commands_page}
 
 
 if __name__ == "__main__":

@@ -57,3 +57,9 @@ def test_the_deterministic_files_are_outputs_of_the_example() -> None:
     assert built
     outputs = {path for one in built for bound in one.outputs for path in bound.paths}
     assert sorted(listed) == sorted(outputs)
+
+
+def test_the_drawn_pipeline_has_every_stage() -> None:
+    drawing = (ROOT / "docs" / "pipeline.svg").read_text(encoding="utf-8")
+    assert all(f">{name}<" in drawing for name in ORDER)
+    assert "http" not in drawing.replace("http://www.w3.org/2000/svg", "")
