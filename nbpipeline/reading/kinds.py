@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from nbpipeline.model import Value
+from nbpipeline.model import Value, axis_text
 from nbpipeline.reading import quantities
 from nbpipeline.reading.place import Place
 from nbpipeline.reading.shapes import (
@@ -332,7 +332,8 @@ def axis_values(value: Value, place: Place) -> Value:
     read = [shape.read(item, place.child(number)) for number, item in enumerate(value)]
     if INVALID in read:
         return INVALID
-    twice = next((item for number, item in enumerate(read) if item in read[:number]), None)
+    texts = [axis_text(item) for item in read]
+    twice = next((item for number, item in enumerate(read) if texts[number] in texts[:number]), None)
     if twice is not None:
         place.complain(
             f"the axis {place.key} has the value {shown(twice)} twice.", mend="take one of them out."
