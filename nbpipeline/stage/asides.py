@@ -57,7 +57,7 @@ def remove(path: Path) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Move to a place that may be on another file system; an existing one gets out of the way. Raises OSError."""
+    """Move to a place that may be on another file system; what is there is removed. Raises OSError."""
     target.parent.mkdir(parents=True, exist_ok=True)
     remove(target)
     try:
@@ -71,7 +71,7 @@ def move(source: Path, target: Path) -> None:
 
 
 def inode(path: Path) -> int | None:
-    """The number that tells whether two names are one file; None where there is none."""
+    """Give the number that tells whether two names are one file; None where there is none."""
     try:
         return path.stat().st_ino
     except OSError:

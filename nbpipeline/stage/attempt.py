@@ -7,10 +7,11 @@ from pathlib import Path
 
 from nbpipeline.errors import NbpipelineError, StorageError, UsageError
 from nbpipeline.fingerprint import state_digest
+from nbpipeline.kernels import registry
 from nbpipeline.kernels.resolve import kernel_of
 from nbpipeline.model import CellProfile, Failure, Fingerprint, Job, StageRecord, Value
 from nbpipeline.ports import Cancel
-from nbpipeline.stage import checks, executed, failures, journal, undeclared
+from nbpipeline.stage import checks, executed, failures, journal, processes, undeclared
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.environment import kernel_environment, write_context
 from nbpipeline.stage.outcome import Found, Orders
@@ -34,7 +35,7 @@ class Attempt:
     notices: tuple[str, ...] = ()
 
 
-def run_attempt(  # noqa: PLR0913 - what execute holds for all attempts
+def run_attempt(
     job: Job, backends: Backends, cancel: Cancel, masker: Masker, tell: Tell, *, number: int
 ) -> Attempt:
     """Try once; whatever goes wrong, the previous outputs are back when this returns."""
@@ -63,7 +64,7 @@ def run_attempt(  # noqa: PLR0913 - what execute holds for all attempts
     except (StorageError, UsageError) as error:
         attempt = Attempt(number=number, failure=_of_error(error))
     except BaseException:
-        journal.roll_back(aside)
+        journal.roll_back(journal.latest(aside))
         raise
     return _settled(attempt, aside, test=job.test)
 
@@ -73,7 +74,7 @@ def _settled(attempt: Attempt, aside: journal.Journal, *, test: bool) -> Attempt
     try:
         if attempt.failure is None and not test:
             return replace(attempt, notices=(*attempt.notices, *journal.commit(aside)))
-        journal.roll_back(aside)
+        journal.roll_back(journal.latest(aside))
     except OSError as error:
         said = f"previous outputs wait for `nbpipeline doctor` to bring them back: {error}"
         return replace(attempt, notices=(*attempt.notices, said))
@@ -86,7 +87,7 @@ def _of_error(error: NbpipelineError) -> Failure:
     return Failure(kind=kind, what=one.what, known=one.known, mend=one.mend, where=one.where)
 
 
-def _under_journal(  # noqa: PLR0913 - the same
+def _under_journal(
     job: Job,
     backends: Backends,
     cancel: Cancel,
@@ -102,7 +103,9 @@ def _under_journal(  # noqa: PLR0913 - the same
     found, notices = _executed(job, backends, cancel, masker, tell, notebook=notebook, token=aside.token)
     attempt = Attempt(number=number, cells=tuple(found.cells), notices=(*notices, *found.notices))
     if found.stop is not None:
-        return replace(attempt, failure=failures.of_stop(job.instance, found.stop, masker)), aside
+        kept = _kept_kernel(job, found, aside.token)
+        stopped = failures.of_stop(job.instance, found.stop, masker)
+        return replace(attempt, failure=stopped, notices=(*attempt.notices, *kept)), aside
     failure = checks.after(job.instance, backends, root, job.run)
     if failure is not None or job.test:
         return replace(attempt, failure=failure), aside
@@ -128,7 +131,21 @@ def _under_journal(  # noqa: PLR0913 - the same
     return replace(attempt, record=record, notices=(*attempt.notices, *told)), aside
 
 
-def _executed(  # noqa: PLR0913 - the same
+def _kept_kernel(job: Job, found: Found, token: str) -> tuple[str, ...]:
+    """Hand a failed attempt's kernel to the registry, where `debug` finds it."""
+    if not found.connection:
+        return ()
+    try:
+        registry.keep(
+            Path(job.root), job.instance.id, run=job.run, connection=found.connection, pid=found.pid
+        )
+    except OSError as error:
+        processes.end(token)
+        return (f"the kernel could not be kept: {error}",)
+    return (f"the kernel is kept: `nbpipeline debug {job.instance.id}`",)
+
+
+def _executed(
     job: Job,
     backends: Backends,
     cancel: Cancel,
@@ -176,7 +193,9 @@ def _changed_meanwhile(job: Job, now: Fingerprint) -> str:
     before = job.fingerprint
     own = {path for output in job.instance.outputs for path in output.paths}
     modules = {
-        path for path in before.modules | now.modules if before.modules.get(path) != now.modules.get(path)
+        path
+        for path in {**before.modules, **now.modules}
+        if before.modules.get(path) != now.modules.get(path)
     }
     inputs = {
         path

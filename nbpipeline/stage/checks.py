@@ -13,7 +13,7 @@ from nbpipeline.stage.places import absolute, is_url, local_outputs, staged_of
 def before(
     instance: StageInstance, backends: Backends, root: Path, environment: Mapping[str, str]
 ) -> Failure | None:
-    """The first thing that keeps a stage from running: a secret, an input, a check on an input."""
+    """Find the first thing that keeps a stage from running: a secret, an input, a check on an input."""
     for name in instance.spec.secrets:
         if not environment.get(name):
             return failures.missing_secret(instance, name)
@@ -29,7 +29,7 @@ def before(
 
 
 def after(instance: StageInstance, backends: Backends, root: Path, run: str) -> Failure | None:
-    """The first thing that is wrong with the outputs where the notebook wrote them."""
+    """Find the first thing that is wrong with the outputs where the notebook wrote them."""
     return next(_wrong(instance, backends, root, run), None)
 
 

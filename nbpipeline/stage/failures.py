@@ -71,7 +71,7 @@ def _death(stop: Stop) -> tuple[str, str]:
     if stop.value in ("", "-9", "137"):
         return (
             "the kernel died: killed, out of memory?",
-            "let the cell take less memory, or declare `resources: {memory: ...}` so that less runs beside it",
+            "let the cell take less memory, or declare `resources: {memory: ...}` so that less runs beside",
         )
     number = int(stop.value)
     if number < 0:

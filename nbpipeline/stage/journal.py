@@ -145,7 +145,7 @@ def _empty_folder(path: Path) -> bool:
 
 
 def _folders(entries: tuple[Entry, ...]) -> tuple[Path, ...]:
-    """The folders that a notebook may take for granted: those of files, and folder outputs themselves."""
+    """Name the folders that a notebook may take for granted: of files, and declared ones."""
     return tuple(
         Path(entry.target) if entry.directory and entry.how != SWAP else Path(entry.target).parent
         for entry in entries
@@ -186,7 +186,7 @@ def publish(journal: Journal) -> Journal:
 
 
 def commit(journal: Journal) -> tuple[str, ...]:
-    """The record is on disk: drop what was put aside, keep what nobody had recorded. Returns notices.
+    """Drop what was put aside, now that the record is on disk. Returns notices of what was kept.
 
     A full disk cannot stop it: the new outputs are complete, and what cannot be dropped now the next
     replay drops.
@@ -225,6 +225,12 @@ def _same_bytes(one: Path, other: Path) -> bool:
     import filecmp  # noqa: PLC0415 - only where something was altered by hand
 
     return one.is_file() and other.is_file() and filecmp.cmp(one, other, shallow=False)
+
+
+def latest(journal: Journal) -> Journal:
+    """Give the journal in the phase that stands on disk: a step may have been cut short by an error."""
+    written = read(journal.file)
+    return journal if written is None else dataclasses.replace(journal, phase=written.phase)
 
 
 # --- back ------------------------------------------------------------------------------------

@@ -1,4 +1,7 @@
-"""`execute`: the life of one instance from its lock to its record. Local threads, workers and `run-stage` all come here."""
+"""`execute`: the life of one instance from its lock to its record.
+
+Local threads, workers and `run-stage` all come here.
+"""
 
 import os
 import threading

@@ -37,9 +37,10 @@ def owner(root: Path, instance_id: str) -> Mapping[str, Any] | None:
 def _busy(root: Path, instance_id: str) -> BusyError:
     held = owner(root, instance_id) or {}
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(held.get("since", time.time())))
+    pid = held.get("pid", "unknown")
     return BusyError.of(
         f"stage '{instance_id}' is held by another run.",
-        known=f"holder: process {held.get('pid', 'unknown')}, run {held.get('run') or 'unknown'}, since {since}",
+        known=f"holder: process {pid}, run {held.get('run') or 'unknown'}, since {since}",
         mend="wait until it ends, or give `--wait` to wait for it",
     )
 

@@ -46,7 +46,7 @@ def _own_scope(node: ast.AST) -> list[ast.AST]:
 
 
 def expressions(names: tuple[str, ...]) -> Mapping[str, str]:
-    """What to ask the kernel for, by name: one self-contained expression each."""
+    """Write what to ask the kernel for, by name: one self-contained expression each."""
     return {name: _READER.format(name=name) for name in names}
 
 

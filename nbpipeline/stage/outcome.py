@@ -62,3 +62,5 @@ class Found:
     """Files seen opened under `undeclared_root` -> whether for writing."""
     connection: str = ""
     """The connection file of a kernel that was kept."""
+    pid: int | None = None
+    """The process of a kernel that was kept."""

@@ -1,4 +1,4 @@
-"""Where things of one instance stand on disk: project paths made absolute, hidden siblings, durable writes."""
+"""Where things of one instance stand on disk: absolute paths, hidden siblings, durable writes."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def aside_of(target: Path, run: str) -> Path:
 
 
 def staged_name(name: str, run: str) -> str:
-    """The hidden name that an atomically published output is written under; it keeps the suffix."""
+    """Give the hidden name that an atomically published output is written under; it keeps the suffix."""
     return f".nbpipeline-{run}.{name}"
 
 

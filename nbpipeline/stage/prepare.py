@@ -110,10 +110,11 @@ def _staged(instance: StageInstance, run: str) -> Iterator[Injection]:
 
 
 def _last_declaration(instance: StageInstance) -> int:
-    """The cell that names declared only in the header follow: the last declaring one, else the header."""
+    """Find the cell that names of the header alone follow: the last declaring one, else the header."""
     spec = instance.spec
-    declared = [one.cell or 0 for one in (*spec.parameters, *spec.inputs, *spec.outputs)]
-    return max(declared, default=0) or (spec.where.cell or 0)
+    artifacts = [one.cell or 0 for one in (*spec.inputs, *spec.outputs)]
+    parameters = [one.cell or 0 for one in spec.parameters]
+    return max([*artifacts, *parameters], default=0) or (spec.where.cell or 0)
 
 
 # --- how values are written ------------------------------------------------------------------

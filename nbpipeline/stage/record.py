@@ -14,7 +14,7 @@ EXECUTED = "executed"
 """Kind of the output of a stage that declares none: its executed notebook."""
 
 
-def keep(
+def keep(  # noqa: PLR0913 - a record has that many sides
     instance: StageInstance,
     fingerprint: Fingerprint,
     backends: Backends,
@@ -27,7 +27,7 @@ def keep(
     metrics: Mapping[str, Value] | None = None,
     undeclared: Sequence[str] = (),
     executed: Path | None = None,
-) -> StageRecord:  # fmt: skip
+) -> StageRecord:
     """Put the outputs as they are on disk into the store, and record them as the result of a state.
 
     `executed` is the executed notebook, kept as the output of a stage that declares none. Durable when it

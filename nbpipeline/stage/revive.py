@@ -16,7 +16,8 @@ from nbpipeline.stage.record import EXECUTED, on_record
 def restore(job: Job, record: StageRecord, backends: Backends) -> StageResult:
     """Put the record's outputs where they belong; all come back, or none is touched.
 
-    Outputs that already are as recorded stay as they are. Raises `BusyError` where another run holds the instance.
+    Outputs that already are as recorded stay as they are. Raises `BusyError` where another run holds the
+    instance.
     """
     started = time.monotonic()
     with hold(Path(job.root), job.instance.id, backends.wait, run=job.run):
@@ -78,7 +79,7 @@ def _taken_out(output: StoredOutput, root: Path, backends: Backends) -> bool:
 
 
 def _only(job: Job, missing: list[StoredOutput]) -> StageInstance:
-    """The instance with just the outputs that are to change, each plainly renamed aside."""
+    """Leave the instance just the outputs that are to change, each plainly renamed aside."""
     paths = {one.path for one in missing}
     outputs = tuple(
         replace(

@@ -13,7 +13,7 @@ MASK = "[masked]"
 
 
 def _base64_forms(value: bytes) -> Iterator[str]:
-    """The part of the base64 text that is the same whatever stands around the value, for each alignment."""
+    """Give what of the base64 text is the same whatever stands around the value, for each alignment."""
     for offset in range(3):
         usable = value[: len(value) - (offset + len(value)) % 3]
         encoded = base64.b64encode(b"\0" * offset + usable)

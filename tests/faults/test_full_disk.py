@@ -95,10 +95,13 @@ class FullState(MemoryState):
         raise OSError(28, "No space left on device")
 
 
-def test_the_history_cannot_be_written(at: Bench) -> None:
+@pytest.mark.parametrize("publish", ["direct", "atomic"])
+def test_the_history_cannot_be_written(at: Bench, publish: str) -> None:
     at.backends = replace(at.backends, state=FullState())
     at.write("small/m.txt", "previous")
-    result = at.run(instance(["open('../small/m.txt', 'w').write('new')"], outputs=[MODEL]))
+    model = artifact("model", "small/m.txt", publish=publish, cell=1)
+    cells = ["model = '../small/m.txt'", "open(model, 'w').write('new')"]
+    result = at.run(instance(cells, outputs=[model]))
     assert result.failure.what == "the stage could not be recorded: No space left on device"
     assert at.text("small/m.txt") == "previous"
     assert at.leftovers() == []

@@ -83,9 +83,9 @@ def test_a_stage_that_never_ends(at: Bench) -> None:
 
 
 def test_a_cell_that_ignores_interrupts(at: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nbpipeline.stage import engine
+    from nbpipeline.stage import client
 
-    monkeypatch.setattr(engine, "INTERRUPT_GRACE", 0.5)
+    monkeypatch.setattr(client, "INTERRUPT_GRACE", 0.5)
     stubborn = (
         "import signal, threading\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nthreading.Event().wait()"
     )
@@ -120,7 +120,7 @@ def test_a_cell_that_kills_its_own_kernel(at: Bench) -> None:
     assert str(result.failure.where) == "notebooks/train.ipynb, cell 2"
     assert result.failure.what == "the kernel died: killed, out of memory?"
     assert result.failure.mend == (
-        "let the cell take less memory, or declare `resources: {memory: ...}` so that less runs beside it"
+        "let the cell take less memory, or declare `resources: {memory: ...}` so that less runs beside"
     )
 
 

@@ -14,10 +14,9 @@ from stages import artifact, instance
 
 from nbpipeline.model import Fingerprint, Job, PathValue
 from nbpipeline.stage import asides, failures, memory, metrics, outputs, processes, undeclared
+from nbpipeline.stage.outcome import Stop
 from nbpipeline.stage.places import is_url, staged_value
 from nbpipeline.stage.secrets import Masker
-from nbpipeline.stage.outcome import Stop
-
 
 # --- output of a cell ------------------------------------------------------------------------
 

@@ -1,0 +1,376 @@
+"""One kernel and the loop over its cells: nbclient's client, with what a pipeline needs beside it.
+
+This module imports papermill, so it is itself imported where a stage runs, and nowhere else.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import zmq
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from papermill.clientwrap import PapermillNotebookClient
+
+from nbpipeline.model import CellProfile, Value
+from nbpipeline.stage import leaving, metrics, processes, watching
+from nbpipeline.stage.memory import PeakMemory
+from nbpipeline.stage.outcome import Found, Orders, Stop
+from nbpipeline.stage.outputs import LIMIT, Intake, megabytes
+from nbpipeline.stage.prepare import MARK
+from nbpipeline.stage.recorder import v4_node, without_colours
+
+TICK = 0.25
+"""Seconds between two looks at memory and at whether a save is due."""
+INTERRUPT_GRACE = 5.0
+"""Seconds that an interrupted cell has to end."""
+QUIET_EXIT = 20.0
+"""Seconds that a kernel has to end by itself after success: its exit handlers write files."""
+QUICK_EXIT = 3.0
+ROOM = 100_000
+"""Messages that wait for us; past it ZeroMQ drops them, and by itself it keeps a thousand."""
+_ECHO_LIMIT = 64
+SILENT = logging.getLogger("nbpipeline.kernel")
+"""Takes what nbclient and jupyter_client would write to the terminal: results say it, in our words."""
+SILENT.addHandler(logging.NullHandler())
+SILENT.propagate = False
+
+
+class Stopped(Exception):  # noqa: N818 - it ends the loop of cells, and is no error
+    """The loop over the cells ends here."""
+
+    def __init__(self, kind: str, value: str = "") -> None:
+        """Take what ended it, as `Stop.kind` and `Stop.value`."""
+        super().__init__(kind)
+        self.kind = kind
+        self.value = value
+
+
+class StageClient(PapermillNotebookClient):  # type: ignore[misc]
+    """One kernel and the loop over its cells."""
+
+    def __init__(self, nb_man: Any, orders: Orders, found: Found, kernel_name: str) -> None:
+        """Take papermill's notebook manager, what to do, and where to put what is found."""
+        super().__init__(
+            nb_man,
+            km=orders.manager,
+            kernel_name=kernel_name,
+            log=SILENT,
+            timeout=None,
+            startup_timeout=120,
+            iopub_timeout=30,
+            raise_on_iopub_timeout=False,
+            coalesce_streams=False,
+        )
+        orders.manager.log = SILENT
+        self._orders = orders
+        self._found = found
+        self._deadline = time.monotonic() + orders.timeout if orders.timeout else None
+        self._intake = Intake()
+        self._reply: Mapping[str, Any] = {}
+        self._echo: deque[bytes] = deque(maxlen=_ECHO_LIMIT)
+        self._exit_code: int | None = None
+        self._connection = ""
+        self.on_cell_executed = self._executed
+
+    def _executed(self, *, execute_reply: Mapping[str, Any], **_: Any) -> None:
+        self._reply = execute_reply.get("content", {})
+
+    # --- the whole ---------------------------------------------------------------------------
+
+    async def live(self) -> None:
+        """Start the kernel, run the cells, end the kernel and what it left."""
+        loop = asyncio.get_running_loop()
+        self._stopping: asyncio.Future[None] = loop.create_future()
+        self._killing: asyncio.Future[None] = loop.create_future()
+
+        def raised(level: int) -> None:
+            loop.call_soon_threadsafe(self._cancelled, level)
+
+        unsubscribe = self._orders.cancel.on_raise(raised)
+        if self._orders.cancel.level:
+            self._cancelled(self._orders.cancel.level)
+        self.reset_execution_trackers()
+        ticking = asyncio.ensure_future(self._tick())
+        self._memory = PeakMemory(None)
+        try:
+            await self._start()
+            await self._cells()
+            self.set_widgets_metadata()
+        except Stopped as stop:
+            self._found.stop = self._found.stop or Stop(kind=stop.kind, value=stop.value)
+        finally:
+            unsubscribe()
+            ticking.cancel()
+            await self._finish()
+
+    def _cancelled(self, level: int) -> None:
+        if not self._stopping.done():
+            self._stopping.set_result(None)
+        if level > 1 and not self._killing.done():
+            self._killing.set_result(None)
+
+    async def _tick(self) -> None:
+        """Save and measure while a long cell runs."""
+        while True:
+            await asyncio.sleep(TICK)
+            self._memory.sample()
+            self._intake.settle()
+            self._orders.recorder.save(self.nb)
+
+    # --- start and end of the kernel ---------------------------------------------------------
+
+    async def _start(self) -> None:
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        asyncio.get_running_loop().add_reader(reader, self._hear, reader)
+        self._reader = reader
+        self._connection = self.km.connection_file
+        try:
+            await self._bounded(self._launch(writer), None)
+        except (RuntimeError, OSError, DeadKernelError) as error:
+            await asyncio.sleep(0)
+            self._hear(reader)
+            said = without_colours(b"".join(self._echo).decode("utf-8", "replace")).strip()
+            raise Stopped("dead_kernel", said or str(error)) from error
+        finally:
+            os.close(writer)
+
+    async def _launch(self, writer: int) -> None:
+        if any("ipykernel" in argument for argument in self.km.kernel_spec.argv):
+            self.extra_arguments = ["--HistoryManager.hist_file=:memory:"]
+        independent = {"independent": True} if self._orders.keep_kernel else {}
+        await self.async_start_new_kernel(stdout=writer, stderr=writer, **independent)
+        self._pid = getattr(self.km.provisioner, "pid", None)
+        self._process = getattr(self.km.provisioner, "process", None)
+        self._memory = PeakMemory(self._pid)
+        self.km.client = _roomy(self.km.client)
+        await self.async_start_new_kernel_client()
+        info = await self.async_wait_for_reply(self.kc.kernel_info())
+        if info is not None:
+            self.nb.metadata["language_info"] = info["content"]["language_info"]
+        if self._orders.undeclared_root and self._orders.language == "python":
+            await self._ask({}, watching.start(self._orders.undeclared_root))
+
+    def _hear(self, reader: int) -> None:
+        """Keep the last of what the kernel's process writes past Jupyter: why it died, mostly."""
+        try:
+            while piece := os.read(reader, 65536):
+                self._echo.append(piece)
+        except OSError:
+            return
+
+    async def _finish(self) -> None:
+        """End the kernel and all that its cells started; a failed one may be kept."""
+        asyncio.get_running_loop().remove_reader(self._reader)
+        os.close(self._reader)
+        if (
+            self._orders.keep_kernel
+            and self._found.stop
+            and self._found.stop.kind not in ("dead_kernel", "cancelled")
+        ):
+            self._found.connection = self._connection
+            self._found.pid = self._pid_or_none()
+            if self.kc is not None:
+                self.kc.stop_channels()
+            return
+        family = processes.family(self._pid_or_none())
+        left = await self._without_children(family) if family else 0
+        if self.km is not None and self.km.has_kernel:
+            self.km.shutdown_wait_time = QUICK_EXIT if self._found.stop else QUIET_EXIT
+            self.shutdown_kernel = "immediate" if self._killing.done() else "graceful"
+            with contextlib.suppress(RuntimeError):
+                await self._async_cleanup_kernel()
+        left += processes.end(self._orders.token, also=family)
+        if left:
+            noun = "process that a cell had left was" if left == 1 else "processes that cells had left were"
+            self._found.notices.append(f"{left} {noun} ended")
+
+    async def _without_children(self, family: tuple[int, ...]) -> int:
+        """End the kernel's children first: it would wait long for them. Returns how many cells had left."""
+        responsive = self._found.stop is None or self._found.stop.kind in ("cell", "exit")
+        talks = responsive and self.kc is not None and self._orders.language == "python"
+        if talks:
+            await self._within(leaving.CLOSE_POOLS)
+        left = processes.end("", also=family)
+        if talks:
+            await self._within(leaving.REAP)
+        return left
+
+    async def _within(self, source: str) -> None:
+        """Have the kernel run something unseen, for a moment at most."""
+        with contextlib.suppress(asyncio.TimeoutError, DeadKernelError):
+            message = self.kc.execute(source, silent=True, store_history=False, allow_stdin=False)
+            await asyncio.wait_for(self.async_wait_for_reply(message), leaving.PATIENCE)
+
+    def _pid_or_none(self) -> int | None:
+        return getattr(self, "_pid", None)
+
+    # --- the cells ---------------------------------------------------------------------------
+
+    async def _cells(self) -> None:
+        waiting = [
+            (index, cell)
+            for index, cell in enumerate(self.nb.cells)
+            if cell.metadata.get(MARK, {}).get("run")
+        ]
+        for number, (index, cell) in enumerate(waiting, start=1):
+            if self._stopping.done():
+                raise Stopped("cancelled")
+            place = {"cell": cell.metadata[MARK]["cell"], "n": number, "of": len(waiting)}
+            try:
+                await self._cell(cell, index, place)
+            finally:
+                self._orders.recorder.touched()
+                self._orders.recorder.save(self.nb)
+        if self._orders.undeclared_root and self._orders.language == "python":
+            replies = await self._ask({"opened": watching.QUESTION}, "")
+            self._found.opened.update(watching.read(replies.get("opened", {})))
+
+    async def _cell(self, cell: Any, index: int, place: dict[str, Value]) -> None:
+        """Run one cell: events, times, limits, and what stopped it."""
+        self._orders.tell("cell_started", place)
+        self._orders.recorder.say(f"-- cell {place['cell'] or 'injected'} ({place['n']} of {place['of']})\n")
+        self.nb_man.cell_start(cell, index)
+        self._intake, self._reply = Intake(), {}
+        self._memory.start()
+        started = time.monotonic()
+        try:
+            await self._bounded(self.async_execute_cell(cell, index), self._orders.cell_timeout)
+            self._refuse_exit()
+        except (CellExecutionError, DeadKernelError, Stopped) as error:
+            self._intake.forget()
+            self._found.stop = self._stop_of(error, cell, int(place["cell"]))
+            self.nb_man.cell_exception(cell, cell_index=index, exception=error)
+            self._orders.recorder.say(_last_words(self._found.stop))
+            raise Stopped(self._found.stop.kind) from error
+        finally:
+            self._intake.forget()
+            self.nb_man.cell_complete(cell, cell_index=index)
+            seconds = time.monotonic() - started
+            peak = self._memory.stop()
+            self._found.cells.append(CellProfile(cell=int(place["cell"]), seconds=seconds, peak_memory=peak))
+            self._tell_cut(cell, place)
+            self._orders.tell("cell_finished", {**place, "seconds": seconds, "peak_memory": peak})
+        if metrics.TAG in cell.metadata.get("tags", ()) and self._orders.language == "python":
+            await self._read_metrics(cell)
+
+    async def _bounded(self, work: Awaitable[Any], limit: float | None) -> Any:
+        """Await work until it ends, its time is up or somebody stops the run; raises `Stopped` for those."""
+        task = asyncio.ensure_future(work)
+        now = time.monotonic()
+        ends = [
+            (kind, end, allowed)
+            for kind, end, allowed in (
+                ("cell_timeout", now + limit if limit else None, limit),
+                ("timeout", self._deadline, self._orders.timeout),
+            )
+            if end is not None
+        ]
+        kind, end, allowed = min(ends, key=lambda one: one[1], default=("", None, None))
+        pause = None if end is None else max(0.0, end - now)
+        await asyncio.wait({task, self._stopping}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        await self._interrupt(task)
+        raise Stopped("cancelled") if self._stopping.done() else Stopped(kind, f"{allowed:g}")
+
+    async def _interrupt(self, task: "asyncio.Future[Any]") -> None:
+        """Ask the cell to end, so that its traceback says where it was; then let go of it."""
+        if not self._killing.done() and self.kc is not None and self.km.has_kernel:
+            with contextlib.suppress(RuntimeError, OSError):
+                await self.km.interrupt_kernel()
+            await asyncio.wait(
+                {task, self._killing}, timeout=INTERRUPT_GRACE, return_when=asyncio.FIRST_COMPLETED
+            )
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    def _refuse_exit(self) -> None:
+        """`exit()` and `quit()` end the kernel politely; a stage that does so has not run to its end."""
+        for payload in self._reply.get("payload", ()):
+            if payload.get("source") == "ask_exit":
+                raise Stopped("exit", "exit()")
+
+    def _stop_of(self, error: Exception, cell: Any, place: int) -> Stop:
+        known = {"cell": place, "id": cell.id, "count": cell.get("execution_count")}
+        if isinstance(error, DeadKernelError):
+            return Stop(kind="dead_kernel", value=self._death(), **known)
+        if isinstance(error, Stopped):
+            trace = next((one.traceback for one in cell.outputs if one.output_type == "error"), ())
+            return Stop(kind=error.kind, value=error.value, traceback=tuple(trace), **known)
+        assert isinstance(error, CellExecutionError)  # noqa: S101 - narrows the type
+        kind = "exit" if error.ename == "SystemExit" else "cell"
+        value = f"sys.exit({error.evalue})" if kind == "exit" else error.evalue
+        trace = self._reply.get("traceback") or error.traceback.splitlines()
+        return Stop(kind=kind, name=error.ename, value=value, traceback=tuple(trace), **known)
+
+    def _death(self) -> str:
+        """Write how the kernel's process ended: a signal's number with a minus, or its exit code."""
+        code = self._process.poll() if self._process is not None else None
+        return "" if code is None else str(code)
+
+    async def _ask(self, expressions: Mapping[str, str], source: str) -> Mapping[str, Any]:
+        """Have the kernel evaluate something unseen: no output, no count, no history."""
+        message = self.kc.execute(
+            source, silent=True, store_history=False, user_expressions=dict(expressions), allow_stdin=False
+        )
+        reply = await self._bounded(self.async_wait_for_reply(message), None)
+        answers: Mapping[str, Any] = (reply or {}).get("content", {}).get("user_expressions") or {}
+        return answers
+
+    async def _read_metrics(self, cell: Any) -> None:
+        names = metrics.assigned_names(cell.source)
+        if not names:
+            return
+        numbers, others = metrics.read(await self._ask(metrics.expressions(names), ""))
+        self._found.metrics.update(numbers)
+        if others:
+            self._found.notices.append(
+                f"metrics not recorded, since they are no finite numbers: {', '.join(others)}"
+            )
+
+    # --- what the cells send -----------------------------------------------------------------
+
+    def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
+        """Let nbclient add an output, within limits; the log hears streams as they come."""
+        admitted = self._intake.admits(msg)
+        if not admitted:
+            return None
+        self._orders.recorder.touched()
+        if msg["msg_type"] == "stream":
+            self._orders.recorder.say(msg["content"]["text"], msg["content"]["name"])
+            hooked = self.output_hook_stack[msg["parent_header"].get("msg_id")]
+            if not hooked and not self.clear_before_next_output and self._intake.joins(msg, cell.outputs):
+                return None
+        return super().process_message(msg, cell, cell_index)
+
+    def _tell_cut(self, cell: Any, place: Mapping[str, Value]) -> None:
+        if not self._intake.cut:
+            return
+        wrote, limit = megabytes(self._intake.written), megabytes(LIMIT)
+        said = f"cell {place['cell']} wrote {wrote} of output; its record is cut at {limit}"
+        self._found.notices.append(said)
+        text = f"\n[nbpipeline: {said}]\n"
+        cell.outputs.append(v4_node({"output_type": "stream", "name": "stderr", "text": text}))
+
+
+def _roomy(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Have a client's sockets made with room for a burst of output."""
+
+    def made(**settings: Any) -> Any:
+        client = make(**settings)
+        client.context.setsockopt(zmq.RCVHWM, ROOM)
+        return client
+
+    return made
+
+
+def _last_words(stop: Stop) -> str:
+    if stop.traceback:
+        return without_colours("\n".join(stop.traceback)) + "\n"
+    return f"{stop.kind} {stop.value}".strip() + "\n"
