@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spec_builders import artifact, expression, project, stage
 
-from nbpipeline.model import Edge, Override, PathValue
+from nbpipeline.model import Edge, Override, Parameter, PathValue
 from nbpipeline.pipeline import build
 
 
@@ -446,3 +446,48 @@ def test_the_work_grows_with_the_size_and_not_its_square(shape):
     small = min(seconds(200) for _ in range(3))
     # Sixteen times as much; a square would make it 256 times.
     assert min(seconds(3200) for _ in range(2)) < 80 * small
+
+
+def test_lists_and_mappings_of_paths_link_each_of_them():
+    plain = stage("b")
+    pair = artifact("xs", ["../d/x", "../d/y"], plain.where, cell=3)
+    pipeline = made(
+        stage("a", outputs={"x": "../d/x"}),
+        stage("c", outputs={"y": "../d/y"}),
+        replace(plain, inputs=(pair,)),
+    )
+    assert pairs(pipeline) == [("a", "b"), ("c", "b")]
+    assert pipeline.instances["b"].inputs[0].value == ["../d/x", "../d/y"]
+
+
+def test_a_reference_in_an_output_s_path_is_refused():
+    pipeline, complaints = build(
+        project(stage("a", outputs={"x": "../x"}), stage("b", inputs={"x": "@a.x"}, outputs={"y": "{x}.b"}))
+    )
+    assert pipeline is None
+    assert [str(one) for one in complaints] == [
+        ("notebooks/b.ipynb, cell 1: output 'y': 'x' is a reference, so it cannot stand in a path.\n"
+        "  mend: write a path that is known before the notebook runs")
+    ]
+
+
+def test_a_default_made_of_another_parameter_follows_it():
+    """A later cell than the injected one must see both; the cell itself would keep the old name."""
+    plain = stage("a", params={"year": 2013})
+    name = Parameter(name="name", where=plain.where, default=expression("run-{year}"), cell=2)
+    pipeline = made(
+        replace(plain, parameters=(*plain.parameters, name)),
+        overrides=[Override(stage=None, name="year", text="2014")],
+    )
+    one = pipeline.instances["a"]
+    assert one.parameters == {"year": 2014, "name": "run-2014"}
+    assert [(at.after, dict(at.values)) for at in one.injections] == [(2, {"year": 2014, "name": "run-2014"})]
+
+
+def test_an_opaque_parameter_is_injected_only_where_it_is_given():
+    opaque = Parameter(name="day", where=stage("a").where, opaque=True, source="today()", cell=2)
+    plain = replace(stage("a"), parameters=(opaque,))
+    assert made(plain).instances["a"].parameters == {}
+    assert made(plain).instances["a"].injections == ()
+    given_day = made(plain, overrides=[Override(stage="a", name="day", text="monday")]).instances["a"]
+    assert [dict(one.values) for one in given_day.injections] == [{"day": "monday"}]
