@@ -11,6 +11,8 @@ from nbpipeline.validators.values import ALSO, TYPES, hashed, is_member, moment,
 SHOWN_ROWS = 20
 """The first failing rows that a message shows."""
 _SHOWN_NAMES = 40
+_REMEMBERED = 10_000
+"""So many texts are remembered as members or not, since columns repeat them."""
 
 
 class Condition(Protocol):
@@ -177,8 +179,18 @@ def in_set(arguments: Mapping[str, Any]) -> Condition:
     members = frozenset(hashed(one) for one in values)
     shown = ", ".join(str(one) for one in values[:_SHOWN_NAMES])
 
+    seen: dict[Any, bool] = {}
+
     def wrong(_name: str, value: Any, text: bool) -> bool:  # noqa: FBT001 - as all tests of values
-        return value is not None and not is_member(value, members, text=text)
+        if value is None:
+            return False
+        if not isinstance(value, str):
+            return not is_member(value, members, text=text)
+        if value not in seen:
+            if len(seen) > _REMEMBERED:
+                seen.clear()
+            seen[value] = not is_member(value, members, text=text)
+        return seen[value]
 
     return EachValue([arguments["column"]], wrong=wrong, said=lambda _name: f"is none of {shown}")
 
@@ -224,15 +236,16 @@ class Unique:
         self._found = Duplicates(shown=SHOWN_ROWS)
         self._rows = 0
 
-    def take(self, batch: Batch, table: Table) -> None:  # noqa: ARG002 - as all conditions
-        """Take the keys."""
+    def take(self, batch: Batch, table: Table) -> None:
+        """Take the keys; only JSON may mix 1 and 1.0 in a column, so only there are values made alike."""
         self._rows += batch.size
         if any(name not in batch.columns for name in self._names):
             return
+        mixed = not (table.text or table.types)
         keys = zip(*(batch.columns[name] for name in self._names), strict=True)
         for row, key in enumerate(keys, start=batch.first):
             if None not in key:
-                self._found.add(row, repr(tuple(hashed(one) for one in key)))
+                self._found.add(row, repr([hashed(one) for one in key] if mixed else key))
 
     def complaint(self, table: Table) -> str:
         """Count what came again."""
