@@ -78,11 +78,12 @@ def _output_lines(run: RunResult, pipeline: Pipeline) -> Iterator[str]:
     inner = {edge.upstream for edge in pipeline.edges if edge.kind == "data"}
     made = {Status.SUCCEEDED, Status.RESTORED}
     root = Path(pipeline.project.root)
+    new = {one.instance for one in run.results if one.status in made}
     paths = [
         _shown(root / path) if "://" not in path else path
-        for one in run.results
-        if one.status in made and one.instance in pipeline.instances and one.instance not in inner
-        for output in pipeline.instances[one.instance].outputs
+        for one in pipeline
+        if one.id in new - inner
+        for output in one.outputs
         for path in output.paths
     ]
     if paths:
