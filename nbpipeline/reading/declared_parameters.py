@@ -60,7 +60,8 @@ def _refined(before: Parameter | None, name: str, table: Mapping[str, Value], pl
         **bounds,
     )
     if "default" in table and after.default is None and not after.opaque:
-        after = replace(after, default=Expression("literal", (table["default"],), place.where.line or 1))
+        default = Expression("literal", (table["default"],), place.where.line or 1)
+        after = replace(after, default=default, default_in_cell=False)
     _check_default(after, place)
     return after
 

@@ -24,8 +24,11 @@ class Layer:
 
     def items(self, key: str) -> list[tuple[str, Value, Place]]:
         """List name, value and place of a mapping's items."""
+        values = self.values.get(key)
+        if not values:
+            return []
         place = self.place.child(key)
-        return [(name, value, place.child(name)) for name, value in (self.values.get(key) or {}).items()]
+        return [(name, value, place.child(name)) for name, value in values.items()]
 
 
 def effective_cwd(layers: Sequence[Layer]) -> str:
