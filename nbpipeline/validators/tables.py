@@ -295,7 +295,7 @@ def _read_parquet(
 
 
 def _values(column: Any) -> Sequence[Any]:
-    plain = column.dictionary_decode() if hasattr(column, "dictionary_decode") else column  # ten times as fast
+    plain = column.dictionary_decode() if hasattr(column, "dictionary_decode") else column  # quicker
     return [_not_nan(one) for one in plain.to_pylist()]
 
 
