@@ -89,6 +89,8 @@ class Parameter:
     help: str = ""
     cell: int | None = None
     """The declaring cell; None for the header."""
+    default_in_cell: bool = True
+    """False where the cell only annotates the name, and the default is the header's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,7 +64,7 @@ def _assignments(spec: StageSpec) -> Mapping[int, tuple[_Assignment, ...]]:
 def _in_cell(declared: Parameter | Artifact) -> Expression | None:
     if isinstance(declared, Artifact):
         return declared.cell_value
-    return None if declared.opaque else declared.default
+    return declared.default if declared.default_in_cell and not declared.opaque else None
 
 
 def _differing(

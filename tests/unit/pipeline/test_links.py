@@ -466,8 +466,10 @@ def test_a_reference_in_an_output_s_path_is_refused():
     )
     assert pipeline is None
     assert [str(one) for one in complaints] == [
-        ("notebooks/b.ipynb, cell 1: output 'y': 'x' is a reference, so it cannot stand in a path.\n"
-        "  mend: write a path that is known before the notebook runs")
+        (
+            "notebooks/b.ipynb, cell 1: output 'y': 'x' is a reference, so it cannot stand in a path.\n"
+            "  mend: write a path that is known before the notebook runs"
+        )
     ]
 
 

@@ -56,6 +56,15 @@ def test_a_small_project_from_cells_and_headers(root):
     ]
 
 
+def test_a_cell_that_only_annotates_gets_the_headers_default(root):
+    write_notebook(
+        root / "notebooks/a.ipynb", header("params: {C: {default: 1.5}}"), code("C: float", "parameters")
+    )
+    pipeline, complaints = build(read(root))
+    assert complaints == ()
+    assert [(one.after, dict(one.values)) for one in pipeline.instances["a"].injections] == [(2, {"C": 1.5})]
+
+
 def test_papermills_plain_notebooks_are_stages_without_links(root):
     write_notebook(root / "notebooks/a.ipynb", code("x = 1", "parameters"), code("print(x)"))
     pipeline, complaints = build(read(root))
