@@ -25,7 +25,7 @@ from nbpipeline.model import (
 from nbpipeline.ports import Cancel, Emit, Executor, State
 from nbpipeline.run.admission import Capacity, Room, free_memory, visible_gpus
 from nbpipeline.run.board import GOOD, Board, blocked
-from nbpipeline.run.cancel import CancelSwitch
+from nbpipeline.run.cancel import turned_by_ctrl_c
 from nbpipeline.run.chronicle import Chronicle
 from nbpipeline.run.events import EventWriter
 from nbpipeline.run.folder import drop_old_runs, open_run, unwritable
@@ -62,7 +62,7 @@ def run(  # noqa: PLR0913 - the one seam between the composition root and the ru
 
     `executor` is given un-entered: a run with nothing to do never enters it. `emit` hears every event
     after it is on disk. Raises MissingInputError before anything starts; BusyError, StorageError and
-    other trouble around a stage after what else was running has ended.
+    other trouble around a stage after what else was running has ended. With no `cancel`, Ctrl-C turns one.
     """
     options = options or RunOptions()
     refuse_missing_inputs(plan, root)
@@ -73,17 +73,17 @@ def run(  # noqa: PLR0913 - the one seam between the composition root and the ru
     except OSError as error:
         raise unwritable(f".nbpipeline/runs/{folder.run}", error) from error
     history = Chronicle(state=state, folder=folder, events=events, started=started)
-    shift = _Shift(
-        board=Board(plan),
-        planner=planner,
-        executor=executor,
-        restore=restore,
-        options=options,
-        history=history,
-        root=root,
-        cancel=cancel or CancelSwitch(),
-    )
-    with closing(events):
+    with closing(events), ExitStack() as stack:
+        shift = _Shift(
+            board=Board(plan),
+            planner=planner,
+            executor=executor,
+            restore=restore,
+            options=options,
+            history=history,
+            root=root,
+            cancel=cancel or stack.enter_context(turned_by_ctrl_c()),
+        )
         result = _recorded(shift, plan)
     drop_old_runs(root, now=time.time())
     if shift.trouble:
@@ -145,12 +145,7 @@ class _Shift:
 
     def _take_news(self) -> None:
         """Wait for something to end, or for the cancel level to rise."""
-        try:
-            news = self._news.get()
-        except (
-            KeyboardInterrupt
-        ):  # a caller without a signal handler of its own: a Python session, a notebook
-            news = 2 if self.interrupted else 1
+        news = self._news.get()
         if isinstance(news, int):
             self._interrupt(news)
         else:

@@ -384,3 +384,28 @@ def test_nothing_starts_before_its_upstream_and_only_failures_block(tmp_path_fac
         above = {edge.upstream for edge in plan.pipeline.upstream(name)}
         assert (status == "blocked") == any(ended[one] in ("failed", "blocked") for one in above)
     assert bad <= fail
+
+
+def test_a_caller_without_a_handler_may_interrupt_too(tmp_path):
+    """Ctrl-C in a Python session, wherever the loop is, counts as the first level."""
+    script = tmp_path / "session.py"
+    script.write_text(
+        "import os, signal, sys\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from pathlib import Path\n"
+        "from pipelines import RUN, Worker, do, plan_of, statuses\n"
+        "import threading\n"
+        "cancelled = threading.Event()\n"
+        "class Heard(Worker):\n"
+        "    def __call__(self, job, emit, cancel):\n"
+        "        cancel.on_raise(lambda _level: cancelled.set())\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        cancelled.wait(30)\n"
+        "        return super().__call__(job, emit, cancel)\n"
+        f"result = do(plan_of({{'a': RUN, 'b': RUN}}, ['a>b']), Heard(), Path({str(tmp_path)!r}))\n"
+        "print(result.interrupted, statuses(result))\n"
+    )
+    told = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert told.stdout == "True {'a': 'cancelled', 'b': 'cancelled'}\n"
