@@ -92,9 +92,9 @@ class _Case:
         if spec.frozen:
             return self._frozen()
         if self.evidence.forced:
-            return self._run(Reason(kind=ReasonKind.FORCED), *self._differences())
+            return self._run(Reason(kind=ReasonKind.FORCED), *self._differences(), *self._blemishes())
         if not spec.cache:
-            return self._run(Reason(kind=ReasonKind.ALWAYS), *self._differences())
+            return self._run(Reason(kind=ReasonKind.ALWAYS), *self._differences(), *self._blemishes())
         if self.state is None:
             return self._waiting()
         return self._settled(self.state)
@@ -144,7 +144,7 @@ class _Case:
                 return self._give(Action.SKIP, (), earlier)
             if self.evidence.restorable(earlier):
                 return self._give(Action.RESTORE, changes, earlier)
-        return self._run(*changes)
+        return self._run(*changes, *self._blemishes())
 
     def _earlier(self, state: str) -> StageRecord | None:
         """Find a record of the state that is still good."""
@@ -167,6 +167,12 @@ class _Case:
         before = accepted.read_as(name, self.record.fingerprint, self.fingerprint)
         told = (relative_to(self.instance.spec, one) for one in differences(before, self.fingerprint))
         return tuple(one for one in told if not accepted.covers(name, one))
+
+    def _blemishes(self) -> tuple[Reason, ...]:
+        """Tell what else is wrong with the last success, of an instance that runs anyway."""
+        if self.record is None:
+            return ()
+        return (*self._aged(self.record), *self.evidence.outputs(self.record))
 
     def _unsettling(self, record: StageRecord, state: str) -> Iterator[Reason]:
         """Why a success in this very state is not enough."""

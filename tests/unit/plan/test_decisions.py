@@ -7,7 +7,8 @@ import pytest
 from builders import code, header
 from workbench import Workbench
 
-from nbpipeline.model import Action, Failure, StageResult, Status, StoredOutput
+from nbpipeline.fingerprint import state_digest
+from nbpipeline.model import Action, Failure, StageRecord, StageResult, Status, StoredOutput
 
 
 @pytest.fixture
@@ -98,8 +99,6 @@ def test_a_failure_in_another_state_is_over_when_that_is_reverted(bench: Workben
     bench.run()
     bench.notebook("a", *writer(text="1 / 0"))
     planner = bench.planner()
-    from nbpipeline.fingerprint import state_digest
-
     failed(bench, "a", state=state_digest(planner.plan().steps[0].fingerprint))
     assert bench.reasons() == {"a": ["last attempt failed", "code: cell 2 changed"]}
     bench.notebook("a", *writer())
@@ -258,3 +257,73 @@ def test_instances_of_a_matrix_are_apart(bench: Workbench) -> None:
     assert bench.run() == {"a[region=eu]": "run", "a[region=us]": "run"}
     (bench.root / "out/us.txt").unlink()
     assert bench.actions() == {"a[region=us]": "restore"}
+
+
+def test_all_reasons_are_told_in_order(bench: Workbench) -> None:
+    bench.clock = 1000.0
+    bench.notebook("a", *writer("fresh_for: 60s"))
+    bench.run()
+    bench.clock = 2000.0
+    bench.notebook("a", *writer("fresh_for: 60s", text="'y'"))
+    failed(bench, "a")
+    bench.write("out/made.txt", "by hand")
+    expected = [
+        "last attempt failed",
+        "code: cell 2 changed",
+        "output ../out/made.txt changed",
+        "expired (older than 1m)",
+    ]
+    assert bench.reasons() == {"a": expected}
+    assert bench.reasons(forced=["a"]) == {"a": ["forced", *expected]}
+
+
+def test_a_file_url_is_read(bench: Workbench) -> None:
+    bench.write("a b.txt", "1")
+    bench.notebook("a", *writer(f"inputs: {{far: 'file://{bench.root}/a%20b.txt'}}"))
+    bench.run()
+    assert bench.reasons() == {}
+    assert bench.plan().notices == ()
+    bench.write("a b.txt", "2")
+    assert bench.actions() == {"a": "run"}
+
+
+def test_an_output_at_a_url_is_not_looked_at_nor_restored(bench: Workbench) -> None:
+    bench.notebook("a", header("outputs: {far: 's3://bucket/x'}"), code("x = 1"))
+    record = bench.plan().steps[0]
+    bench.state.add_record(
+        StageRecord(
+            instance="a",
+            state=state_digest(record.fingerprint),
+            fingerprint=record.fingerprint,
+            outputs=(StoredOutput(path="s3://bucket/x", digest="", stored=False),),
+        )
+    )
+    bench.store.put_record(bench.state.last_record("a"))
+    assert bench.reasons() == {}
+    other = Workbench(bench.root)
+    assert other.actions() == {"a": "run"}, "nobody knows what stands at the URL by now"
+
+
+def test_a_frozen_upstream_gives_what_is_on_disk(bench: Workbench) -> None:
+    bench.notebook("a", *writer("frozen: true", name="first"))
+    bench.write("out/first.txt", "by hand")
+    bench.notebook(
+        "b",
+        header("inputs: {first: ../out/first.txt}\noutputs: {second: ../out/second.txt}\ndependencies: [a]"),
+        code("open(second, 'w').write(open(first).read())"),
+    )
+    assert bench.run() == {"b": "run"}
+    assert bench.reasons() == {}
+    bench.write("out/first.txt", "again")
+    assert bench.reasons() == {"b": ["input ../out/first.txt changed"]}
+
+
+def test_a_selected_dependent_follows_the_record_of_what_is_not(bench: Workbench) -> None:
+    bench.notebook("a", *writer(name="first"))
+    bench.notebook("b", *writer("dependencies: [a]", name="second"))
+    bench.run()
+    assert bench.actions(selected=["b"]) == {}
+    bench.notebook("a", *writer(name="first", text="'y'"))
+    assert bench.actions(selected=["b"]) == {}
+    bench.run(selected=["a"])
+    assert bench.reasons(selected=["b"]) == {"b": ["upstream a"]}
