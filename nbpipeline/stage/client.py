@@ -153,8 +153,9 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
         info = await self.async_wait_for_reply(self.kc.kernel_info())
         if info is not None:
             self.nb.metadata["language_info"] = info["content"]["language_info"]
-        if self._orders.undeclared_root and self._orders.language == "python":
-            await self._ask({}, watching.start(self._orders.undeclared_root))
+        if self._orders.language == "python":
+            root = self._orders.undeclared_root
+            await self._ask({}, watching.ROOM + (watching.start(root) if root else ""))
 
     def _hear(self, reader: int) -> None:
         """Keep the last of what the kernel's process writes past Jupyter: why it died, mostly."""
@@ -196,7 +197,7 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
         talks = responsive and self.kc is not None and self._orders.language == "python"
         if talks:
             await self._within(leaving.CLOSE_POOLS)
-        left = processes.end("", also=family)
+        left = processes.end("", also=family, trackers=not talks)
         if talks:
             await self._within(leaving.REAP)
         return left

@@ -11,10 +11,6 @@ def _nbpipeline_leave():
     util = sys.modules.get('multiprocessing.util')
     if util is not None:
         util._run_finalizers(0)
-    for name in ('multiprocessing', 'joblib.externals.loky.backend'):
-        tracker = getattr(sys.modules.get(name + '.resource_tracker'), '_resource_tracker', None)
-        if hasattr(tracker, '_stop'):
-            tracker._stop()
 try:
     _nbpipeline_leave()
 finally:
@@ -23,7 +19,11 @@ finally:
 
 REAP = """
 def _nbpipeline_reap():
-    import os
+    import os, sys
+    for name in ('multiprocessing', 'joblib.externals.loky.backend'):
+        tracker = getattr(sys.modules.get(name + '.resource_tracker'), '_resource_tracker', None)
+        if hasattr(tracker, '_stop'):
+            tracker._stop()
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

@@ -60,10 +60,11 @@ def family(pid: int | None) -> tuple[int, ...]:
         return ()
 
 
-def end(token: str, also: Iterable[int] = ()) -> int:
+def end(token: str, also: Iterable[int] = (), *, trackers: bool = True) -> int:
     """End every marked process and those of `also` (seen a moment ago) that still are there.
 
-    Returns how many there were, helpers of multiprocessing not counted: they belong to their kernel.
+    Without `trackers`, multiprocessing's resource trackers are left: they ignore signals, tidy up and end when
+    the last process that uses them has ended. Returns how many there were, helpers of multiprocessing not counted: they belong to their kernel.
     """
     import psutil  # noqa: PLC0415 - the same
 
@@ -71,7 +72,7 @@ def end(token: str, also: Iterable[int] = ()) -> int:
     for pid in {*(marked(token) if token else ()), *also}:
         try:
             process = psutil.Process(pid)
-            if process.status() != psutil.STATUS_ZOMBIE:
+            if process.status() != psutil.STATUS_ZOMBIE and (trackers or not _is_tracker(process)):
                 found.append(process)
         except psutil.Error:
             continue
@@ -105,13 +106,20 @@ def _is_alive(process: "psutil.Process") -> bool:
 
 
 def _is_helper(process: "psutil.Process") -> bool:
+    return any(word in _command(process) for word in _HELPERS)
+
+
+def _is_tracker(process: "psutil.Process") -> bool:
+    return "resource_tracker" in _command(process)
+
+
+def _command(process: "psutil.Process") -> str:
     import psutil  # noqa: PLC0415 - the same
 
     try:
-        command = " ".join(process.cmdline())
+        return " ".join(process.cmdline())
     except psutil.Error:
-        return False
-    return any(word in command for word in _HELPERS)
+        return ""
 
 
 def _send(process: "psutil.Process", number: int) -> None:

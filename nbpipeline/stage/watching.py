@@ -28,6 +28,19 @@ _nbpipeline_watch({root!r})
 del _nbpipeline_watch
 """
 
+ROOM = """
+def _nbpipeline_room(room):
+    import zmq
+    thread = get_ipython().kernel.iopub_thread
+    thread.schedule(lambda: thread.socket.setsockopt(zmq.SNDHWM, room))
+try:
+    _nbpipeline_room(100_000)
+except Exception:
+    pass
+del _nbpipeline_room
+"""
+"""Lets a burst of output wait in the kernel: ZeroMQ drops what is past its mark, a thousand by itself."""
+
 QUESTION = "__import__('json').dumps(__import__('sys').modules['_nbpipeline_opened'].files)"
 """Asks for {absolute path: whether it was opened for writing} as JSON."""
 

@@ -90,12 +90,12 @@ def test_injected_cells_and_the_kernel_s_folder(at: Bench) -> None:
         outputs=[MODEL],
         parts={"injections": (Injection(after=1, values=values),)},
     )
-    before = os.getcwd()
+    before = Path.cwd()
     result = at.run(stage)
     assert result.status is Status.SUCCEEDED, result.failure
     assert at.text("models/m.txt") == 'it\'s "quoted"\nin two lines'
     assert str(at.root / "notebooks") in at.log()
-    assert os.getcwd() == before
+    assert Path.cwd() == before
     assert [cell.cell for cell in result.cells] == [1, 0, 2]
     injected = at.executed()["cells"][1]
     assert injected["metadata"]["tags"] == ["injected-parameters"]
@@ -468,3 +468,32 @@ def test_two_at_once(at: Bench) -> None:
     assert f"holder: process {os.getpid()}, run other-run, since " in text
     assert "mend: wait until it ends, or give `--wait` to wait for it" in text
     assert caught.value.exit_code == 7
+
+
+def test_a_failed_stage_s_kernel_is_kept_for_debug(at: Bench) -> None:
+    from nbpipeline.kernels import registry
+
+    at.write("models/m.txt", "previous")
+    result = at.run(instance([WRITE, "1 / 0"], outputs=[MODEL]), keep_kernel=True)
+    assert result.status is Status.FAILED
+    assert "the kernel is kept: `nbpipeline debug train`" in result.notices
+    kept = registry.find(at.root, "train")
+    try:
+        assert kept.run == at.last.run
+        assert registry.is_alive(kept)
+        assert at.text("models/m.txt") == "previous"
+    finally:
+        registry.end(at.root, kept)
+
+
+def test_pools_that_a_cell_left_do_not_hold_up_the_kernel_s_end(at: Bench) -> None:
+    pool = (
+        "import multiprocessing\nfrom concurrent.futures import ProcessPoolExecutor\n"
+        "fork = multiprocessing.get_context('fork')\npool = fork.Pool(2)\nprint(pool.map(abs, [-1]))\n"
+        "more = ProcessPoolExecutor(1, mp_context=fork)\nprint(more.submit(abs, -2).result())\n"
+        "late = open('../models/m.txt', 'w'); late.write('buffered')"
+    )
+    result = at.run(instance([pool], outputs=[MODEL]))
+    assert result.status is Status.SUCCEEDED
+    assert at.text("models/m.txt") == "buffered"
+    assert result.seconds < 10

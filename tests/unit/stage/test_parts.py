@@ -1,6 +1,7 @@
 """The small parts of a stage's life: output limits, memory, undeclared files, places, words."""
 
 import errno
+import itertools
 import os
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def test_pieces_of_a_stream_are_joined_in_order(pieces: list[tuple[str, str]]) -
     held = taken(outputs.Intake(), *(stream(text, name) for name, text in pieces))
     assert "".join(one["text"] for one in held) == "".join(text for _, text in pieces)
     names = [one["name"] for one in held]
-    assert all(first != second for first, second in zip(names, names[1:], strict=False))
+    assert all(first != second for first, second in itertools.pairwise(names))
 
 
 def test_text_past_the_limit_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
