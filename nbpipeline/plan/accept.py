@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nbpipeline.encoding import canonical
+from nbpipeline.encoding import canonical, plain, value_from
 from nbpipeline.errors import ReadingError
 from nbpipeline.location import Location
 from nbpipeline.model import Fingerprint, Reason, ReasonKind
@@ -92,8 +92,8 @@ def key(reason: Reason) -> str:
 
 
 def acceptable(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
-    """Those of the reasons that `accept` can mark."""
-    return tuple(one for one in reasons if one.kind in ACCEPTABLE)
+    """Those of the reasons that `accept` can mark. An output that goes elsewhere has to be made there."""
+    return tuple(one for one in reasons if one.kind in ACCEPTABLE and not one.subject.startswith("output "))
 
 
 def acceptance(stage: str, because: str, reasons: Iterable[Reason], now: float) -> Acceptance:
@@ -140,8 +140,8 @@ def _entry(data: Mapping[str, Any]) -> Acceptance:
             Reason(
                 kind=ReasonKind(one["kind"]),
                 subject=one.get("subject", ""),
-                before=one.get("before"),
-                after=one.get("after"),
+                before=value_from(one.get("before")),
+                after=value_from(one.get("after")),
             )
             for one in data["changes"]
         ),
@@ -150,7 +150,12 @@ def _entry(data: Mapping[str, Any]) -> Acceptance:
 
 def _data(entry: Acceptance) -> dict[str, Any]:
     changes = [
-        {"kind": one.kind.value, "subject": one.subject, "before": one.before, "after": one.after}
+        {
+            "kind": one.kind.value,
+            "subject": one.subject,
+            "before": plain(one.before),
+            "after": plain(one.after),
+        }
         for one in entry.changes
     ]
     return {"stage": entry.stage, "because": entry.because, "date": entry.day, "changes": changes}

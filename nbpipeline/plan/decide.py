@@ -67,6 +67,8 @@ class Evidence:
 def decide(instance: StageInstance, fingerprint: Fingerprint, evidence: Evidence) -> Step:
     """Give the step of an instance: its action, all reasons in order, the record that it rests on."""
     found = _Case(instance, fingerprint, evidence).step()
+    if not found.reasons:
+        return found
     return replace(found, reasons=tuple(sorted(found.reasons, key=lambda one: _ORDER[one.kind])))
 
 

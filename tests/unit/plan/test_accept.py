@@ -77,6 +77,39 @@ def test_inputs_and_parameters_can_be_accepted(bench: Workbench) -> None:
     assert bench.reasons() == {}
 
 
+def test_values_that_yaml_has_no_word_for(root: Path) -> None:
+    bench = Workbench(root)
+    bench.write("pipeline.yaml", "name: paths\n")
+    bench.write("a.txt", "1")
+    bench.write("b.txt", "2")
+    for name in ("a", "b"):
+        bench.notebook(
+            "one",
+            code(f"from pathlib import Path\nraw = Path('..') / '{name}.txt'", "inputs"),
+            code("made = '../out/made.txt'", "outputs"),
+            code("open(made, 'w').write('x')"),
+        )
+        if name == "a":
+            bench.run()
+    told = ["code: input raw ../a.txt -> ../b.txt", "input ../b.txt added", "input ../a.txt removed"]
+    assert bench.reasons() == {"one": told}
+    accept_now(bench)
+    assert bench.reasons() == {}
+
+
+def test_an_output_that_goes_elsewhere_is_not_accepted(bench: Workbench) -> None:
+    bench.notebook(
+        "one",
+        header("inputs: {raw: ../raw.txt}\noutputs: {made: ../out/elsewhere.txt}"),
+        code("rate = 1.0", "parameters"),
+        code("with open(made, 'w') as file:\n    file.write('x')"),
+    )
+    told = ["code: output made ../out/made.txt -> ../out/elsewhere.txt"]
+    assert bench.reasons()["one"] == told
+    accept_now(bench)
+    assert bench.reasons()["one"] == told
+
+
 def test_altered_outputs_cannot_be_argued_away(bench: Workbench) -> None:
     bench.write("out/made.txt", "by hand")
     accept_now(bench)
