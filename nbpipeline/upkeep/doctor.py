@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,14 +147,25 @@ def _folder(root: Path, *, fix: bool) -> Iterator[Finding]:
 
 
 def _history(project: ProjectSpec, *, fix: bool) -> Iterator[Finding]:
-    if not (Path(project.root) / STATE_FOLDER / "state.db").exists():
+    path = Path(project.root) / STATE_FOLDER / "state.db"
+    if not path.exists():
         yield Finding(subject="history", state="good", what="empty")
+        return
+    damage = _damage(path)
+    if not fix:
+        mend = "nbpipeline doctor --fix moves it aside and begins anew; the store still knows the results"
+        yield Finding(
+            subject="history",
+            state="bad" if damage else "good",
+            what=damage or "sound",
+            mend=mend if damage else "",
+        )
         return
     try:
         with Workplace(project) as place:
             told = place.state.notices
             count = len(place.state.last_records())
-            freed = place.store.trim(None) if fix else 0
+            freed = place.store.trim(None)
     except NbpipelineError as error:
         yield _refusal("history", error)
         return
@@ -161,6 +174,16 @@ def _history(project: ProjectSpec, *, fix: bool) -> Iterator[Finding]:
     yield Finding(subject="history", state="good", what=f"{count} stages on record")
     swept = f"; {freed} bytes of broken-off writes removed" if freed else ""
     yield Finding(subject="store", state="good", what=f"readable{swept}")
+
+
+def _damage(path: Path) -> str:
+    """Say what is wrong with the state file, without touching it; empty where nothing is."""
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.Error as error:
+        return f"damaged: {error}"
+    return "" if found == "ok" else f"damaged: {found}"
 
 
 def _journals(project: ProjectSpec, *, fix: bool) -> Iterator[Finding]:

@@ -147,11 +147,13 @@ def _literal(value: Value, paths: Iterator[str]) -> Expression:
     if isinstance(value, (list, tuple)):
         return Expression("list", tuple(_literal(one, paths) for one in value))
     path = next(paths)
+    if str(value).endswith("/") and not path.endswith("/"):
+        path += "/"  # a folder, as the notebook is given it
     return Expression("literal", (PathValue(path) if isinstance(value, PathValue) else path,))
 
 
 def _scratch(value: Value, paths: Iterator[str], place: PurePosixPath) -> Expression:
-    return _literal(value, (str(place / _inside(path)) + path[len(path.rstrip("/")) :] for path in paths))
+    return _literal(value, (str(place / _inside(path)) for path in paths))
 
 
 def _inside(path: str) -> PurePosixPath:

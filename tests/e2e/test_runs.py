@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -121,10 +122,19 @@ def small(root: Path) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("ran") / "project"
+    root.mkdir()
+    build(root)
+    run(root)
+    return root
+
+
 @pytest.fixture
-def green(small: Path) -> Path:
-    run(small)
-    return small
+def green(ran: Path, tmp_path: Path) -> Path:
+    """A project after a good run, moved to a place of its own."""
+    return Path(shutil.copytree(ran, tmp_path / "green"))
 
 
 def model(root: Path) -> Any:
@@ -387,7 +397,7 @@ def test_awkward_names(tmp_path: Path, name: str) -> None:
     assert "1 restored" in run(root)
 
 
-SECRET = "s3cr3t/p@ss wörd"  # noqa: S105 - made up, to look for it afterwards
+SECRET = "s3cr3t/p@ss wörd"
 
 
 def forms(secret: str) -> Sequence[str]:

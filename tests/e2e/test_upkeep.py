@@ -1,0 +1,315 @@
+"""The real command for what stands beside runs: trials, records by hand, acceptance, restoring, cleaning, debugging."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from builders import code, command, header, write_files, write_notebook
+
+
+def build(root: Path) -> None:
+    write_files(
+        root,
+        {"pipeline.yaml": "name: upkeep\n", "data/raw.txt": "1\n2\n3\n", "tests/small.txt": "9\n"},
+    )
+    write_notebook(
+        root / "notebooks" / "total.ipynb",
+        header(
+            """
+            params: {factor: {default: 1, type: int}}
+            expect: {table: [{columns: [total]}]}
+            test: {inputs: {raw: ../tests/small.txt}, params: {factor: 10}}
+            """
+        ),
+        code("factor: int = 1", "parameters"),
+        code('raw = "../data/raw.txt"', "inputs"),
+        code('table = "../out/table.csv"\nparts = "../out/parts/"', "outputs"),
+        code("total = factor * sum(int(line) for line in open(raw))"),
+        code("open(table, 'w').write(f'total\\n{total}\\n')\nopen(parts + 'a.txt', 'w').write('a')"),
+        code("assert total == 90, total", "test"),
+    )
+    write_notebook(
+        root / "notebooks" / "reader.ipynb",
+        code('table = "../out/table.csv"', "inputs"),
+        code('copy = "../out/copy.csv"', "outputs"),
+        code("open(copy, 'w').write(open(table).read())"),
+    )
+
+
+@pytest.fixture
+def project(root: Path) -> Path:
+    build(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("ran") / "project"
+    root.mkdir()
+    build(root)
+    done = command("run", cwd=root)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return root
+
+
+@pytest.fixture
+def green(ran: Path, tmp_path: Path) -> Path:
+    """A project after a good run, moved to a place of its own."""
+    return Path(shutil.copytree(ran, tmp_path / "green"))
+
+
+def plan(root: Path) -> dict[str, str]:
+    done = command("plan", "--format", "json", cwd=root)
+    return {one["stage"]: one["action"] for one in json.loads(done.stdout)["stages"]}
+
+
+def edit(root: Path, stage: str, old: str, new: str) -> None:
+    path = root / "notebooks" / f"{stage}.ipynb"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+# --- test ---
+
+
+def test_a_stage_alone_on_its_test_inputs(project: Path) -> None:
+    done = command("test", cwd=project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 stage passed of 1 in" in done.stdout
+    assert not (project / "out").exists(), "real outputs are not touched"
+    outputs = next((project / ".nbpipeline/tests").glob("total/outputs"))
+    assert (outputs / "out/table.csv").read_text() == "total\n90\n"
+    assert set(plan(project).values()) == {"run"}, "nothing is recorded"
+
+
+def test_the_command_line_goes_before_the_tests_parameters(project: Path) -> None:
+    done = command("test", "total", "-p", "total.factor=1", cwd=project)
+    assert done.returncode == 1
+    assert "total failed\nnotebooks/total.ipynb, cell 7, line 1: " in done.stdout
+    assert "AssertionError: 9" in done.stdout
+
+
+def test_a_test_of_a_stage_that_reads_another_leaves_its_outputs(green: Path) -> None:
+    before = (green / "out/copy.csv").stat().st_mtime_ns
+    assert command("test", "reader", cwd=green).returncode == 0
+    assert (green / "out/copy.csv").stat().st_mtime_ns == before
+    assert set(plan(green).values()) == {"skip"}
+
+
+def test_nothing_to_test(root: Path) -> None:
+    write_notebook(root / "notebooks" / "a.ipynb", code("x = 1", "parameters"))
+    done = command("test", cwd=root)
+    assert (done.returncode, done.stdout) == (
+        0,
+        "nothing to test: no stage has a `test:` key or a cell tagged `test`\n",
+    )
+
+
+# --- record, accept, restore ---
+
+
+def test_outputs_made_by_hand_are_recorded(green: Path) -> None:
+    edit(green, "total", "total = factor", "total = 2 * factor")
+    (green / "out/table.csv").write_text("total\n12\n")
+    assert plan(green)["total"] == "run"
+    done = command("record", "total", cwd=green)
+    assert (done.returncode, done.stdout) == (0, "recorded: total, made by hand\n")
+    assert plan(green) == {"total": "skip", "reader": "run"}
+    assert "recorded by hand" in command("show", "total", cwd=green).stdout
+
+
+def test_outputs_that_fail_their_check_are_not_recorded(green: Path) -> None:
+    (green / "out/table.csv").write_text("sum\n12\n")
+    done = command("record", "total", cwd=green)
+    assert done.returncode == 4
+    assert "total" in done.stderr
+    assert plan(green)["total"] in {"run", "restore"}
+
+
+def test_a_missing_output_is_not_recorded(green: Path) -> None:
+    (green / "out/table.csv").unlink()
+    done = command("record", "total", cwd=green)
+    assert done.returncode == 2
+    assert "out/table.csv" in done.stderr
+
+
+def test_a_harmless_change_is_accepted_on_record(green: Path) -> None:
+    edit(green, "total", "total = factor", "total = 1 * factor")
+    assert plan(green)["total"] == "run"
+    done = command("accept", "total", "--because", "only a rewrite", cwd=green)
+    assert (done.returncode, done.stdout) == (
+        0,
+        "accepted: total is fresh as it stands; see nbpipeline.accept.yaml\n",
+    )
+    assert set(plan(green).values()) == {"skip"}
+    assert "only a rewrite" in (green / "nbpipeline.accept.yaml").read_text()
+    again = command("accept", "total", "--because", "once more", cwd=green)
+    assert again.returncode == 2
+    assert again.stderr == (
+        "nothing that could be accepted has changed in 'total'.\n"
+        "  mend: see what makes it stale: nbpipeline plan total\n"
+    )
+
+
+def test_outputs_are_restored(green: Path) -> None:
+    original = (green / "out/table.csv").read_text()
+    (green / "out/table.csv").write_text("altered")
+    done = command("restore", "out/table.csv", cwd=green)
+    assert (done.returncode, done.stdout) == (0, "restored out/table.csv\n")
+    assert "held bytes that no run had recorded" in done.stderr
+    assert (green / "out/table.csv").read_text() == original
+    assert any(path.read_text() == "altered" for path in (green / ".nbpipeline/kept").rglob("table.csv"))
+    assert set(plan(green).values()) == {"skip"}
+    (green / "out/table.csv").unlink()
+    (green / "out/parts/a.txt").unlink()
+    assert command("restore", "total", cwd=green).returncode == 0
+    assert (green / "out/parts/a.txt").read_text() == "a"
+    assert set(plan(green).values()) == {"skip"}
+
+
+def test_restoring_what_there_is_not(green: Path) -> None:
+    done = command("restore", "out/tabel.csv", cwd=green)
+    assert done.returncode == 2
+    assert "mend: " in done.stderr
+
+
+# --- clean, doctor ---
+
+
+def test_clean_removes_what_can_come_back(green: Path) -> None:
+    (green / "out/copy.csv").write_text("altered")
+    looked = command("clean", "--dry-run", cwd=green)
+    assert looked.returncode == 0
+    assert looked.stdout.splitlines() == ["out/table.csv", "out/parts"] or looked.stdout.splitlines() == [
+        "out/table.csv",
+        "out/parts/",
+    ]
+    assert "kept out/copy.csv: altered since its run (--force)" in looked.stderr
+    asked = command("clean", cwd=green)
+    assert asked.returncode == 2
+    assert "`clean` asks before it removes, and nobody is there to answer." in asked.stderr
+    done = command("clean", "--yes", cwd=green)
+    assert done.returncode == 0
+    assert "removed 2 outputs" in done.stdout
+    assert not (green / "out/table.csv").exists()
+    assert (green / "out/copy.csv").read_text() == "altered"
+    assert plan(green)["total"] == "restore"
+    forced = command("clean", "--yes", "--force", "reader", cwd=green)
+    assert forced.returncode == 0
+    assert not (green / "out/copy.csv").exists()
+    kept = [path for path in (green / ".nbpipeline/store").rglob("*") if path.is_file()]
+    assert any(path.read_bytes() == b"altered" for path in kept), "altered bytes are kept in the store"
+
+
+def test_clean_of_runs_and_store_keeps_what_a_restore_needs(green: Path) -> None:
+    edit(green, "total", "total = factor", "total = 3 * factor")
+    command("run", cwd=green)
+    command("run", cwd=green)
+    done = command("clean", "--runs", "--store", "--yes", cwd=green)
+    assert done.returncode == 0, done.stderr
+    left = list((green / ".nbpipeline/runs").iterdir())
+    assert 1 <= len(left) <= 2
+    (green / "out/table.csv").unlink()
+    assert plan(green)["total"] == "restore"
+    assert command("run", cwd=green).returncode == 0
+
+
+def test_doctor_mends_what_it_can(green: Path) -> None:
+    (green / ".nbpipeline/.gitignore").unlink()
+    looked = command("doctor", "--no-fix", cwd=green)
+    assert looked.returncode == 1
+    assert "BAD   .nbpipeline: git does not ignore it" in looked.stdout
+    mended = command("doctor", cwd=green)
+    assert mended.returncode == 0
+    assert "done  .nbpipeline: its .gitignore was gone and is back" in mended.stdout
+    found = json.loads(command("doctor", "--format", "json", cwd=green).stdout)
+    assert {one["state"] for one in found["findings"]} <= {"good", "warning"}
+
+
+def test_doctor_of_a_state_file_cut_in_half(green: Path) -> None:
+    state = green / ".nbpipeline/state.db"
+    state.write_bytes(state.read_bytes()[: state.stat().st_size // 2])
+    done = command("doctor", cwd=green)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "history" in done.stdout
+    assert command("run", cwd=green).returncode == 0
+
+
+# --- one instance, debugging ---
+
+
+def test_run_stage_runs_one_instance(root: Path) -> None:
+    write_notebook(
+        root / "notebooks" / "train.ipynb",
+        header("matrix: {region: [eu, us]}"),
+        code("region: str = 'eu'", "parameters"),
+        code('model = f"../models/{region}.txt"', "outputs"),
+        code("open(model, 'w').write(region)"),
+    )
+    done = command("run-stage", "train@region=us", cwd=root)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (root / "models").iterdir()] == ["us.txt"]
+    both = command("run-stage", "train", cwd=root)
+    assert both.returncode == 2
+    assert both.stderr == (
+        "'train' is not one instance.\n"
+        "  instances: train[region=eu], train[region=us]\n"
+        "  mend: name one of these\n"
+    )
+
+
+def console(root: Path, text: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "nbpipeline", "debug", *arguments],
+        cwd=root,
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "TERM": "dumb"},
+    )
+    return done.stdout + done.stderr
+
+
+def test_debug_on_a_new_kernel_has_the_stages_names(project: Path) -> None:
+    pytest.importorskip("jupyter_console")
+    text = console(project, "print('it is', table, factor, __import__('os').getcwd())\n", "total")
+    assert "total: a new kernel; defined: factor, raw, table, parts" in text
+    assert f"it is ../out/table.csv 1 {project / 'notebooks'}" in text
+
+
+def test_debug_on_the_kernel_that_a_failure_left(project: Path) -> None:
+    pytest.importorskip("jupyter_console")
+    edit(project, "total", "open(table", "raise ValueError(total)\\nopen(table")
+    done = command("run", "total", "--on-failure", "keep", cwd=project)
+    assert done.returncode == 1, done.stdout + done.stderr
+    try:
+        text = console(project, "print('kept total', total)\n", "total")
+        assert "left at" in text
+        assert "kept total 6" in text
+    finally:
+        for entry in (project / ".nbpipeline/kernels").glob("*.json"):
+            kept = json.loads(entry.read_text())
+            for pid in (kept["pid"], kept["warden"]):
+                if pid and psutil.pid_exists(pid):
+                    psutil.Process(pid).kill()
+
+
+def test_debug_without_the_extra_says_what_to_install(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from nbpipeline.__main__ import main
+    from nbpipeline.upkeep import debugging
+
+    monkeypatch.setattr(debugging, "find_spec", lambda _name: None)
+    assert main(["debug", "total", "--project", str(project)]) == 5
+    assert capsys.readouterr().err == (
+        "`debug` needs jupyter console, which is not installed.\n  mend: pip install 'nbpipeline[console]'\n"
+    )
