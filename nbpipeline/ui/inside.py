@@ -118,7 +118,7 @@ def instance_here(
     name: str | None = None, axes: Mapping[str, Any] | None = None
 ) -> tuple[Path, StageInstance]:
     """Find the project's root and the instance that the calling notebook is; errors as `stage` says."""
-    project = nbpipeline.Project(".")
+    project = nbpipeline.Project(project_folder())
     pipeline = project.pipeline
     notebook = None if name else notebook_path()
     if name is None and notebook is None:
@@ -153,6 +153,15 @@ def _unknown(wanted: str, found: list[StageInstance], stages: list[str]) -> Usag
         known=f"stages: {', '.join(sorted(set(stages)))}",
         mend=f"did you mean '{nearest}'?" if nearest else "tag its cells, or give it a header",
     )
+
+
+def project_folder() -> Path:
+    """Find the project from a notebook's folder, also one that is a project without a pipeline.yaml."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "pipeline.yaml").is_file() or (folder / ".nbpipeline").is_dir():
+            return folder
+    return here.parent if here.name == "notebooks" else here
 
 
 def notebook_path() -> Path | None:
