@@ -14,6 +14,7 @@ from typing import Any
 
 import zmq
 from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbclient.util import ensure_async
 from papermill.clientwrap import PapermillNotebookClient
 
 from nbpipeline.model import CellProfile, Value
@@ -179,17 +180,29 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
             if self.kc is not None:
                 self.kc.stop_channels()
             return
+        if self._found.stop is None and self._orders.language == "python":
+            await self._within(leaving.FLUSH)
         family = processes.family(self._pid_or_none())
         left = await self._without_children(family) if family else 0
         if self.km is not None and self.km.has_kernel:
             self.km.shutdown_wait_time = QUICK_EXIT if self._found.stop else QUIET_EXIT
-            self.shutdown_kernel = "immediate" if self._killing.done() else "graceful"
             with contextlib.suppress(RuntimeError):
-                await self._async_cleanup_kernel()
+                await self._end_kernel()
         left += processes.end(self._orders.token, also=family)
         if left:
             noun = "process that a cell had left was" if left == 1 else "processes that cells had left were"
             self._found.notices.append(f"{left} {noun} ended")
+
+    async def _end_kernel(self) -> None:
+        """Ask the kernel to end and wait; jupyter_client's own way interrupts it first, which may hang it."""
+        if self._killing.done() or not await ensure_async(self.km.is_alive()):
+            await ensure_async(self.km.shutdown_kernel(now=True))
+        else:
+            await ensure_async(self.km.request_shutdown())
+            await ensure_async(self.km.finish_shutdown())
+        await ensure_async(self.km.cleanup_resources())
+        if self.kc is not None:
+            self.kc.stop_channels()
 
     async def _without_children(self, family: tuple[int, ...]) -> int:
         """End the kernel's children first: it would wait long for them. Returns how many cells had left."""

@@ -35,5 +35,21 @@ finally:
     del _nbpipeline_reap
 """
 
+FLUSH = """
+def _nbpipeline_flush():
+    import gc, io
+    for one in gc.get_objects():
+        if issubclass(type(one), (io.BufferedWriter, io.BufferedRandom, io.TextIOWrapper)):
+            try:
+                one.flush()
+            except Exception:
+                pass
+try:
+    _nbpipeline_flush()
+finally:
+    del _nbpipeline_flush
+"""
+"""Writes out what files that a cell left open still hold: a kernel that hangs while it ends would lose it."""
+
 PATIENCE = 3.0
 """Seconds that the kernel has for each."""

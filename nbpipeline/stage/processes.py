@@ -63,8 +63,9 @@ def family(pid: int | None) -> tuple[int, ...]:
 def end(token: str, also: Iterable[int] = (), *, trackers: bool = True) -> int:
     """End every marked process and those of `also` (seen a moment ago) that still are there.
 
-    Without `trackers`, multiprocessing's resource trackers are left: they ignore signals, tidy up and end when
-    the last process that uses them has ended. Returns how many there were, helpers of multiprocessing not counted: they belong to their kernel.
+    Without `trackers`, multiprocessing's resource trackers are left: they ignore signals, tidy up and end
+    when the last process that uses them has ended. Returns how many there were, not counting helpers of
+    multiprocessing: they belong to their kernel.
     """
     import psutil  # noqa: PLC0415 - the same
 
