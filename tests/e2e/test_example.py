@@ -1,0 +1,104 @@
+"""The example: plain Jupyter does the same work, and ten kills change nothing of what it ends with."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from builders import command
+
+REPOSITORY = Path(__file__).parents[2]
+STAGES = ("fetch", "clean", "features", "split", "baseline", "train", "evaluate", "report")
+SAME = tuple((REPOSITORY / "docs/reference/example-deterministic.txt").read_text().split())
+SEED = int(os.environ.get("NBPIPELINE_TEST_SEED", "20131101"))
+
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(900)]
+
+
+def clone(target: Path) -> Path:
+    """The example's files as they stand in the work tree, without anything that a run leaves."""
+    names = ("notebooks", "data/source", "pipeline.yaml")
+    for name in names:
+        source = REPOSITORY / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        copy(source, target / name)
+    return target
+
+
+def bytes_of(root: Path) -> dict[str, bytes | None]:
+    return {name: (root / name).read_bytes() if (root / name).exists() else None for name in SAME}
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes | None]:
+    """What one undisturbed run ends with."""
+    root = clone(tmp_path_factory.mktemp("undisturbed"))
+    done = command("run", cwd=root, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = bytes_of(root)
+    assert None not in found.values()
+    return found
+
+
+@pytest.mark.xdist_group("example")
+def test_plain_jupyter_does_the_same_work(tmp_path: Path, expected: dict[str, bytes | None]) -> None:
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv/bin/python"
+    subprocess.run([python, "-m", "pip", "install", "-q", "-r", REPOSITORY / "requirements.lock"], check=True)
+    without = subprocess.run(
+        [python, "-c", "import nbpipeline"], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert b"ModuleNotFoundError" in without.stderr
+    root = clone(tmp_path / "plain")
+    sources = {path.name: path.read_bytes() for path in (root / "notebooks").iterdir()}
+    for stage in STAGES:
+        subprocess.run(
+            [tmp_path / "venv/bin/jupyter", "execute", f"notebooks/{stage}.ipynb"],
+            cwd=root,
+            env={**os.environ, "PATH": f"{tmp_path / 'venv/bin'}:{os.environ['PATH']}"},
+            check=True,
+        )
+    assert {
+        path.name: path.read_bytes() for path in (root / "notebooks").iterdir() if path.is_file()
+    } == sources
+    found = bytes_of(root)
+    # The model's file tells how many threads made it; that it predicts the same is among the files compared.
+    compared = [name for name in SAME if name != "models/late.joblib"]
+    assert [name for name in compared if found[name] != expected[name]] == []
+
+
+@pytest.mark.xdist_group("example")
+def test_ten_kills_end_with_the_same_files(tmp_path: Path, expected: dict[str, bytes | None]) -> None:
+    chance = random.Random(SEED)
+    root = clone(tmp_path)
+    for _ in range(10):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "nbpipeline", "run", "--format", "json"],
+            cwd=root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert process.stdout is not None
+        for _, _line in zip(range(chance.randint(1, 25)), process.stdout, strict=False):
+            pass
+        children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        process.send_signal(signal.SIGKILL)
+        process.stdout.close()
+        process.wait()
+        _, alive = psutil.wait_procs(children, timeout=15)
+        assert not alive, f"kernels outlive their killed runner: {alive} (seed {SEED})"
+        mended = command("doctor", cwd=root)
+        assert mended.returncode == 0, mended.stdout + mended.stderr
+        half = [name for name, data in bytes_of(root).items() if data not in (None, expected[name])]
+        assert half == [], f"half files (seed {SEED})"
+    done = command("run", cwd=root, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = bytes_of(root)
+    assert [name for name in SAME if found[name] != expected[name]] == []
+    assert "all fresh" in command("plan", cwd=root).stdout
