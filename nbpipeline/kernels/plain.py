@@ -74,7 +74,7 @@ class PlainKernels:
 
 
 def _own_python() -> Any:
-    """The kernel of this very interpreter, whatever kernelspecs are installed."""
+    """Describe the kernel of this very interpreter, whatever kernelspecs are installed."""
     from jupyter_client.kernelspec import KernelSpec  # noqa: PLC0415 - the same
 
     command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]

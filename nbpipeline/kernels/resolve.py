@@ -9,7 +9,7 @@ from nbpipeline.model import StageSpec
 def kernel_of(spec: StageSpec) -> tuple[str, tuple[str, ...]]:
     """Name the kernelspec (empty: the Python that runs nbpipeline), and say where it is not what was asked.
 
-    A kernel that the header names is taken at its word: `Kernels.manager` refuses it where it is not installed.
+    A kernel that the header names is taken at its word: `Kernels.manager` refuses one that is not installed.
     """
     if spec.kernel:
         return spec.kernel, ()
