@@ -1,0 +1,128 @@
+"""nbpipeline.Project: the same answers from Python."""
+
+import json
+from pathlib import Path
+
+import pytest
+from builders import code, header, write_files, write_notebook
+
+import nbpipeline
+from nbpipeline.api.loading import overrides
+from nbpipeline.errors import PipelineError, ReadingError, UsageError
+from nbpipeline.model import Action, Override, Status
+
+
+def write_stage(root: Path, factor: str = "1") -> None:
+    write_notebook(
+        root / "notebooks" / "one.ipynb",
+        code(f"factor: int = {factor}", "parameters"),
+        code('out = "../out.txt"', "outputs"),
+        code("open(out, 'w').write(str(factor))"),
+    )
+
+
+def test_plan_run_and_look(root: Path) -> None:
+    write_stage(root)
+    project = nbpipeline.Project(root)
+    assert [one.action for one in project.plan().steps] == [Action.RUN]
+    heard: list[str] = []
+    result = project.run(on_event=lambda event: heard.append(event.kind), jobs=1)
+    assert [one.status for one in result.results] == [Status.SUCCEEDED]
+    assert heard[0] == "run_started"
+    assert [one.action for one in project.plan().steps] == [Action.SKIP]
+    assert project.show(result.run).data["status"] == "succeeded"
+    assert project.runs().data["runs"][0]["run"] == result.run
+    assert "flowchart" in project.graph("mermaid")
+    write_stage(root, "2")
+    assert [one.action for one in project.plan().steps] == [Action.RUN], "edits are seen"
+    assert "-factor" in project.plan_diff(project.plan()) or project.plan_diff(project.plan()) == ""
+    project.clean(project.cleanable())
+    assert not (root / "out.txt").exists()
+
+
+def test_parameters_as_a_mapping(root: Path) -> None:
+    write_stage(root)
+    project = nbpipeline.Project(root, params={"one.factor": 7})
+    project.run()
+    assert (root / "out.txt").read_text() == "7"
+
+
+def test_overrides() -> None:
+    assert overrides(["train.C=0.5", "year=2014", "a=b=c", "empty="]) == (
+        Override(stage="train", name="C", text="0.5"),
+        Override(stage=None, name="year", text="2014"),
+        Override(stage=None, name="a", text="b=c"),
+        Override(stage=None, name="empty", text=""),
+    )
+    assert overrides({"train.C": 0.5, "names": ["a", "b"], "word": "x"}) == (
+        Override(stage="train", name="C", text="0.5"),
+        Override(stage=None, name="names", text='["a", "b"]'),
+        Override(stage=None, name="word", text="x"),
+    )
+
+
+def test_a_faulty_project_raises_every_complaint(root: Path) -> None:
+    write_stage(root)
+    write_notebook(
+        root / "notebooks" / "two.ipynb",
+        code('out = "../out.txt"', "outputs"),
+        code("open(out, 'w').write('2')"),
+    )
+    project = nbpipeline.Project(root)
+    with pytest.raises(PipelineError):
+        _ = project.pipeline
+    found = project.check()
+    assert (found.exit_code, len(found.errors)) == (3, 1)
+    write_files(root, {"pipeline.yaml": "nam: x\n"})
+    with pytest.raises(ReadingError) as error:
+        project.plan()
+    assert len(error.value.complaints) >= 2
+
+
+def test_warnings_are_errors_where_strict(root: Path) -> None:
+    write_notebook(
+        root / "notebooks" / "one.ipynb",
+        header("expect: {out: [{rows: {min: 1}}]}"),
+        code('out = "../out.csv"', "outputs"),
+        code("open(out, 'w').write(str(undefined_name))"),
+    )
+    project = nbpipeline.Project(root)
+    assert [one.warning for one in project.check().complaints] == [True]
+    assert project.check().exit_code == 0
+    assert project.check(strict=True).exit_code != 0
+
+
+def test_an_unknown_check_is_refused_before_anything_runs(root: Path) -> None:
+    write_notebook(
+        root / "notebooks" / "one.ipynb",
+        header("expect: {out: [{rowz: {min: 1}}]}"),
+        code('out = "../out.csv"', "outputs"),
+        code("open(out, 'w').write('a')"),
+    )
+    errors = nbpipeline.Project(root).check().errors
+    assert len(errors) == 1
+    assert "did you mean 'rows'" in errors[0].what
+
+
+def test_the_project_is_found_upward(root: Path) -> None:
+    write_stage(root)
+    write_files(root, {"pipeline.yaml": "name: x\n"})
+    assert nbpipeline.Project(root / "notebooks").root == str(root.resolve())
+    with pytest.raises(UsageError, match="there is no folder"):
+        nbpipeline.Project(root / "nowhere")
+
+
+def test_a_notebook_that_cannot_be_read_hides_no_stage_falsely(root: Path) -> None:
+    write_notebook(root / "notebooks" / "two.ipynb", code('after = ["one"]', "dependencies"))
+    (root / "notebooks" / "one.ipynb").write_text("{")
+    errors = nbpipeline.Project(root).check().errors
+    assert [one.where.path for one in errors if one.where] == ["notebooks/one.ipynb"]
+
+
+def test_history_can_be_read_whatever_is_wrong_now(root: Path) -> None:
+    write_stage(root)
+    project = nbpipeline.Project(root)
+    run = project.run().run
+    (root / "notebooks" / "one.ipynb").write_text("{")
+    assert project.show(run).data["run"] == run
+    assert json.dumps(project.show("one").data)
