@@ -14,9 +14,8 @@ import click
 from nbpipeline.cli.main import close_output, invoke
 from nbpipeline.errors import ExitCode
 
-
 ALLOCATIONS_BEFORE_COLLECTING = 100_000
-"""Reading a project makes many values that live as long as the command: collecting them is a fifth of `plan`."""
+"""What is read of a project lives as long as the command: looking for garbage in it is a fifth of `plan`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
