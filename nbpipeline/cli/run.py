@@ -73,6 +73,11 @@ def command(
         return 0
     plans: list[Plan] = []
     with cancelling() as cancel, listener(as_json=as_json) as on_event:
+
+        def on_plan(plan: Plan) -> None:
+            plans.append(plan)
+            cancel.arm()
+
         result = project.run(
             *selectors,
             **selection(given),
@@ -81,7 +86,7 @@ def command(
             wait=wait,
             on_failure=on_failure,
             on_event=on_event,
-            on_plan=plans.append,
+            on_plan=on_plan,
             cancel=cancel,
             command=shlex.join(["nbpipeline", *sys.argv[1:]]),
         )

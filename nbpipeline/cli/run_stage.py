@@ -26,8 +26,13 @@ def command(*, stage: str, force: bool, wait: bool, output_format: str, **given:
     as_json = output_format == "json"
     plans: list[Plan] = []
     with cancelling() as cancel, listener(as_json=as_json) as on_event:
+
+        def on_plan(plan: Plan) -> None:
+            plans.append(plan)
+            cancel.arm()
+
         result = open_project(given).run_stage(
-            stage, force=force, wait=wait, on_event=on_event, on_plan=plans.append, cancel=cancel
+            stage, force=force, wait=wait, on_event=on_event, on_plan=on_plan, cancel=cancel
         )
     if not as_json:
         say(summary_lines(result, plans[0].pipeline))

@@ -1,4 +1,4 @@
-"""Ctrl-C: the first interrupts and restores, the second kills."""
+"""Ctrl-C: before there is a plan it ends the command; then the first interrupts and restores, the second kills."""
 
 import signal
 import threading
@@ -13,28 +13,43 @@ from nbpipeline.run.cancel import CancelSwitch
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
+class Interrupts(CancelSwitch):
+    """The switch that signals turn once it is armed; until then they raise KeyboardInterrupt."""
+
+    def __init__(self) -> None:
+        """Start disarmed: nothing runs yet, so there is nothing to end in good order."""
+        super().__init__()
+        self._armed = False
+
+    def arm(self) -> None:
+        """From now on, count signals instead of raising."""
+        self._armed = True
+
+    def turn(self, number: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        del number, frame
+        if not self._armed:
+            raise KeyboardInterrupt
+        level = min(self.level + 1, 2)
+        _say("interrupting; once more kills" if level == 1 else "killing")
+        self.raise_to(level)
+
+
 @contextmanager
-def cancelling() -> Iterator[CancelSwitch]:
+def cancelling() -> Iterator[Interrupts]:
     """Give the switch that signals turn, as long as the block lasts.
 
     SIGTERM and SIGHUP (a pod that is ended, a terminal that is closed) count as Ctrl-C does.
     """
-    switch = CancelSwitch()
+    switch = Interrupts()
     if threading.current_thread() is not threading.main_thread():
         yield switch
         return
-
-    def turn(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        level = min(switch.level + 1, 2)
-        _say("interrupting; once more kills" if level == 1 else "killing")
-        switch.raise_to(level)
-
     known = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
     before = {one: signal.getsignal(one) for one in known}
     for one in known:
         if before[one] is not signal.SIG_IGN:  # nohup keeps its promise
-            signal.signal(one, turn)
+            signal.signal(one, switch.turn)
     try:
         yield switch
     finally:

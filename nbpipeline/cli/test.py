@@ -25,6 +25,7 @@ def command(*, selectors: tuple[str, ...], **given: Any) -> int:
     """
     project = open_project(given)
     with cancelling() as cancel, listener(as_json=False) as on_event:
+        cancel.arm()
         trials = project.test(*selectors, on_event=on_event, cancel=cancel)
     for trial in trials:
         if trial.result.failure:

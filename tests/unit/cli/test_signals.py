@@ -1,0 +1,43 @@
+"""Signals, before a run has a plan and after."""
+
+import os
+import signal
+
+import pytest
+
+from nbpipeline.cli.signals import cancelling
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_while_planning_a_signal_ends_the_command(number: int) -> None:
+    with pytest.raises(KeyboardInterrupt), cancelling():
+        send(number)
+
+
+def test_once_interrupts_twice_kills(capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with cancelling() as switch:
+        switch.arm()
+        send(signal.SIGINT)
+        assert switch.level == 1
+        send(signal.SIGTERM)
+        assert switch.level == 2
+        send(signal.SIGINT)
+        assert switch.level == 2
+    assert signal.getsignal(signal.SIGINT) is before
+    assert capsys.readouterr().err == "\ninterrupting; once more kills\n\nkilling\n\nkilling\n"
+
+
+def test_nohup_keeps_its_promise() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with cancelling() as switch:
+            switch.arm()
+            send(signal.SIGHUP)
+            assert switch.level == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
