@@ -1,4 +1,4 @@
-"""Ctrl-C: before there is a plan it ends the command; then the first interrupts and restores, the second kills."""
+"""Ctrl-C: before there is a plan it ends the command; then once interrupts and restores, twice kills."""
 
 import signal
 import threading
