@@ -375,7 +375,15 @@ def test_a_second_run_says_who_holds_a_stage_or_waits(green: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["two words", 'it\'s "quoted"', "Größe übung", "-leading dash", "per%cent & co"], ids=str
+    "name",
+    [
+        "Größe übung's",
+        *(
+            pytest.param(name, marks=pytest.mark.heavy)
+            for name in ("two words", 'it is "quoted"', "-leading dash", "per%cent & co", "{brace} #ash")
+        ),
+    ],
+    ids=str,
 )
 def test_awkward_names(tmp_path: Path, name: str) -> None:
     root = tmp_path / name
