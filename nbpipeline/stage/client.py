@@ -184,6 +184,8 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
             await self._within(leaving.FLUSH)
         family = processes.family(self._pid_or_none())
         left = await self._without_children(family) if family else 0
+        if self._talks:
+            await self._within(leaving.QUIET)
         if self.km is not None and self.km.has_kernel:
             self.km.shutdown_wait_time = QUICK_EXIT if self._found.stop else QUIET_EXIT
             with contextlib.suppress(RuntimeError):
@@ -206,14 +208,19 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
 
     async def _without_children(self, family: tuple[int, ...]) -> int:
         """End the kernel's children first: it would wait long for them. Returns how many cells had left."""
-        responsive = self._found.stop is None or self._found.stop.kind in ("cell", "exit")
-        talks = responsive and self.kc is not None and self._orders.language == "python"
+        talks = self._talks
         if talks:
             await self._within(leaving.CLOSE_POOLS)
         left = processes.end("", also=family, trackers=not talks)
         if talks:
             await self._within(leaving.REAP)
         return left
+
+    @property
+    def _talks(self) -> bool:
+        """Whether the kernel is a Python one that still answers."""
+        responsive = self._found.stop is None or self._found.stop.kind in ("cell", "exit")
+        return responsive and self.kc is not None and self._orders.language == "python"
 
     async def _within(self, source: str) -> None:
         """Have the kernel run something unseen, for a moment at most."""

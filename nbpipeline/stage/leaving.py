@@ -51,5 +51,29 @@ finally:
 """
 """Writes out what files that a cell left open still hold: a kernel that hangs while it ends would lose it."""
 
+QUIET = """
+def _nbpipeline_quiet():
+    import sys
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        stream.flush = lambda: None
+    kernel = get_ipython().kernel
+    for name in ('_publish_status', '_publish_status_and_flush'):
+        said = getattr(kernel, name)
+        setattr(kernel, name, lambda status, channel, *rest, said=said: (
+            None if channel == 'control' else said(status, channel, *rest)
+        ))
+try:
+    _nbpipeline_quiet()
+finally:
+    del _nbpipeline_quiet
+"""
+"""Keeps the kernel from writing to its output thread once it was asked to end.
+
+ipykernel 7 answers the request in one thread, then flushes its streams and says that it is idle, while its
+main thread already closes the thread that would do so: about one time in twenty it then waits ten seconds,
+or for ever.
+"""
+
 PATIENCE = 3.0
 """Seconds that the kernel has for each."""
