@@ -1,7 +1,7 @@
 """nbpipeline: notebooks become a pipeline that is planned, explained and run.
 
 The Python API is `nbpipeline.Project`; inside a notebook, `nbpipeline.stage()` gives the stage's
-typed inputs, outputs and parameters. Both are loaded on first use, so that importing the package costs nothing.
+typed inputs, outputs and parameters. Both are loaded on first use: importing the package costs nothing.
 """
 
 from importlib import import_module

@@ -128,10 +128,10 @@ class State(Protocol):
         """What its reader should be told: a damaged file that was moved aside."""
 
     def last_record(self, instance: str) -> StageRecord | None:
-        """The newest success of the instance."""
+        """Give the newest success of the instance."""
 
     def last_records(self) -> Mapping[str, StageRecord]:
-        """The newest success of every instance, in one read."""
+        """Give the newest success of every instance, in one read."""
 
     def last_failure(self, instance: str) -> Mapping[str, Any] | None:
         """`{run, kind, what, finished}` when an attempt newer than the last success failed."""
@@ -152,7 +152,7 @@ class State(Protocol):
         """Remember how a run ended: `succeeded`, `failed`, `interrupted`."""
 
     def runs(self, limit: int = 20) -> tuple[Mapping[str, Any], ...]:
-        """The newest runs first: `{run, started, finished, status, data}`."""
+        """List the newest runs first: `{run, started, finished, status, data}`."""
 
     def results(self, run: str) -> tuple[StageResult, ...]:
         """How the instances of a run ended, in the order in which they did."""
@@ -168,7 +168,7 @@ class Validator(Protocol):
         """Whether the check's name is this validator's."""
 
     def complaints(self, check: Check) -> tuple[str, ...]:
-        """What is wrong with the check as written, before any data is read."""
+        """Say what is wrong with the check as written, before any data is read."""
 
     def validate(self, paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple["Verdict", ...]:
         """Try the checks on the files; one verdict a check, in order."""
