@@ -8,7 +8,7 @@ from builders import code, header, write_files, write_notebook
 
 import nbpipeline
 from nbpipeline.api.loading import overrides
-from nbpipeline.errors import PipelineError, ReadingError, UsageError
+from nbpipeline.errors import MissingPluginError, PipelineError, ReadingError, UsageError
 from nbpipeline.model import Action, Override, Status
 
 
@@ -102,6 +102,24 @@ def test_an_unknown_check_is_refused_before_anything_runs(root: Path) -> None:
     errors = nbpipeline.Project(root).check().errors
     assert len(errors) == 1
     assert "did you mean 'rows'" in errors[0].what
+    with pytest.raises(ReadingError, match="did you mean 'rows'"):
+        nbpipeline.Project(root).run()
+    assert not (root / "out.csv").exists()
+
+
+def test_what_nothing_installed_can_do_is_refused_before_anything_runs(root: Path) -> None:
+    write_stage(root)
+    write_files(root, {"pipeline.yaml": 'store: {path: "s3://bucket/prefix"}\n'})
+    with pytest.raises(MissingPluginError) as error:
+        nbpipeline.Project(root).plan()
+    assert str(error.value) == (
+        "pipeline.yaml: the store cannot be at s3://bucket/prefix: no installed store keeps objects there.\n"
+        "  mend: name a folder: `store: {path: FOLDER}`"
+    )
+    write_files(root, {"pipeline.yaml": "tracking: {nowhere: {}}\n"})
+    with pytest.raises(MissingPluginError, match="there is no tracker 'nowhere'"):
+        nbpipeline.Project(root).run()
+    assert {one.name for one in root.iterdir()} - {".nbpipeline"} == {"notebooks", "pipeline.yaml"}
 
 
 def test_the_project_is_found_upward(root: Path) -> None:
