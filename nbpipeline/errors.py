@@ -71,19 +71,19 @@ class NbpipelineError(Exception):
     exit_code = ExitCode.INTERNAL
 
     def __init__(self, complaints: Complaint | Iterable[Complaint]) -> None:
-        """Gather the complaints; the exit code is the lowest of theirs (reading before the DAG)."""
+        """Gather the complaints; each says its own exit code."""
         found = [complaints] if isinstance(complaints, Complaint) else list(complaints)
         super().__init__("\n".join(str(one) for one in found))
         self.complaints: Sequence[Complaint] = tuple(found)
 
+    def __reduce__(self) -> tuple[type[Self], tuple[Sequence[Complaint]]]:
+        """Pickle by the complaints, so that an error comes back whole from a worker in another process."""
+        return type(self), (self.complaints,)
+
     @classmethod
-    def of(
-        cls, what: str, *, mend: str, where: Location | None = None, known: str = ""
-    ) -> Self:
+    def of(cls, what: str, *, mend: str, where: Location | None = None, known: str = "") -> Self:
         """Build the error from one complaint, with this class's exit code."""
-        return cls(
-            Complaint(where=where, what=what, known=known, mend=mend, exit_code=cls.exit_code)
-        )
+        return cls(Complaint(where=where, what=what, known=known, mend=mend, exit_code=cls.exit_code))
 
 
 class UsageError(NbpipelineError):

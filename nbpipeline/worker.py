@@ -11,11 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from nbpipeline.errors import gather
+from nbpipeline.errors import MissingPluginError, gather
 from nbpipeline.fingerprint import Fingerprinter
 from nbpipeline.kernels.plain import PlainKernels
+from nbpipeline.location import Location
 from nbpipeline.model import Fingerprint, Job, ProjectSpec, StageInstance, StageResult
-from nbpipeline.ports import Cancel, Emit, State, Store
+from nbpipeline.ports import Cancel, Emit, Store
 from nbpipeline.reading.project import read_project
 from nbpipeline.run.cancel import CancelSwitch
 from nbpipeline.run.folder import STATE_FOLDER, state_folder
@@ -39,11 +40,11 @@ class Workplace:
         self._kernels: PlainKernels | None = None
 
     def __enter__(self) -> Self:
-        """Open history and digests. Raises StorageError where the folder refuses."""
+        """Open history and digests. Raises StorageError where the folder refuses, else as `open_store`."""
         root = Path(self.project.root)
+        self.store = open_store(self.project)
         self.state = self._stack.enter_context(open_state(state_folder(root)))
         self.digests = FileDigests(self.state)
-        self.store = open_store(self.project)
         self.fingerprinter = Fingerprinter(self.project, self.digests, self.state)
         return self
 
@@ -74,19 +75,18 @@ class Workplace:
 
 
 def open_store(project: ProjectSpec) -> Store:
-    """Give the project's store: a folder, by default `.nbpipeline/store`."""
+    """Give the project's store: a folder, by default `.nbpipeline/store`.
+
+    Raises MissingPluginError for a URL that nothing installed can keep objects at.
+    """
     path = str(project.store.get("path") or f"{STATE_FOLDER}/store")
+    if "://" in path:
+        raise MissingPluginError.of(
+            f"the store cannot be at {path}: no installed store keeps objects there.",
+            where=Location(path=project.file or ""),
+            mend="name a folder: `store: {path: FOLDER}`",
+        )
     return LocalStore(Path(project.root) / path)
-
-
-def recorded(state: State) -> Callable[[str, str, str], bool]:
-    """Give the question whether a success (instance, state, run) is on record."""
-
-    def asked(instance: str, digest: str, run: str) -> bool:
-        last = state.last_record(instance)
-        return last is not None and (last.state, last.run) == (digest, run)
-
-    return asked
 
 
 def run_job(job: Job, emit: Emit, cancel: Cancel | None = None) -> StageResult:

@@ -10,6 +10,7 @@ from nbpipeline.errors import Complaint, UsageError, gather
 from nbpipeline.model import Override, Pipeline, ProjectSpec
 from nbpipeline.pipeline import build
 from nbpipeline.reading.project import read_project
+from nbpipeline.upkeep.checking import expectation_complaints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,8 @@ class Loaded:
 
 def load(root: Path, profile: str | None, given: Sequence[Override]) -> Loaded:
     """Read everything and link it, as far as it can be."""
-    spec, complaints = read_project(root, profile=profile)
+    spec, found = read_project(root, profile=profile)
+    complaints = (*found, *expectation_complaints(spec.stages))
     if lacks_a_stage(spec, complaints):
         return Loaded(spec=spec, pipeline=None, complaints=complaints)
     pipeline, more = build(spec, given)

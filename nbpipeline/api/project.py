@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+from nbpipeline import plugins
 from nbpipeline.api.loading import Loaded, load, overrides
 from nbpipeline.api.planning import Wanted, only_one, part_of, plan_wanted
 from nbpipeline.errors import UsageError
@@ -32,8 +33,9 @@ from nbpipeline.run.preflight import refuse_held
 from nbpipeline.run.scheduler import run as carry_out
 from nbpipeline.selection import select
 from nbpipeline.stage import execute, journal, restore
+from nbpipeline.stage.record import recorded
 from nbpipeline.upkeep import byhand, checking, cleaning, debugging, doctor, trial
-from nbpipeline.worker import Workplace, recorded
+from nbpipeline.worker import Workplace
 
 
 class RunKeywords(TypedDict, total=False):
@@ -134,11 +136,13 @@ class Project:
         """Run what is stale; stages that fail are in the result.
 
         `on_plan` hears the plan before it is carried out, `on_event` every event. Raises UsageError for
-        a selector that names nothing, MissingInputError before anything starts, BusyError where another run
-        holds a stage (unless `wait`).
+        a selector that names nothing, MissingPluginError for a tracker that is not installed,
+        MissingInputError before anything starts, BusyError where another run holds a stage (unless `wait`).
         """
         with self._open() as (pipeline, place):
             root = Path(self.root)
+            for name in pipeline.project.tracking:
+                plugins.load("trackers", name)
             told = journal.replay(root, recorded(place.state))
             planner, plan = plan_wanted(
                 pipeline, place, Wanted(selectors=selectors, exclude=exclude, only=only, force=force)
@@ -153,8 +157,8 @@ class Project:
             def work(job: Job, emit: Emit, cancel: Cancel) -> StageResult:
                 return execute(job, place.backends(planner.fingerprint, wait=wait), emit, cancel)
 
-            def bring_back(job: Job, record: StageRecord) -> StageResult:
-                return restore(job, record, place.backends(planner.fingerprint, wait=wait))
+            def bring_back(job: Job, record: StageRecord, cancel: Cancel) -> StageResult:
+                return restore(job, record, place.backends(planner.fingerprint, wait=wait), cancel)
 
             result = carry_out(
                 plan,

@@ -170,10 +170,9 @@ def _moved(connection: Path) -> Path:
     import tempfile  # noqa: PLC0415 - the same
 
     info = json.loads(connection.read_text(encoding="utf-8"))
-    parent = connection.parent
-    while parent.name.startswith(("nbpipeline-", "k")) and parent.parent != parent:
-        parent = parent.parent
-    folder = Path(tempfile.mkdtemp(prefix=_prefix(), dir=parent))
+    place = connection.parent
+    of_run = next((one for one in place.parents if one.name.startswith("nbpipeline-")), place)
+    folder = Path(tempfile.mkdtemp(prefix=_prefix(), dir=of_run.parent))
     if info.get("transport") == "ipc":
         info = _move_sockets(info, folder)
     place = folder / "kernel.json"

@@ -51,6 +51,7 @@ from nbpipeline.model.resolved import (
     Pipeline,
     StageInstance,
     axis_text,
+    canonical_id,
     slug_of,
 )
 
@@ -91,5 +92,6 @@ __all__ = [
     "TestCase",
     "Value",
     "axis_text",
+    "canonical_id",
     "slug_of",
 ]

@@ -82,6 +82,12 @@ def slug_of(instance_id: str) -> str:
     return f"{safe[:60]}-{hashlib.sha256(instance_id.encode()).hexdigest()[:10]}"
 
 
+def canonical_id(text: str) -> str:
+    """Write `train@region=eu`, which no shell expands, as the id that it stands for: `train[region=eu]`."""
+    stage, sign, axes = text.partition("@")
+    return f"{stage}[{axes}]" if sign else text
+
+
 def axis_text(value: Value) -> str:
     """Write an axis value as ids and collected keys do: `eu`, `2013`, `true`."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

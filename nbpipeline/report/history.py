@@ -7,7 +7,7 @@ from typing import Any
 
 from nbpipeline.encoding import plain
 from nbpipeline.errors import UsageError, did_you_mean
-from nbpipeline.model import Reason, ReasonKind, StageRecord, StageResult, Status, slug_of
+from nbpipeline.model import Reason, ReasonKind, StageRecord, StageResult, Status, canonical_id, slug_of
 from nbpipeline.plan.explain import words
 from nbpipeline.ports import State
 from nbpipeline.report.wording import VERSION, Page, change, duration, figure, moment, size, table
@@ -83,7 +83,7 @@ def resolve(
 ) -> tuple[str, ...]:
     """Find the instances that a name means: one by its id, or all of a stage. Raises UsageError."""
     instances = list(dict.fromkeys([*stages, *state.last_records(), *state.last_failures()]))
-    wanted = _canonical(name)
+    wanted = canonical_id(name)
     found = [one for one in instances if one == wanted] or [one for one in instances if _stage(one) == wanted]
     if found:
         return tuple(found)
@@ -94,12 +94,6 @@ def resolve(
         known=f"known stages: {', '.join(names) or 'none'}",
         mend=f"did you mean '{near}'?" if near else "list the runs: `nbpipeline runs`",
     )
-
-
-def _canonical(name: str) -> str:
-    """Write `train@region=eu` as `train[region=eu]`."""
-    stage, sign, axes = name.partition("@")
-    return f"{stage}[{axes}]" if sign else name
 
 
 def _stage(instance_id: str) -> str:

@@ -33,7 +33,7 @@ from nbpipeline.run.options import RunOptions
 from nbpipeline.run.preflight import refuse_missing_inputs
 from nbpipeline.run.summary import plan_to_keep
 
-Restore = Callable[[Job, StageRecord], StageResult]
+Restore = Callable[[Job, StageRecord, Cancel], StageResult]
 """`stage.restore` with its backends: brings a record's outputs back; a failed result where it cannot."""
 
 _RESTORING_AT_ONCE = 4
@@ -208,7 +208,7 @@ class _Shift:
         job = self._job(step)
         self.history.stage_started(step, action)
         if action is Action.RESTORE and step.record:
-            future = self._restoring().submit(self.restore, job, step.record)
+            future = self._restoring().submit(self.restore, job, step.record, self.cancel)
         else:
             self._make_room().take(name, step.instance.spec.resources)
             future = self._executing().submit(job, self.history.events)

@@ -18,6 +18,7 @@ from nbpipeline.stage import checks, executed, failures, journal
 from nbpipeline.stage.attempt import Attempt, run_attempt
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.lock import hold
+from nbpipeline.stage.record import recorded
 from nbpipeline.stage.secrets import SHORTEST, Masker
 
 NOT_RETRIED = ("input", "cancelled")
@@ -72,7 +73,7 @@ class _Life:
         """Settle what a dead run left, look at the inputs, try until it works or tries are used up."""
         started = time.monotonic()
         try:
-            self.notices += journal.recover(self.root, self.job.instance.id, self._recorded)
+            self.notices += journal.recover(self.root, self.job.instance.id, recorded(self.backends.state))
             failure = checks.before(self.job.instance, self.backends, self.root, self.environment)
         except OSError as error:
             failure = failures.of_disk(self.job.instance, error, "the stage could not be prepared")
@@ -80,10 +81,6 @@ class _Life:
             return self._ended(Attempt(number=0, failure=failure), started)
         attempt = self._attempts()
         return self._ended(attempt, started)
-
-    def _recorded(self, instance: str, state: str, run: str) -> bool:
-        last = self.backends.state.last_record(instance)
-        return last is not None and (last.state, last.run) == (state, run)
 
     def _attempts(self) -> Attempt:
         spec = self.job.instance.spec

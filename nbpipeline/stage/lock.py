@@ -26,9 +26,13 @@ def _owner_file(root: Path, instance_id: str) -> Path:
 
 
 def owner(root: Path, instance_id: str) -> Mapping[str, Any] | None:
-    """Who wrote that they hold the instance: `{pid, since, run}`; None where nobody did, or it is cut."""
+    """Who wrote that they hold it: `{stage, pid, since, run}`; None where nobody did, or it is cut."""
+    return _read(_owner_file(root, instance_id))
+
+
+def _read(mark: Path) -> Mapping[str, Any] | None:
     try:
-        found = json.loads(_owner_file(root, instance_id).read_text(encoding="utf-8"))
+        found = json.loads(mark.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
@@ -82,14 +86,25 @@ def hold(
             raise _unwritable(instance_id, path, error) from error
     mark = _owner_file(root, instance_id)
     try:
-        with contextlib.suppress(
-            OSError
-        ):  # it only tells others who holds; a full disk is told by what follows
-            write_atomically(mark, json.dumps({"pid": os.getpid(), "since": time.time(), "run": run}))
+        _leave(mark, {"stage": instance_id, "pid": os.getpid(), "since": time.time(), "run": run})
         yield
     finally:
-        mark.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            mark.unlink(missing_ok=True)
         lock.release()
+
+
+def _leave(mark: Path, who: Mapping[str, Any]) -> None:
+    """Write who holds; it only tells others, and a full disk is told by what follows."""
+    with contextlib.suppress(OSError):
+        write_atomically(mark, json.dumps(who))
+
+
+def held(root: Path) -> tuple[str, ...]:
+    """Name the instances that a living process holds now; marks that a killed one left do not count."""
+    marks = sorted((root / STATE_FOLDER / "locks").glob("*.owner"))
+    stages = [str(found["stage"]) for mark in marks if (found := _read(mark)) and "stage" in found]
+    return tuple(one for one in stages if not is_free(root, one))
 
 
 def is_free(root: Path, instance_id: str) -> bool:

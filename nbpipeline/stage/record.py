@@ -1,12 +1,13 @@
 """Keeps what a stage made: outputs into the store, the record into store and history, in that order."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from nbpipeline.errors import StorageError
 from nbpipeline.fingerprint import state_digest
 from nbpipeline.model import BoundArtifact, Fingerprint, StageInstance, StageRecord, StoredOutput, Value
+from nbpipeline.ports import State
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.places import absolute, local_outputs, relative
 
@@ -86,6 +87,16 @@ def size_of(path: Path) -> int:
     if path.is_dir():
         return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
     return path.stat().st_size
+
+
+def recorded(state: State) -> Callable[[str, str, str], bool]:
+    """Give the question whether a success (instance, state digest, run) is on record."""
+
+    def asked(instance: str, digest: str, run: str) -> bool:
+        last = state.last_record(instance)
+        return last is not None and (last.state, last.run) == (digest, run)
+
+    return asked
 
 
 def on_record(instance_id: str, path: str, target: Path, backends: Backends) -> bool:

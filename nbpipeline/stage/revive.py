@@ -1,44 +1,60 @@
 """`restore`: outputs of an earlier success come back from the store, and the stage does not run."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from nbpipeline.errors import StorageError
+from nbpipeline.errors import BusyError, StorageError
 from nbpipeline.model import Failure, Job, StageInstance, StageRecord, StageResult, Status, StoredOutput
+from nbpipeline.ports import Cancel
 from nbpipeline.stage import asides, failures, journal
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.lock import hold
 from nbpipeline.stage.places import absolute, is_url
-from nbpipeline.stage.record import EXECUTED, on_record
+from nbpipeline.stage.record import EXECUTED, on_record, recorded
 
 
-def restore(job: Job, record: StageRecord, backends: Backends) -> StageResult:
+def restore(job: Job, record: StageRecord, backends: Backends, cancel: Cancel | None = None) -> StageResult:
     """Put the record's outputs where they belong; all come back, or none is touched.
 
     Outputs that already are as recorded stay as they are. Raises `BusyError` where another run holds the
-    instance.
+    instance; with `--wait` it waits, until `cancel` is raised.
     """
     started = time.monotonic()
-    with hold(Path(job.root), job.instance.id, backends.wait, run=job.run):
-        try:
-            notices = list(journal.recover(Path(job.root), job.instance.id))
-            failure, said = _brought_back(job, record, backends)
-        except OSError as error:
-            failure, said = failures.of_disk(job.instance, error, "the outputs could not be brought back"), ()
-            notices = []
-        except StorageError as error:
-            one = error.complaints[0]
-            failure, said = Failure(kind="storage", what=one.what, mend=one.mend, where=one.where), ()
-            notices = []
+    cancelled = _level_of(cancel)
+    try:
+        with hold(Path(job.root), job.instance.id, backends.wait, run=job.run, give_up=cancelled):
+            failure, notices = _settled(job, record, backends)
+    except BusyError:
+        if not cancelled():
+            raise
+        return StageResult(instance=job.instance.id, status=Status.CANCELLED)
     return StageResult(
         instance=job.instance.id,
         status=Status.RESTORED if failure is None else Status.FAILED,
         seconds=time.monotonic() - started,
         failure=failure,
         record=record if failure is None else None,
-        notices=(*notices, *said),
+        notices=notices,
     )
+
+
+def _level_of(cancel: Cancel | None) -> Callable[[], bool]:
+    return lambda: cancel is not None and cancel.level > 0
+
+
+def _settled(job: Job, record: StageRecord, backends: Backends) -> tuple[Failure | None, tuple[str, ...]]:
+    """Settle what a dead run left and bring the outputs back; the disk's refusals are failures."""
+    try:
+        told = journal.recover(Path(job.root), job.instance.id, recorded(backends.state))
+        failure, said = _brought_back(job, record, backends)
+    except OSError as error:
+        return failures.of_disk(job.instance, error, "the outputs could not be brought back"), ()
+    except StorageError as error:
+        one = error.complaints[0]
+        return Failure(kind="storage", what=one.what, mend=one.mend, where=one.where), ()
+    return failure, (*told, *said)
 
 
 def _brought_back(

@@ -46,7 +46,6 @@ def check(
     complaints = [*found]
     for spec in project.stages:
         complaints += names.check_stage(spec)
-        complaints += expectation_complaints(spec)
     if pipeline is not None:
         complaints += missing_inputs(pipeline, project.root)
     unique = tuple(dict.fromkeys(complaints))
@@ -57,16 +56,15 @@ def check(
     return Checked(stages=stages, complaints=tuple(ordered), needs_magic=dict(by_hand(project.stages)))
 
 
-def expectation_complaints(spec: StageSpec) -> Iterator[Complaint]:
-    """Refuse checks that no validator knows or that are written wrongly."""
-    for checks in spec.expect.values():
-        for one in checks:
-            for text in columns.complaints(one):
-                yield Complaint(
-                    where=one.where,
-                    what=f"check '{one.name}': {text}.",
-                    mend="write it as the reference says",
-                )
+def expectation_complaints(stages: Iterable[StageSpec]) -> Iterator[Complaint]:
+    """Refuse checks that no validator knows or that are written wrongly, before anything runs."""
+    for one in (one for spec in stages for checks in spec.expect.values() for one in checks):
+        for text in columns.complaints(one):
+            yield Complaint(
+                where=one.where,
+                what=f"check '{one.name}': {text}{'' if text.endswith('?') else '.'}",
+                mend="write it as the reference says",
+            )
 
 
 def by_hand(stages: Iterable[StageSpec]) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -11,7 +11,7 @@ from typing import Any
 from nbpipeline.errors import MissingPluginError, UsageError
 from nbpipeline.kernels import registry
 from nbpipeline.kernels.resolve import kernel_of
-from nbpipeline.model import Fingerprint, Job, StageInstance
+from nbpipeline.model import Fingerprint, Job, StageInstance, canonical_id
 from nbpipeline.run.folder import state_folder
 from nbpipeline.stage import Backends
 from nbpipeline.stage.environment import kernel_environment, write_context
@@ -39,7 +39,7 @@ def require_console() -> None:
 
 def kept(root: Path, name: str) -> Session | None:
     """Find the kernel that `run --on-failure keep` left for a stage. Raises UsageError for several."""
-    found = registry.find_by_name(root, name)
+    found = registry.find_by_name(root, canonical_id(name))
     if not found:
         return None
     if len(found) > 1:

@@ -18,7 +18,8 @@ from nbpipeline.kernels import registry
 from nbpipeline.model import ProjectSpec
 from nbpipeline.run.folder import STATE_FOLDER, close_run, is_running, kept_runs, read_control, state_folder
 from nbpipeline.stage import journal, lock
-from nbpipeline.worker import Workplace, recorded
+from nbpipeline.stage.record import recorded
+from nbpipeline.worker import Workplace
 
 _LITTLE = 1_000_000_000
 """Bytes free under which a run may well end with a full disk."""
@@ -46,7 +47,7 @@ def examine(project: ProjectSpec, *, fix: bool) -> tuple[Finding, ...]:
         _folder(root, fix=fix),
         _history(project, fix=fix),
         _journals(project, fix=fix),
-        _locks(project),
+        _locks(root),
         _runs(root, fix=fix),
         _kept(root),
         _disk(root),
@@ -140,7 +141,7 @@ def _folder(root: Path, *, fix: bool) -> Iterator[Finding]:
             subject=STATE_FOLDER, state="bad", what="git does not ignore it", mend="nbpipeline doctor --fix"
         )
     if os.access(folder, os.W_OK | os.X_OK):
-        yield Finding(subject=STATE_FOLDER, state="good", what="writable, and ignored by git")
+        yield Finding(subject=STATE_FOLDER, state="good", what="writable")
     else:
         mend = f"give yourself the right to write {folder}"
         yield Finding(subject=STATE_FOLDER, state="bad", what="cannot be written", mend=mend)
@@ -212,9 +213,8 @@ def _journals(project: ProjectSpec, *, fix: bool) -> Iterator[Finding]:
         yield Finding(subject="journals", state="good", what="no outputs wait to be brought back")
 
 
-def _locks(project: ProjectSpec) -> Iterator[Finding]:
-    root = Path(project.root)
-    held = [one.name for one in project.stages if lock.owner(root, one.name) is not None]
+def _locks(root: Path) -> Iterator[Finding]:
+    held = lock.held(root)
     text = f"held now: {', '.join(held)}" if held else "none is held"
     yield Finding(subject="locks", state="good", what=text)
 

@@ -98,7 +98,7 @@ def test_an_existing_target_is_left_alone(store: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", [False, True], ids=["file", "folder"])
-def test_bytes_that_are_not_the_digests_are_refused(store: Any, tmp_path: Path, folder: bool) -> None:  # noqa: FBT001
+def test_bytes_that_are_not_the_digests_are_refused(store: Any, tmp_path: Path, folder: bool) -> None:
     place = tmp_path / "x"
     kept = write(place / "a" if folder else place, b"first")
     kept = output(place)

@@ -10,6 +10,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 
 from nbpipeline.kernels import registry
 from nbpipeline.kernels.plain import PlainKernels
+from nbpipeline.upkeep import debugging
 
 
 def start_kernel(root: Path, idle: float = 3600.0) -> registry.KeptKernel:
@@ -61,11 +62,25 @@ def test_a_kept_kernel_answers_after_its_run_with_its_state(root, kept):
     assert registry.find(root, "train[region=eu]") == kept
     assert registry.find_by_name(root, "train") == (kept,)
     assert registry.find_by_name(root, "trai") == ()
+    attached = debugging.kept(root, "train@region=eu")
+    assert attached is not None, "the way to write an instance that no shell expands finds it too"
+    assert attached.connection == Path(kept.connection)
     assert registry.kept_kernels(root) == (kept,)
     assert ask(kept, "kept + 1") == "42"
     assert ask(kept, "__import__('os').getcwd()") == repr(str(root))
     assert oct(Path(kept.connection).parent.stat().st_mode & 0o777) == "0o700"
     assert oct(Path(kept.connection).stat().st_mode & 0o777) == "0o600"
+
+
+def test_it_stays_on_the_file_system_of_its_run_wherever_that_is(root, tmp_path, monkeypatch):
+    place = tmp_path / "k"
+    place.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(place))
+    kept = start_kernel(root)
+    try:
+        assert Path(kept.connection).parent.parent == place
+    finally:
+        registry.end(root, kept)
 
 
 def test_ending_it_leaves_nothing(root, kept):

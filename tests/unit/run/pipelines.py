@@ -120,7 +120,7 @@ class Worker:
             return StageResult(instance=name, status=Status.CANCELLED, attempts=1)
         return StageResult(instance=name, status=Status.SUCCEEDED, attempts=1, record=record(name))
 
-    def restore(self, job, _kept) -> StageResult:
+    def restore(self, job, _kept, _cancel) -> StageResult:
         self.restored.append(job.instance.id)
         status = Status.FAILED if job.instance.id in self.fail else Status.RESTORED
         return StageResult(instance=job.instance.id, status=status)

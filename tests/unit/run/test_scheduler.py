@@ -119,7 +119,7 @@ def test_what_the_plan_knew_is_not_asked_again(root):
 def test_what_cannot_be_restored_runs_and_its_consumers_are_decided_again(root):
     worker = Worker()
     plan = plan_of({"b": RESTORE, "c": SKIP}, ["b>c"])
-    worker.restore = lambda job, _kept: _not_there(job)
+    worker.restore = lambda job, _kept, _cancel: _not_there(job)
     result = do(plan, worker, root, found={"c": RUN})
     assert statuses(result) == {"b": "succeeded", "c": "succeeded"}
     assert worker.ran == ["b", "c"]

@@ -159,8 +159,10 @@ def test_a_saved_kernel_that_is_not_installed_gives_way(at: Bench) -> None:
     result = at.run(instance(["import sys; print(sys.executable)"], kernel="their-env"))
     assert result.status is Status.SUCCEEDED
     assert result.notices == (
-        "kernel 'their-env' of notebooks/train.ipynb is not installed; "
-        "the Python that runs nbpipeline is used instead",
+        (
+            "kernel 'their-env' of notebooks/train.ipynb is not installed; "
+            "the Python that runs nbpipeline is used instead"
+        ),
     )
     import sys
 

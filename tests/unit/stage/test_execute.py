@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from stages import Bench, artifact, bench, instance
 
+from nbpipeline.errors import BusyError
 from nbpipeline.location import Location
 from nbpipeline.model import Check, Fingerprint, Injection, PathValue, Resources, Status, StoredOutput
+from nbpipeline.run import CancelSwitch
 from nbpipeline.stage import keep, restore
+from nbpipeline.stage.lock import hold
 
 MODEL = artifact("model", "models/m.txt")
 WRITE = "open('../models/m.txt', 'w').write('new')"
@@ -142,8 +145,10 @@ def test_metrics_are_numbers_and_the_rest_is_told(at: Bench) -> None:
     result = at.run(instance(["other = 1", (cell, "metrics")]))
     assert result.record.metrics == {"auc": 0.5, "count": 3, "scalar": 0.25, "last": 2, "step": 2}
     assert result.notices == (
-        "metrics not recorded, since they are no finite numbers: "
-        "name (str), lost (nan), rows (list), flag (bool)",
+        (
+            "metrics not recorded, since they are no finite numbers: "
+            "name (str), lost (nan), rows (list), flag (bool)"
+        ),
     )
     executed = at.executed()["cells"]
     assert [one["execution_count"] for one in executed] == [1, 2]
@@ -442,6 +447,23 @@ def test_outputs_come_back_from_the_store(at: Bench) -> None:
     assert at.text("data/shards/a.csv") == "1"
     assert [notice for notice in result.notices if "models/m.txt held bytes" in notice]
     assert at.leftovers() == []
+
+
+def test_waiting_to_restore_ends_with_ctrl_c(at: Bench) -> None:
+    stage = instance([WRITE], outputs=[MODEL])
+    record = at.run(stage).record
+    patient, cancel = replace(at.backends, wait=True), CancelSwitch()
+    cancel.raise_to(1)
+    with hold(at.root, "train"):
+        assert restore(at.job(stage), record, patient, cancel).status is Status.CANCELLED
+    assert restore(at.job(stage), record, patient, cancel).status is Status.RESTORED, "nothing to wait for"
+
+
+def test_restoring_what_another_run_holds_is_refused(at: Bench) -> None:
+    stage = instance([WRITE], outputs=[MODEL])
+    record = at.run(stage).record
+    with hold(at.root, "train"), pytest.raises(BusyError):
+        restore(at.job(stage), record, at.backends)
 
 
 def test_what_the_store_lacks_leaves_all_as_it_was(at: Bench) -> None:

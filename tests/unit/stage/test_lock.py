@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nbpipeline.errors import BusyError, ExitCode, StorageError
-from nbpipeline.stage.lock import hold, is_free, owner
+from nbpipeline.stage.lock import held, hold, is_free, owner
 
 
 def test_the_second_is_told_who_holds(root: Path) -> None:
@@ -71,6 +71,22 @@ def test_a_killed_holder_holds_no_more(root: Path) -> None:
     holder.join()
     with hold(root, "train"):
         assert owner(root, "train")["pid"] == os.getpid()
+
+
+def test_who_is_held_now(root: Path) -> None:
+    stale = root / ".nbpipeline/locks/clean.owner"
+    with hold(root, "train[region=eu]"):
+        stale.write_text(json.dumps({"stage": "clean", "pid": 1}))
+        assert held(root) == ("train[region=eu]",), "a mark that a killed run left holds nothing"
+    assert held(root) == ()
+
+
+def test_a_mark_that_cannot_be_removed_does_not_keep_the_lock(root: Path) -> None:
+    mark = root / ".nbpipeline/locks/train.owner"
+    with hold(root, "train"):
+        mark.unlink()
+        mark.mkdir()
+    assert is_free(root, "train")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", json.dumps("x")])

@@ -1,0 +1,22 @@
+"""Errors cross to other processes whole."""
+
+import pickle
+
+import pytest
+
+from nbpipeline.errors import BusyError, Complaint, ExitCode, NbpipelineError, PipelineError, UsageError
+from nbpipeline.location import Location
+
+ONE = Complaint(
+    where=Location(path="a.ipynb", cell=1), what="this.", mend="that", exit_code=ExitCode.PIPELINE
+)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [BusyError.of("held.", mend="wait"), PipelineError([ONE, ONE]), UsageError(ONE), NbpipelineError(())],
+)
+def test_an_error_comes_back_whole_from_another_process(error: NbpipelineError) -> None:
+    back = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    assert type(back) is type(error)
+    assert (str(back), back.complaints) == (str(error), error.complaints)
