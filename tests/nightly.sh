@@ -10,5 +10,6 @@ if [ "${1:-}" != mutants ]; then
   .venv/bin/python -m pytest -q -n 2 -m nightly --timeout 3600
 fi
 rm -rf mutants
+export NBPIPELINE_TEST_PROFILE=mutants   # few examples a property: every mutant is tried with all of them
 .venv/bin/mutmut run
 .venv/bin/mutmut results

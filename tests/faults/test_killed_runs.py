@@ -88,28 +88,40 @@ def run_until_killed(root: Path, letter: str, after_events: int) -> list[int]:
 
 @pytest.mark.heavy
 def test_ten_kills_lose_nothing(root: Path) -> None:
-    chance = random.Random(SEED)
+    kill_often(root, times=10, seed=SEED)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("seed", range(SEED + 1, SEED + 5))
+def test_a_hundred_kills_lose_nothing(root: Path, seed: int) -> None:
+    kill_often(root, times=25, seed=seed)
+
+
+def kill_often(root: Path, *, times: int, seed: int) -> None:
+    """Kill a run again and again, look at every output after each time, and end with a whole run."""
+    chance = random.Random(seed)
     build(root)
     done = command("run", "-p", "letter=a", cwd=root)
     assert done.returncode == 0, done.stdout + done.stderr
     letter, previous = "b", "a"
-    for _ in range(10):
+    for _ in range(times):
         after = chance.randint(1, 24)
         children = run_until_killed(root, letter, after)
         _, alive = psutil.wait_procs(
             [psutil.Process(pid) for pid in children if psutil.pid_exists(pid)], timeout=15
         )
-        assert not alive, f"kernels outlive their killed runner: {alive} (seed {SEED})"
+        assert not alive, f"kernels outlive their killed runner: {alive} (seed {seed})"
         mended = command("doctor", cwd=root)
         assert mended.returncode == 0, mended.stdout + mended.stderr
         states = outputs(root)
-        assert None not in states.values(), (after, SEED, states)
-        assert set(states.values()) <= {previous, letter}, (after, SEED, states)
+        assert None not in states.values(), (after, seed, states)
+        assert set(states.values()) <= {previous, letter}, (after, seed, states)
         if chance.random() < 0.3:
             done = command("run", "-p", f"letter={letter}", cwd=root)
             assert done.returncode == 0, done.stdout + done.stderr
             assert set(outputs(root).values()) == {letter}
-            letter, previous = chr(ord(letter) + 1), letter
+            letter, previous = chr(ord("b") + (ord(letter) - ord("a")) % 25), letter
     done = command("run", "-p", f"letter={letter}", cwd=root)
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(outputs(root).values()) == {letter}

@@ -78,7 +78,7 @@ def contents(bench: Workbench) -> dict[str, bytes]:
 
 
 TOUCHES = st.sampled_from(["input", "module", "parameter", "code"])
-QUICK = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=min(30, settings().max_examples), suppress_health_check=[HealthCheck.too_slow])
 
 
 @QUICK
