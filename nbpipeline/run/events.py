@@ -11,6 +11,7 @@ from typing import Any
 from nbpipeline.encoding import event_from, plain
 from nbpipeline.model import Event
 from nbpipeline.ports import Emit
+from nbpipeline.stage.secrets import Masker
 
 
 def to_json(event: Event) -> dict[str, Any]:
@@ -47,12 +48,19 @@ class EventWriter:
     """
 
     def __init__(
-        self, path: Path, run: str, listener: Emit | None, now: Callable[[], float] = time.time
+        self,
+        path: Path,
+        run: str,
+        listener: Emit | None,
+        *,
+        masker: Masker | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
-        """Open the file; raises OSError where that fails."""
+        """Open the file; raises OSError where that fails. `masker` hides what must not be written."""
         self._file = path.open("a", encoding="utf-8", newline="\n")
         self._run = run
         self._listener = listener
+        self._masker = masker or Masker(())
         self._now = now
         self._lock = threading.RLock()
         self._seq = 0
@@ -65,7 +73,11 @@ class EventWriter:
         with self._lock:
             self._seq += 1
             stamped = dataclasses.replace(
-                event, run=event.run or self._run, time=event.time or self._now(), seq=self._seq
+                event,
+                run=event.run or self._run,
+                time=event.time or self._now(),
+                seq=self._seq,
+                data=self._masker.anything(event.data),
             )
             self._write(stamped)
             self._tell(stamped)

@@ -1,6 +1,7 @@
 """Runs a plan: ready instances side by side, the rest decided as soon as it can be."""
 
 import dataclasses
+import os
 import queue
 import time
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from nbpipeline.run.folder import drop_old_runs, open_run, unwritable
 from nbpipeline.run.options import RunOptions
 from nbpipeline.run.preflight import refuse_missing_inputs
 from nbpipeline.run.summary import plan_to_keep
+from nbpipeline.stage.secrets import Masker
 
 Restore = Callable[[Job, StageRecord, Cancel], StageResult]
 """`stage.restore` with its backends: brings a record's outputs back; a failed result where it cannot."""
@@ -67,9 +69,10 @@ def run(  # noqa: PLR0913 - the one seam between the composition root and the ru
     options = options or RunOptions()
     refuse_missing_inputs(plan, root)
     started = time.time()
-    folder = open_run(root, plan_to_keep(plan), now=started)
+    masker = Masker.of({one for step in plan.steps for one in step.instance.spec.secrets}, os.environ)
+    folder = open_run(root, masker.anything(plan_to_keep(plan)), now=started)
     try:
-        events = EventWriter(folder.events, folder.run, emit)
+        events = EventWriter(folder.events, folder.run, emit, masker=masker)
     except OSError as error:
         raise unwritable(f".nbpipeline/runs/{folder.run}", error) from error
     history = Chronicle(state=state, folder=folder, events=events, started=started)
@@ -81,6 +84,7 @@ def run(  # noqa: PLR0913 - the one seam between the composition root and the ru
             restore=restore,
             options=options,
             history=history,
+            masker=masker,
             root=root,
             cancel=cancel or stack.enter_context(turned_by_ctrl_c()),
         )
@@ -114,6 +118,7 @@ class _Shift:
     restore: Restore
     options: RunOptions
     history: Chronicle
+    masker: Masker
     root: Path
     cancel: Cancel
     trouble: BaseException | None = None
@@ -220,7 +225,7 @@ class _Shift:
         if step.action is Action.RUN:
             folder.mkdir(exist_ok=True)
             kept = {"stage": step.instance.id, "fingerprint": step.fingerprint}
-            (folder / "step.json").write_text(dumps(kept) + "\n", encoding="utf-8")
+            (folder / "step.json").write_text(self.masker.text(dumps(kept)) + "\n", encoding="utf-8")
         return Job(
             root=str(self.root),
             run=self.history.folder.run,

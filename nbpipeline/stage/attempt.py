@@ -71,14 +71,15 @@ def run_attempt(
 
 def _settled(attempt: Attempt, aside: journal.Journal, *, test: bool) -> Attempt:
     """Commit what succeeded, roll back what did not (and every test)."""
+    good = attempt.failure is None and not test
     try:
-        if attempt.failure is None and not test:
-            return replace(attempt, notices=(*attempt.notices, *journal.commit(aside)))
-        journal.roll_back(journal.latest(aside))
+        told = journal.commit(aside) if good else ()
+        if not good:
+            journal.roll_back(journal.latest(aside))
     except OSError as error:
-        said = f"previous outputs wait for `nbpipeline doctor` to bring them back: {error}"
-        return replace(attempt, notices=(*attempt.notices, said))
-    return attempt
+        wait = "to be cleared away" if good else "to be brought back"
+        told = (f"previous outputs wait for the next run or `nbpipeline doctor` {wait}: {error}",)
+    return replace(attempt, notices=(*attempt.notices, *told))
 
 
 def _of_error(error: NbpipelineError) -> Failure:

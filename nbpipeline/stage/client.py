@@ -74,7 +74,6 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
         self._intake = Intake()
         self._reply: Mapping[str, Any] = {}
         self._echo: deque[bytes] = deque(maxlen=_ECHO_LIMIT)
-        self._exit_code: int | None = None
         self._connection = ""
         self.on_cell_executed = self._executed
 
@@ -163,8 +162,10 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
         try:
             while piece := os.read(reader, 65536):
                 self._echo.append(piece)
-        except OSError:
+        except OSError:  # nothing more for now
             return
+        # At its end a pipe is readable for ever: a kernel that has not our pipe would keep the loop busy.
+        asyncio.get_running_loop().remove_reader(reader)
 
     async def _finish(self) -> None:
         """End the kernel and all that its cells started; a failed one may be kept."""

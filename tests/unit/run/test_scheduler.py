@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from pipelines import MAYBE, RESTORE, RUN, SKIP, Decisions, Worker, do, plan_of,
 
 from nbpipeline.errors import BusyError, MissingInputError, StorageError
 from nbpipeline.executors.local import LocalExecutor
-from nbpipeline.model import Failure, StageResult, Status
+from nbpipeline.model import Failure, Fingerprint, Reason, ReasonKind, StageResult, Status
 from nbpipeline.run import CancelSwitch, RunOptions, exit_code, run
 from nbpipeline.run.events import read_events
 from nbpipeline.run.folder import RunFolder, read_control
@@ -33,6 +34,25 @@ def test_ready_instances_run_side_by_side(root):
     assert statuses(result) == {"a": "succeeded", "b": "succeeded", "c": "succeeded"}
     assert worker.ran[-1] == "c"
     assert exit_code(result) == 0
+
+
+def test_a_secret_that_is_also_a_parameter_is_written_nowhere(root, monkeypatch):
+    monkeypatch.setenv("WAREHOUSE_TOKEN", "hush-hush-1234")
+    plan = plan_of({"a": RUN})
+    step = plan.steps[0]
+    spec = replace(step.instance.spec, secrets=("WAREHOUSE_TOKEN",))
+    given = replace(step.instance, spec=spec, parameters={"url": "https://x?token=hush-hush-1234"})
+    reason = Reason(kind=ReasonKind.PARAMETER, subject="url", before="", after="hush-hush-1234")
+    state = Fingerprint(parameters={"url": '"https://x?token=hush-hush-1234"'})
+    plan = replace(plan, steps=(replace(step, instance=given, fingerprint=state, reasons=(reason,)),))
+    heard = []
+    result = do(plan, Worker(), root, emit=heard.append)
+    started = next(one for one in heard if one.kind == "stage_started")
+    assert started.data["parameters"] == {"url": "https://x?token=[masked]"}
+    assert started.data["reasons"][0]["after"] == "[masked]"
+    kept = [path for path in Path(result.folder).rglob("*") if path.is_file()]
+    assert {"plan.json", "events.jsonl", "step.json"} <= {path.name for path in kept}
+    assert not [path.name for path in kept if "hush-hush" in path.read_text()]
 
 
 def test_no_more_than_the_jobs_allow(root):
