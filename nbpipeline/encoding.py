@@ -196,6 +196,20 @@ def event_from(data: Mapping[str, Any]) -> Event:
     )
 
 
+def failure_data(failure: Failure) -> dict[str, Any]:
+    """Show why an attempt failed as events and `show` do; the traceback stays in the log."""
+    where = failure.where
+    return {
+        "kind": failure.kind,
+        "what": failure.what,
+        "known": failure.known,
+        "mend": failure.mend,
+        "where": str(where) if where else "",
+        "cell": where.cell if where else None,
+        "line": where.line if where else None,
+    }
+
+
 # --- plans -----------------------------------------------------------------------------------
 
 

@@ -2,6 +2,14 @@
 
 from dataclasses import dataclass
 
+STATE_FOLDER = ".nbpipeline"
+"""The project's folder of nbpipeline's own: history, store, runs."""
+
+
+def is_url(path: str) -> bool:
+    """Whether a project path is an fsspec URL (`s3://bucket/key`), which notebooks read and write."""
+    return path.find("://") > 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Location:

@@ -14,12 +14,12 @@ from typing import Self
 from nbpipeline.errors import MissingPluginError, gather
 from nbpipeline.fingerprint import Fingerprinter
 from nbpipeline.kernels.plain import PlainKernels
-from nbpipeline.location import Location
+from nbpipeline.location import STATE_FOLDER, Location, is_url
 from nbpipeline.model import Fingerprint, Job, ProjectSpec, StageInstance, StageResult
 from nbpipeline.ports import Cancel, Emit, Store
 from nbpipeline.reading.project import read_project
 from nbpipeline.run.cancel import CancelSwitch
-from nbpipeline.run.folder import STATE_FOLDER, state_folder
+from nbpipeline.run.folder import state_folder
 from nbpipeline.stage import Backends, execute
 from nbpipeline.state.digests import FileDigests
 from nbpipeline.state.sqlite import open_state
@@ -80,7 +80,7 @@ def open_store(project: ProjectSpec) -> Store:
     Raises MissingPluginError for a URL that nothing installed can keep objects at.
     """
     path = str(project.store.get("path") or f"{STATE_FOLDER}/store")
-    if "://" in path:
+    if is_url(path):
         raise MissingPluginError.of(
             f"the store cannot be at {path}: no installed store keeps objects there.",
             where=Location(path=project.file or ""),

@@ -14,9 +14,9 @@ from nbpipeline.authoring.writing import write_new
 from nbpipeline.errors import Complaint, ExitCode, ReadingError, UsageError, did_you_mean, gather
 from nbpipeline.graph import Graph
 from nbpipeline.location import Location
+from nbpipeline.reading.kinds import NAME
 from nbpipeline.reading.yaml12 import Document, YamlError, load
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _NAME_MARK = "PROJECT_NAME"
 _HIDDEN = {"gitignore": ".gitignore"}
 """Stored without the dot, so that it does not act inside our own repository."""
@@ -152,7 +152,7 @@ def _entry_trouble(entry: Any, taken: set[str]) -> str:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
         return "an entry of `stages` has no name."
     name = entry["name"]
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(NAME, name):
         return f"'{name}' cannot name a stage: letters, digits, `_` and `-`, not beginning with a digit."
     if name in taken:
         return f"stage '{name}' is listed twice."

@@ -9,9 +9,9 @@ from nbpipeline.api import Project
 from nbpipeline.authoring.cells import Cell, code, header, markdown, notebook
 from nbpipeline.authoring.writing import write_new
 from nbpipeline.errors import UsageError, did_you_mean
+from nbpipeline.location import is_url
 from nbpipeline.model import Pipeline, StageInstance, Value
-
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+from nbpipeline.reading.kinds import NAME
 
 
 def new_stage(project: Project, name: str, after: Sequence[str]) -> Path:
@@ -20,7 +20,7 @@ def new_stage(project: Project, name: str, after: Sequence[str]) -> Path:
     It stands beside the other notebooks. A stage with no outputs is only waited for. Raises UsageError for a
     bad or taken name or an unknown stage; what reading the project raises; StorageError.
     """
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(NAME, name):
         raise UsageError.of(
             f"'{name}' cannot name a stage.",
             known="a name has letters, digits, `_` and `-`, and does not begin with a digit",
@@ -103,7 +103,7 @@ def _references(makers: Sequence[StageInstance], taken: set[str]) -> dict[str, s
 def _paths(makers: Sequence[StageInstance], folder: PurePosixPath, taken: set[str]) -> dict[str, str]:
     """Give the paths of the other stages' outputs, from the notebook's folder."""
     return {
-        _free(output.name, one, taken): path if "://" in path else os.path.relpath(path, folder or ".")
+        _free(output.name, one, taken): path if is_url(path) else os.path.relpath(path, folder or ".")
         for one in makers
         if not one.axes
         for output in one.outputs

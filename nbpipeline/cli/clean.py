@@ -6,8 +6,9 @@ from typing import Any
 import click
 
 from nbpipeline.cli.frame import define, open_project, selectors_argument, settings_options
-from nbpipeline.cli.wording import counted, size
+from nbpipeline.cli.wording import counted
 from nbpipeline.errors import UsageError
+from nbpipeline.report.wording import size
 
 
 @define(

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from nbpipeline.cli.wording import duration
 from nbpipeline.model import Event
+from nbpipeline.report.wording import duration
 from nbpipeline.run.events import encode
 
 Listener = Callable[[Event], None]

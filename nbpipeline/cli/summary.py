@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from nbpipeline.cli.wording import counted, duration
+from nbpipeline.cli.wording import counted
+from nbpipeline.location import is_url
 from nbpipeline.model import Failure, Pipeline, RunResult, StageResult, Status, slug_of
+from nbpipeline.report.wording import duration
 
 _WORDS = {
     Status.SUCCEEDED: "ran",
@@ -80,7 +82,7 @@ def _output_lines(run: RunResult, pipeline: Pipeline) -> Iterator[str]:
     root = Path(pipeline.project.root)
     new = {one.instance for one in run.results if one.status in made}
     paths = [
-        _shown(root / path) if "://" not in path else path
+        _shown(root / path) if not is_url(path) else path
         for one in pipeline
         if one.id in new - inner
         for output in one.outputs

@@ -8,9 +8,10 @@ from nbpipeline.cli.frame import define, open_project, selectors_argument, setti
 from nbpipeline.cli.progress import listener
 from nbpipeline.cli.signals import cancelling
 from nbpipeline.cli.summary import failure_lines
-from nbpipeline.cli.wording import counted, duration
+from nbpipeline.cli.wording import counted
 from nbpipeline.errors import ExitCode
 from nbpipeline.model import Status
+from nbpipeline.report.wording import duration
 
 
 @define("test", example="nbpipeline test train\nnbpipeline test")

@@ -16,6 +16,7 @@ from nbpipeline.fingerprint.facts import SCHEME, Facts, FactsCache
 from nbpipeline.fingerprint.interpreter import Interpreters
 from nbpipeline.fingerprint.kernels import KernelSpec, find_kernel
 from nbpipeline.fingerprint.modules import Look, ModuleFinder, Modules
+from nbpipeline.location import is_url
 from nbpipeline.model import Fingerprint, ProjectSpec, StageInstance, StageSpec
 from nbpipeline.ports import Cache, Digests
 
@@ -23,11 +24,6 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 UNPINNED = "unpinned"
 """Stands for the content of a URL that nobody has looked at."""
-
-
-def is_url(path: str) -> bool:
-    """Whether a project path is a URL (`s3://...`)."""
-    return "://" in path
 
 
 def state_digest(fingerprint: Fingerprint) -> str:

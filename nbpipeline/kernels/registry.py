@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import slug_of
 
 IDLE_SECONDS = 3600.0
@@ -131,7 +132,7 @@ def forget(root: Path, kept: KeptKernel) -> None:
 
 
 def _folder(root: Path) -> Path:
-    return root / ".nbpipeline" / "kernels"
+    return root / STATE_FOLDER / "kernels"
 
 
 def _entry(root: Path, instance_id: str) -> Path:

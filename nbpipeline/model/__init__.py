@@ -34,6 +34,7 @@ from nbpipeline.model.done import (
     Status,
 )
 from nbpipeline.model.planned import (
+    EXECUTED,
     Action,
     Fingerprint,
     Plan,
@@ -56,6 +57,7 @@ from nbpipeline.model.resolved import (
 )
 
 __all__ = [
+    "EXECUTED",
     "Action",
     "Artifact",
     "BoundArtifact",

@@ -74,6 +74,10 @@ class Reason:
     """Said in words beside it, where before and after do not say it."""
 
 
+EXECUTED = "executed"
+"""Kind of the output of a stage that declares none: its executed notebook, which the store keeps."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredOutput:
     """One output path as a successful attempt left it."""

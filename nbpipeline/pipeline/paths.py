@@ -4,12 +4,8 @@ import os
 import posixpath
 from collections.abc import Callable, Iterator
 
+from nbpipeline.location import is_url
 from nbpipeline.model import PathValue, Value
-
-
-def is_url(path: str) -> bool:
-    """Whether fsspec, not the file system, is asked for it: `s3://bucket/key`."""
-    return "://" in path
 
 
 def leaves(value: Value) -> Iterator[str | PathValue]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nbpipeline.fingerprint import differences, state_digest
+from nbpipeline.location import is_url
 from nbpipeline.model import (
     Action,
     Fingerprint,
@@ -74,7 +75,7 @@ def decide(instance: StageInstance, fingerprint: Fingerprint, evidence: Evidence
 
 def relative_to(spec: StageSpec, reason: Reason) -> Reason:
     """Name a file as the notebook's author would: from the folder that the kernel runs in."""
-    if reason.kind not in _PATHS or "://" in reason.subject or reason.subject.startswith("/"):
+    if reason.kind not in _PATHS or is_url(reason.subject) or reason.subject.startswith("/"):
         return reason
     return replace(reason, subject=posixpath.relpath(reason.subject, spec.working_folder or "."))
 
@@ -150,7 +151,7 @@ class _Case:
 
     def _earlier(self, state: str) -> StageRecord | None:
         """Find a record of the state that is still good."""
-        if any("://" in path for output in self.instance.outputs for path in output.paths):
+        if any(is_url(path) for output in self.instance.outputs for path in output.paths):
             return None  # nobody knows what stands at a URL by now
         found = self.evidence.find(self.instance.id, state)
         if found is None or any(True for _ in self._aged(found)):

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from nbpipeline.fingerprint import Fingerprinter, Glance, state_digest
+from nbpipeline.location import STATE_FOLDER, is_url
 from nbpipeline.model import (
+    EXECUTED,
     Action,
     Edge,
     Fingerprint,
@@ -28,9 +30,6 @@ from nbpipeline.model import (
 from nbpipeline.plan.accept import Accepted
 from nbpipeline.plan.decide import Evidence, decide, relative_to
 from nbpipeline.ports import Digests, State, Store
-
-EXECUTED = "executed"
-"""Kind of the output of a stage that declares none: its executed notebook, which the store keeps."""
 
 _PENDING = frozenset({Action.RUN, Action.MAYBE})
 
@@ -225,7 +224,7 @@ class Planner:
         return tuple(_told(instance.spec, one) for one in found)
 
     def _present_digest(self, instance: StageInstance, output: StoredOutput) -> str | None:
-        if "://" in output.path:
+        if is_url(output.path):
             return output.digest  # what a notebook writes to a URL is its own affair
         path = self._root / output.path
         if output.kind == EXECUTED:
@@ -242,7 +241,7 @@ class Planner:
         for step in steps.values():
             for artifact in step.instance.inputs:
                 for path in artifact.paths:
-                    if "://" in path and not path.startswith("file://") and not artifact.spec.digest:
+                    if is_url(path) and not path.startswith("file://") and not artifact.spec.digest:
                         found[
                             f"{artifact.spec.where}: input '{artifact.name}' is at {path}, which was not "
                             "looked at: its last known value stands. Pin it with `digest:`."
@@ -252,7 +251,7 @@ class Planner:
 
 def _told(spec: StageSpec, reason: Reason) -> Reason:
     """Say a path as the author wrote it; the executed notebook is named for what it is."""
-    if reason.subject.startswith(".nbpipeline/"):
+    if reason.subject.startswith(f"{STATE_FOLDER}/"):
         return Reason(
             kind=reason.kind, subject="executed notebook", before=reason.before, detail=reason.detail
         )

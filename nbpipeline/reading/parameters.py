@@ -46,15 +46,6 @@ def accepts(type: str | None, value: Value) -> bool:  # noqa: A002 - the model's
     return node is None or _accepts(node, value)
 
 
-def type_of(value: Value) -> str | None:
-    """Name the type that a default value suggests; None where it suggests nothing."""
-    if value is None:
-        return None
-    if isinstance(value, PathValue):
-        return "Path"
-    return type(value).__name__
-
-
 def _type_node(text: str | None) -> ast.expr | None:
     if text is None:
         return None

@@ -1,14 +1,8 @@
 """Paths as the project names them."""
 
 import posixpath
-import re
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-
-
-def is_url(text: str) -> bool:
-    """Whether the text is a URL (`s3://bucket/key`), which stays as it is."""
-    return bool(_URL.match(text))
+from nbpipeline.location import is_url
 
 
 def project_path(text: str, base: str, root: str) -> str:

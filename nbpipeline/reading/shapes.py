@@ -4,8 +4,8 @@ A shape that finds something wrong complains at the value's place and gives `INV
 goes on, so that a file's author hears everything at once.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Protocol
 
@@ -192,14 +192,6 @@ class Table:
     def _unknown(self, name: str, place: Place, known: Mapping[str, Key]) -> None:
         mend = (self.elsewhere or {}).get(name) or mend_by_name(name, known, "take the key out.")
         place.complain(f"unknown key {name!r}.", known=f"known keys: {', '.join(sorted(known))}", mend=mend)
-
-    def with_keys(self, more: Iterable[Key]) -> "Table":
-        """Give the table with further keys."""
-        return replace(self, keys=(*self.keys, *more))
-
-    def without(self, *names: str) -> "Table":
-        """Give the table less some keys."""
-        return replace(self, keys=tuple(key for key in self.keys if key.name not in names))
 
     def schema(self) -> dict[str, Any]:
         """Describe the keys."""

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nbpipeline.encoding import plain
+from nbpipeline.encoding import failure_data, plain
 from nbpipeline.errors import UsageError, did_you_mean
 from nbpipeline.model import Reason, ReasonKind, StageRecord, StageResult, Status, canonical_id, slug_of
 from nbpipeline.plan.explain import words
 from nbpipeline.ports import State
 from nbpipeline.report.wording import VERSION, Page, change, duration, figure, moment, size, table
 from nbpipeline.run.folder import is_running, kept_runs, read_control, read_plan, runs_folder
-from nbpipeline.run.summary import counts, failure_to_json
+from nbpipeline.run.summary import counts
 
 LOOKED_AT = 200
 """So many past runs are searched for a stage's history."""
@@ -140,7 +140,7 @@ def result_data(
             {"cell": cell.cell, "seconds": round(cell.seconds, 3), "peak_memory": cell.peak_memory}
             for cell in result.cells
         ],
-        "failure": failure_to_json(result.failure) if result.failure else None,
+        "failure": failure_data(result.failure) if result.failure else None,
         "notices": list(result.notices),
         "notebooks": [str(path) for path in _notebooks(own)],
     }

@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from nbpipeline.errors import Complaint, ExitCode, StorageError
-from nbpipeline.location import Location
+from nbpipeline.location import STATE_FOLDER, Location
 from nbpipeline.run.process import is_alive, own_identity
 
-STATE_FOLDER = ".nbpipeline"
 KEPT_RUNS = 20
 VERSION = 1
 FOREIGN_GRACE = 7 * 24 * 3600.0
@@ -165,17 +164,17 @@ def _write_control(folder: RunFolder, control: Mapping[str, Any]) -> None:
 
 def read_control(folder: Path) -> Mapping[str, Any] | None:
     """Read control.json; None where it is missing or no JSON object."""
-    try:
-        data = json.loads((folder / "control.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return data if isinstance(data, dict) else None
+    return _read_object(folder / "control.json")
 
 
 def read_plan(folder: Path) -> Mapping[str, Any] | None:
     """Read plan.json; None where it is missing or no JSON object."""
+    return _read_object(folder / "plan.json")
+
+
+def _read_object(file: Path) -> Mapping[str, Any] | None:
     try:
-        data = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+        data = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return data if isinstance(data, dict) else None

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nbpipeline.errors import Complaint, ExitCode, MissingInputError
+from nbpipeline.location import is_url
 from nbpipeline.model import Action, Plan, Step
 from nbpipeline.pipeline import missing_inputs
 from nbpipeline.stage.lock import hold, owner
@@ -34,7 +35,7 @@ def _left_out_makers(plan: Plan, doing: list[Step], root: Path) -> Iterator[Comp
         step = steps.get(edge.downstream)
         if step is None or edge.kind != "data" or edge.upstream in planned:
             continue
-        if "://" in edge.path or (root / edge.path).exists():
+        if is_url(edge.path) or (root / edge.path).exists():
             continue
         wanted = next((one for one in step.instance.inputs if edge.path in one.paths), None)
         name = wanted.name if wanted else edge.path

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from nbpipeline.encoding import dumps
 from nbpipeline.errors import NbpipelineError
+from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import (
     Action,
     Failure,
@@ -74,7 +75,7 @@ def run(  # noqa: PLR0913 - the one seam between the composition root and the ru
     try:
         events = EventWriter(folder.events, folder.run, emit, masker=masker)
     except OSError as error:
-        raise unwritable(f".nbpipeline/runs/{folder.run}", error) from error
+        raise unwritable(f"{STATE_FOLDER}/runs/{folder.run}", error) from error
     history = Chronicle(state=state, folder=folder, events=events, started=started)
     with closing(events), ExitStack() as stack:
         shift = _Shift(

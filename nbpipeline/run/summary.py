@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from nbpipeline.encoding import plain, plan_data
+from nbpipeline.encoding import failure_data, plain, plan_data
 from nbpipeline.errors import ExitCode
-from nbpipeline.model import Action, Failure, Plan, RunResult, StageResult, Status
+from nbpipeline.model import Action, Plan, RunResult, StageResult, Status
 
 _EXIT_CODES = {Status.FAILED: ExitCode.STAGE_FAILED, Status.CHECK_FAILED: ExitCode.CHECK_FAILED}
 
@@ -20,20 +20,6 @@ def plan_to_keep(plan: Plan) -> dict[str, Any]:
     return data
 
 
-def failure_to_json(failure: Failure) -> dict[str, Any]:
-    """Write why an attempt failed; the traceback stays in the log."""
-    where = failure.where
-    return {
-        "kind": failure.kind,
-        "what": failure.what,
-        "known": failure.known,
-        "mend": failure.mend,
-        "where": str(where) if where else "",
-        "cell": where.cell if where else None,
-        "line": where.line if where else None,
-    }
-
-
 def result_to_json(result: StageResult) -> dict[str, Any]:
     """Write how an instance ended, as `stage_finished` carries it."""
     data: dict[str, Any] = {
@@ -42,7 +28,7 @@ def result_to_json(result: StageResult) -> dict[str, Any]:
         "attempts": result.attempts,
     }
     if result.failure:
-        data["failure"] = failure_to_json(result.failure)
+        data["failure"] = failure_data(result.failure)
     if result.record and result.record.metrics:
         data["metrics"] = plain(result.record.metrics)
     if result.notices:

@@ -4,10 +4,11 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from nbpipeline.location import is_url
 from nbpipeline.model import BoundArtifact, Failure, StageInstance
 from nbpipeline.stage import failures
 from nbpipeline.stage.backends import Backends
-from nbpipeline.stage.places import absolute, is_url, local_outputs, staged_of
+from nbpipeline.stage.places import absolute, local_outputs, staged_of
 
 
 def before(

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from nbpipeline.errors import BusyError
+from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import Artifact, StageInstance, slug_of
 from nbpipeline.stage import asides, processes
 from nbpipeline.stage.lock import hold
 from nbpipeline.stage.places import (
-    STATE_FOLDER,
     absolute,
     aside_of,
     local_outputs,
@@ -86,11 +86,6 @@ class Journal:
 def folder_of(root: Path) -> Path:
     """Where a project's journals stand."""
     return root / STATE_FOLDER / "journals"
-
-
-def staged_paths(instance: StageInstance) -> bool:
-    """Whether some output is written beside and swapped in."""
-    return any(output.spec.publish == "atomic" for output in instance.outputs)
 
 
 # --- forward ---------------------------------------------------------------------------------

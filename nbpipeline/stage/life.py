@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from nbpipeline.encoding import failure_data
 from nbpipeline.errors import BusyError
 from nbpipeline.fingerprint import state_digest
 from nbpipeline.model import Event, Failure, Job, StageResult, Status, Value
@@ -91,7 +92,7 @@ class _Life:
             if attempt.failure is None:
                 return attempt
             last = number == spec.retries + 1 or attempt.failure.kind in NOT_RETRIED
-            self.tell("attempt_failed", {"attempt": number, **_told(attempt.failure), "last": last})
+            self.tell("attempt_failed", {"attempt": number, **failure_data(attempt.failure), "last": last})
             if last or not self._rested(pause):
                 return attempt
             pause *= spec.retry_backoff
@@ -135,17 +136,3 @@ class _Life:
             mend=text(failure.mend),
             traceback=text(failure.traceback),
         )
-
-
-def _told(failure: Failure) -> dict[str, Value]:
-    """Write a failure as an event's data."""
-    where = failure.where
-    return {
-        "kind": failure.kind,
-        "what": failure.what,
-        "known": failure.known,
-        "mend": failure.mend,
-        "where": str(where) if where else "",
-        "cell": where.cell if where else None,
-        "line": where.line if where else None,
-    }

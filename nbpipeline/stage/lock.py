@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from nbpipeline.errors import BusyError, StorageError
+from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import slug_of
-from nbpipeline.stage.places import STATE_FOLDER, write_atomically
+from nbpipeline.stage.places import write_atomically
 
 PATIENCE = 0.2
 """Seconds between two looks at a lock that is waited for."""

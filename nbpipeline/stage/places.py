@@ -6,15 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from nbpipeline.location import is_url
 from nbpipeline.model import BoundArtifact, PathValue, StageInstance, Value
-
-STATE_FOLDER = ".nbpipeline"
-
-
-def is_url(path: str) -> bool:
-    """Whether a project path is an fsspec URL, which the notebook itself reads or writes."""
-    scheme, separator, _ = path.partition("://")
-    return bool(separator) and scheme.isidentifier()
 
 
 def absolute(root: Path, path: str) -> Path:

@@ -6,13 +6,18 @@ from pathlib import Path
 
 from nbpipeline.errors import StorageError
 from nbpipeline.fingerprint import state_digest
-from nbpipeline.model import BoundArtifact, Fingerprint, StageInstance, StageRecord, StoredOutput, Value
+from nbpipeline.model import (
+    EXECUTED,
+    BoundArtifact,
+    Fingerprint,
+    StageInstance,
+    StageRecord,
+    StoredOutput,
+    Value,
+)
 from nbpipeline.ports import State
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.places import absolute, local_outputs, relative
-
-EXECUTED = "executed"
-"""Kind of the output of a stage that declares none: its executed notebook."""
 
 
 def keep(  # noqa: PLR0913 - a record has that many sides

@@ -6,13 +6,23 @@ from dataclasses import replace
 from pathlib import Path
 
 from nbpipeline.errors import BusyError, StorageError
-from nbpipeline.model import Failure, Job, StageInstance, StageRecord, StageResult, Status, StoredOutput
+from nbpipeline.location import is_url
+from nbpipeline.model import (
+    EXECUTED,
+    Failure,
+    Job,
+    StageInstance,
+    StageRecord,
+    StageResult,
+    Status,
+    StoredOutput,
+)
 from nbpipeline.ports import Cancel
 from nbpipeline.stage import asides, failures, journal
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.lock import hold
-from nbpipeline.stage.places import absolute, is_url
-from nbpipeline.stage.record import EXECUTED, on_record, recorded
+from nbpipeline.stage.places import absolute
+from nbpipeline.stage.record import on_record, recorded
 
 
 def restore(job: Job, record: StageRecord, backends: Backends, cancel: Cancel | None = None) -> StageResult:

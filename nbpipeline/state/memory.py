@@ -10,7 +10,7 @@ from nbpipeline.model import StageRecord, StageResult, Status
 FAILURES = frozenset({Status.FAILED, Status.CHECK_FAILED})
 
 
-def failure_data(run: str, result: StageResult, finished: float) -> dict[str, Any]:
+def last_failure_data(run: str, result: StageResult, finished: float) -> dict[str, Any]:
     """Say what `last_failure` tells of a failed result."""
     failure = result.failure
     return {
@@ -75,7 +75,7 @@ class MemoryState:
         with self._lock:
             self._results.setdefault(run, []).append(result)
             if result.status in FAILURES:
-                self._failures[result.instance] = failure_data(run, result, finished)
+                self._failures[result.instance] = last_failure_data(run, result, finished)
 
     def end_run(self, run: str, *, finished: float, status: str) -> None:
         """Remember how a run ended."""

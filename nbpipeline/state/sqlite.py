@@ -16,7 +16,7 @@ from nbpipeline.encoding import dumps, record_from_text, result_from, value_from
 from nbpipeline.errors import ReadingError, StorageError
 from nbpipeline.location import Location
 from nbpipeline.model import StageRecord, StageResult
-from nbpipeline.state.memory import FAILURES, failure_data
+from nbpipeline.state.memory import FAILURES, last_failure_data
 
 if TYPE_CHECKING:
     from nbpipeline.ports import Cache, State
@@ -129,7 +129,7 @@ class SqliteState:
     def add_result(self, run: str, result: StageResult, *, finished: float) -> None:
         """Remember how an instance ended in a run."""
         row = (run, result.instance, finished, dumps(result))
-        failed = dumps(failure_data(run, result, finished)) if result.status in FAILURES else None
+        failed = dumps(last_failure_data(run, result, finished)) if result.status in FAILURES else None
 
         def write(db: sqlite3.Connection) -> None:
             db.execute("INSERT INTO results (run, instance, finished, data) VALUES (?, ?, ?, ?)", row)

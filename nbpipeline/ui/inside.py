@@ -13,6 +13,7 @@ from typing import Any
 
 import nbpipeline
 from nbpipeline.errors import UsageError, did_you_mean
+from nbpipeline.location import is_url
 from nbpipeline.model import BoundArtifact, PathValue, StageInstance, axis_text
 
 CONTEXT = "NBPIPELINE_CONTEXT"
@@ -93,7 +94,7 @@ def stage(name: str | None = None, **axes: Any) -> Stage:
         name=instance.id,
         inputs=Values("input", _local(root, instance, instance.inputs)),
         outputs=Values("output", _local(root, instance, instance.outputs)),
-        params=Values("parameter", {key: _plain(one) for key, one in parameters_of(instance).items()}),
+        params=Values("parameter", {key: plain_paths(one) for key, one in parameters_of(instance).items()}),
     )
 
 
@@ -186,7 +187,7 @@ def _vs_code_notebook() -> str | None:
 
 def as_path(value: Any) -> Any:
     """Make paths of texts, inside lists and mappings too; URLs stay text."""
-    if isinstance(value, str) and "://" not in value:
+    if isinstance(value, str) and not is_url(value):
         return Path(value)
     if isinstance(value, Mapping):
         return {key: as_path(one) for key, one in value.items()}
@@ -208,15 +209,15 @@ def _local(root: Path, instance: StageInstance, bound: tuple[BoundArtifact, ...]
             return [here(one) for one in value]
         return value
 
-    return {one.name: here(as_path(_plain(one.value))) for one in bound}
+    return {one.name: here(as_path(plain_paths(one.value))) for one in bound}
 
 
-def _plain(value: Any) -> Any:
+def plain_paths(value: Any) -> Any:
     """Turn the model's path values into `pathlib.Path`."""
     if isinstance(value, PathValue):
         return Path(value.text)
     if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: plain_paths(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
+        return [plain_paths(one) for one in value]
     return value

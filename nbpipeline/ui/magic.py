@@ -3,13 +3,11 @@
 In the pipeline the runner has injected them already, and the magic leaves them alone.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from nbpipeline.errors import NbpipelineError
-from nbpipeline.model import PathValue, StageInstance
-from nbpipeline.ui.inside import handed_over, instance_here, parameters_of
+from nbpipeline.model import StageInstance
+from nbpipeline.ui.inside import handed_over, instance_here, parameters_of, plain_paths
 
 
 def load_ipython_extension(ipython: Any) -> None:
@@ -40,14 +38,4 @@ def header_names(instance: StageInstance) -> dict[str, Any]:
     values = {name: one for name, one in parameters_of(instance).items() if name not in in_cells}
     artifacts = (*instance.inputs, *instance.outputs)
     values.update({one.name: one.value for one in artifacts if one.spec.cell is None})
-    return {name: _notebook_value(one) for name, one in values.items()}
-
-
-def _notebook_value(value: Any) -> Any:
-    if isinstance(value, PathValue):
-        return Path(value.text)
-    if isinstance(value, Mapping):
-        return {key: _notebook_value(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_notebook_value(one) for one in value]
-    return value
+    return {name: plain_paths(one) for name, one in values.items()}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nbpipeline.errors import Complaint, ExitCode, NbpipelineError, UsageError, did_you_mean
+from nbpipeline.location import STATE_FOLDER, is_url
 from nbpipeline.model import (
     BoundArtifact,
     Failure,
@@ -39,7 +40,7 @@ def record_outputs(
     Raises UsageError where a stage declares none, for a missing or empty one or a failed check (exit code 4);
     BusyError; StorageError.
     """
-    if not any("://" not in path for one in instance.outputs for path in one.paths):
+    if not any(not is_url(path) for one in instance.outputs for path in one.paths):
         raise UsageError.of(
             f"stage '{instance.id}' declares no output that could be recorded.",
             mend="run it: its result is its executed notebook",
@@ -128,7 +129,7 @@ def bring_back(
     notices: list[str] = []
     run = new_run_id(now)
     for instance, record in found:
-        folder = root / ".nbpipeline" / "restored" / run / instance.slug
+        folder = root / STATE_FOLDER / "restored" / run / instance.slug
         job = Job(
             root=str(root),
             run=run,

@@ -6,12 +6,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbpipeline.model import Pipeline, StageRecord, StoredOutput
+from nbpipeline.location import is_url
+from nbpipeline.model import EXECUTED, Pipeline, StageRecord, StoredOutput
 from nbpipeline.ports import State
 from nbpipeline.run.folder import drop_old_runs, kept_runs
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.lock import hold
-from nbpipeline.stage.record import EXECUTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ def look(
     for instance in pipeline:
         if instance.id not in chosen:
             continue
-        for path in (path for one in instance.outputs for path in one.paths if "://" not in path):
+        for path in (path for one in instance.outputs for path in one.paths if not is_url(path)):
             one, reason = _judge(instance.id, path, records.get(instance.id), pipeline, backends)
             if one and (not reason or force):
                 doomed.append(one)

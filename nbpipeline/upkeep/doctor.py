@@ -15,8 +15,9 @@ from nbpipeline import __version__
 from nbpipeline.errors import NbpipelineError
 from nbpipeline.fingerprint.kernels import KernelSpec, find_kernel
 from nbpipeline.kernels import registry
+from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import ProjectSpec
-from nbpipeline.run.folder import STATE_FOLDER, close_run, is_running, kept_runs, read_control, state_folder
+from nbpipeline.run.folder import close_run, is_running, kept_runs, read_control, state_folder
 from nbpipeline.stage import journal, lock
 from nbpipeline.stage.record import recorded
 from nbpipeline.worker import Workplace

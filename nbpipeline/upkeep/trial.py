@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from nbpipeline.errors import gather
+from nbpipeline.location import is_url
 from nbpipeline.model import (
     Artifact,
     BoundArtifact,
@@ -159,5 +160,5 @@ def _scratch(value: Value, paths: Iterator[str], place: PurePosixPath) -> Expres
 def _inside(path: str) -> PurePosixPath:
     """Give where under the scratch folder an output goes; what lies outside the project goes by its name."""
     parts = PurePosixPath(path)
-    outside = parts.is_absolute() or ".." in parts.parts or "://" in path
+    outside = parts.is_absolute() or ".." in parts.parts or is_url(path)
     return PurePosixPath(parts.name) if outside else parts

@@ -10,8 +10,9 @@ from typing import Any
 from builders import code, write_notebook
 
 from nbpipeline.cli.progress import Course, event_lines
-from nbpipeline.cli.wording import counted, duration, size, table
+from nbpipeline.cli.wording import counted, table
 from nbpipeline.model import Event
+from nbpipeline.report.wording import duration, size
 
 
 def event(kind: str, stage: str = "", time: float = 0.0, **data: Any) -> Event:

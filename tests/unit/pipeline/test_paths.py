@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nbpipeline.location import is_url
 from nbpipeline.model import PathValue
-from nbpipeline.pipeline.paths import Places, is_url, leaves, mapped, parents, plain, shaped_like
+from nbpipeline.pipeline.paths import Places, leaves, mapped, parents, plain, shaped_like
 
 NESTED = st.recursive(
     st.text(min_size=1) | st.builds(PathValue, st.text(min_size=1)),

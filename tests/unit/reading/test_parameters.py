@@ -3,7 +3,7 @@
 import pytest
 
 from nbpipeline.model import PathValue
-from nbpipeline.reading.parameters import accepts, parse_value, type_of
+from nbpipeline.reading.parameters import accepts, parse_value
 
 
 @pytest.mark.parametrize(
@@ -91,10 +91,3 @@ def test_refused(text, kind):
 )
 def test_accepts(kind, value, fits):
     assert accepts(kind, value) is fits
-
-
-@pytest.mark.parametrize(
-    ("value", "kind"), [(None, None), (1, "int"), (True, "bool"), (PathValue("x"), "Path"), ([1], "list")]
-)
-def test_type_of(value, kind):
-    assert type_of(value) == kind

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stages import artifact, instance
 
+from nbpipeline.location import is_url
 from nbpipeline.model import Fingerprint, Job, PathValue
 from nbpipeline.stage import asides, failures, memory, metrics, outputs, processes, undeclared
 from nbpipeline.stage.outcome import Stop
-from nbpipeline.stage.places import is_url, staged_value
+from nbpipeline.stage.places import staged_value
 from nbpipeline.stage.secrets import Masker
 
 # --- output of a cell ------------------------------------------------------------------------
@@ -165,7 +166,8 @@ def test_hidden_names_of_atomic_outputs(value: Any, staged: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "expected"), [("s3://a/b", True), ("a/b", False), ("c:/x", False), ("://x", False)]
+    ("path", "expected"),
+    [("s3://a/b", True), ("filecache::s3://a/b", True), ("a/b", False), ("c:/x", False), ("://x", False)],
 )
 def test_urls(path: str, expected: bool) -> None:
     assert is_url(path) is expected
