@@ -6,7 +6,8 @@ import shutil
 import sys
 from pathlib import Path
 
-_FICLONE = 0x40049409
+from nbpipeline.content import copy_file
+
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
@@ -18,18 +19,8 @@ def exists(path: Path) -> bool:
 
 def clone_file(source: Path, target: Path) -> None:
     """Copy a file with its times; blocks are shared where the file system can. Raises OSError."""
-    if sys.platform == "linux":
-        import fcntl  # noqa: PLC0415 - POSIX alone
-
-        try:
-            with source.open("rb") as reader, target.open("xb") as writer:
-                fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
-            shutil.copystat(source, target)
-        except OSError:
-            target.unlink(missing_ok=True)
-        else:
-            return
-    shutil.copy2(source, target)
+    copy_file(source, target)
+    shutil.copystat(source, target)
 
 
 def clone(source: Path, target: Path) -> None:

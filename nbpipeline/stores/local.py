@@ -14,7 +14,6 @@ Objects are verified when they are taken out, so that no sync to disk is needed 
 import errno
 import os
 import shutil
-import sys
 import time
 import uuid
 from collections.abc import Iterable
@@ -22,7 +21,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbpipeline.content import TreeEntry, digest_bytes, digest_file, digest_text, parse_listing, tree_listing
+from nbpipeline.content import (
+    TreeEntry,
+    copy_file,
+    digest_bytes,
+    digest_file,
+    digest_text,
+    parse_listing,
+    tree_listing,
+)
 from nbpipeline.encoding import dumps, record_from_text
 from nbpipeline.errors import StorageError
 from nbpipeline.model import StageRecord, StoredOutput, slug_of
@@ -32,21 +39,7 @@ if TYPE_CHECKING:
 
     from nbpipeline.ports import Store
 
-_FICLONE = 0x40049409
-"""Linux' ioctl that makes a file share another's blocks (btrfs, xfs, bcachefs)."""
 _ABANDONED_SECONDS = 86400
-
-
-def copy_file(source: Path, target: Path) -> None:
-    """Copy bytes to `target`, which must not exist, sharing blocks where it can be; raises OSError."""
-    with source.open("rb") as reader, target.open("xb") as writer:
-        if sys.platform == "linux":
-            import fcntl  # noqa: PLC0415 - Windows has none
-
-            with suppress(OSError):
-                fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
-                return
-        shutil.copyfileobj(reader, writer, 1 << 20)
 
 
 class LocalStore:
