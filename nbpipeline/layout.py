@@ -22,8 +22,9 @@ SETTLING = 40
 LARGE = 3_000
 """From so many slots on, two passes must do: nobody sees the difference."""
 
-# How strongly a link pulls its ends under each other, by how many of them are boxes: long lines stay upright.
-_PULLS = (8.0, 2.0, 1.0)
+# How strongly a link pulls its ends under each other, by how many of them are boxes: long lines stay upright,
+# and a box stands over the next one rather than over a line that only passes it.
+_PULLS = (8, 2, 3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,8 +246,25 @@ def _wanted(net: _Net, slot: _Slot, centers: Mapping[_Slot, float], *, down: boo
         beside = [*net.above[slot], *net.below[slot]]
     if not beside:
         return centers[slot]
-    pulls = [_PULLS[net.is_node(slot) + net.is_node(one)] for one in beside]
-    return sum(pull * centers[one] for pull, one in zip(pulls, beside, strict=True)) / sum(pulls)
+    pulls = sorted((centers[one], _PULLS[net.is_node(slot) + net.is_node(one)]) for one in beside)
+    return _median(pulls) if net.is_node(slot) else _mean(pulls)
+
+
+def _mean(pulls: Sequence[tuple[float, int]]) -> float:
+    return sum(place * pull for place, pull in pulls) / sum(pull for _, pull in pulls)
+
+
+def _median(pulls: Sequence[tuple[float, int]]) -> float:
+    """Weighted median, which leaves one strong line straight where a mean would bend all of them."""
+    half = sum(pull for _, pull in pulls) / 2
+    heard = 0
+    for number, (place, pull) in enumerate(pulls):
+        heard += pull
+        if heard > half:
+            return place
+        if heard == half:
+            return (place + pulls[number + 1][0]) / 2
+    raise AssertionError("the last one passes the half")
 
 
 def _spread(wanted: Sequence[float], weights: Sequence[float], gaps: Sequence[float]) -> list[float]:
