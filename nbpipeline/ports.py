@@ -134,7 +134,7 @@ class State(Protocol):
         """Give the newest success of every instance, in one read."""
 
     def last_failure(self, instance: str) -> Mapping[str, Any] | None:
-        """`{run, kind, what, finished}` when an attempt newer than the last success failed."""
+        """`{run, kind, what, state, finished}` when an attempt newer than the last success failed."""
 
     def last_failures(self) -> Mapping[str, Mapping[str, Any]]:
         """`last_failure` of every instance that has one, in one read."""

@@ -1,6 +1,6 @@
 """Plans what selectors name, with a word about what is stale before them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,13 +56,12 @@ def _planner(
     )
 
 
-def part_of(plan: Plan) -> Pipeline:
-    """Cut a plan's instances out of their pipeline."""
-    ids = {one.instance.id for one in plan.steps}
+def part_of(pipeline: Pipeline, ids: Collection[str]) -> Pipeline:
+    """Cut some instances out of their pipeline."""
     return replace(
-        plan.pipeline,
-        instances={name: one for name, one in plan.pipeline.instances.items() if name in ids},
-        edges=tuple(one for one in plan.pipeline.edges if {one.upstream, one.downstream} <= ids),
+        pipeline,
+        instances={name: one for name, one in pipeline.instances.items() if name in ids},
+        edges=tuple(one for one in pipeline.edges if one.upstream in ids and one.downstream in ids),
     )
 
 

@@ -115,9 +115,12 @@ class Project:
 
         `planned` shows what a run would do with each stage.
         """
-        plan = self.plan(*selectors)
         draw = {"text": drawing.text, "mermaid": drawing.mermaid, "svg": drawing.svg, "html": drawing.html}
-        return draw[form](part_of(plan), plan if planned else None)
+        if not planned:
+            pipeline = self.pipeline
+            return draw[form](part_of(pipeline, select(pipeline, selectors)), None)
+        plan = self.plan(*selectors)
+        return draw[form](part_of(plan.pipeline, {one.instance.id for one in plan.steps}), plan)
 
     # --- what is done --------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from nbpipeline.ports import Emit, Work
 
 
 class Level:
-    """The cancel level of one executor; fills `ports.Cancel`."""
+    """A cancel level, of a run or of an executor; fills `ports.Cancel`."""
 
     def __init__(self) -> None:
         """Start at 0."""

@@ -25,7 +25,7 @@ class Job:
     keep_kernel: bool = False
     """`--on-failure keep`: a failed stage's kernel stays for `debug`."""
     test: bool = False
-    """Run the `test` cells too."""
+    """A trial (`nbpipeline test`): its `test` cells run too, and nothing is recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +44,8 @@ class Failure:
     """Why an attempt did not succeed, in SPEC's three parts."""
 
     kind: str
-    """`cell`, `dead_kernel`, `timeout`, `cell_timeout`, `exit`, `output`, `check`, `input`, `cancelled` or
-    `storage`."""
+    """`cell`, `dead_kernel`, `timeout`, `cell_timeout`, `exit`, `output`, `check`, `input`, `cancelled`,
+    `storage`, or `internal` (a bug of ours around the stage)."""
     what: str
     mend: str
     where: Location | None = None

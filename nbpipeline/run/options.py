@@ -25,13 +25,11 @@ class RunOptions:
     environment: Callable[[StageInstance], Mapping[str, str]] = no_variables
     """Variables that trackers want in the kernel, asked just before the stage is handed out."""
     memory: int | None = None
-    """Bytes that declared `resources.memory` may add up to; None: what is free when the run starts."""
+    """Bytes that declared `resources.memory` may add up to; None: no limit but what is free."""
     gpus: int | None = None
     """Devices to share out; None: those that the machine shows."""
     command: str = ""
     """What the user typed, for the history."""
-    test: bool = False
-    """Run the `test` cells too."""
 
     @property
     def slots(self) -> int:

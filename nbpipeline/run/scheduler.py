@@ -235,7 +235,6 @@ class _Shift:
             fingerprint=step.fingerprint,
             environment=self.options.environment(step.instance) if step.action is Action.RUN else {},
             keep_kernel=self.options.on_failure == "keep",
-            test=self.options.test,
         )
 
     def _executing(self) -> Executor:

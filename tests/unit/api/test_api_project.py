@@ -40,6 +40,12 @@ def test_plan_run_and_look(root: Path) -> None:
     assert not (root / "out.txt").exists()
 
 
+def test_a_drawing_without_a_plan_leaves_no_trace(root: Path) -> None:
+    write_stage(root)
+    assert "one" in nbpipeline.Project(root).graph("text", "one", planned=False)
+    assert not (root / ".nbpipeline").exists()
+
+
 def test_parameters_as_a_mapping(root: Path) -> None:
     write_stage(root)
     project = nbpipeline.Project(root, params={"one.factor": 7})
