@@ -25,6 +25,7 @@ _ENDS = {
     "blocked": ("blocked", "yellow"),
     "cancelled": ("cancelled", "yellow"),
 }
+_UNSTARTED = ("blocked", "cancelled")
 _SHOWN_AT_ONCE = 8
 _REFRESH = 0.5
 """Seconds between two redraws while nothing is told."""
@@ -143,6 +144,8 @@ def event_lines(event: Event, course: Course) -> Iterator[str]:
         yield f"{event.stage}: {data.get('text', '')}" if event.stage else f"note: {data.get('text', '')}"
     elif event.kind == "stage_finished":
         yield f"[{course.ended}/{course.total}] {event.stage}: {_ending(data)}"
+        if data.get("attempts") or data.get("status") not in _UNSTARTED:  # the run's end says why not
+            yield from (f"{event.stage}: note: {text}" for text in data.get("notices", ()))
 
 
 def _ending(data: Mapping[str, Any]) -> str:

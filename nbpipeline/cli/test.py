@@ -29,6 +29,8 @@ def command(*, selectors: tuple[str, ...], **given: Any) -> int:
         cancel.arm()
         trials = project.test(*selectors, on_event=on_event, cancel=cancel)
     for trial in trials:
+        for notice in trial.result.notices:
+            click.echo(f"{trial.result.instance}: note: {notice}", err=True)
         if trial.result.failure:
             for line in failure_lines(trial.result, trial.result.failure, trial.folder):
                 click.echo(line)

@@ -4,6 +4,7 @@ import errno
 import re
 import signal
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from nbpipeline.location import Location
@@ -14,6 +15,13 @@ from nbpipeline.stage.recorder import without_colours
 from nbpipeline.stage.secrets import Masker
 
 _FRAME = re.compile(r"(?:Cell In|Input In) ?\[(\d+)\],? line (\d+)")
+LONGEST = 400
+"""Characters of what is told of a failure; the log and the executed notebook have the rest."""
+LONGEST_KNOWN = 2_000
+LONGEST_LINE = 1_000
+"""Characters of a traceback's line."""
+MOST_LINES = 400
+"""Lines of a traceback that are kept, half from its beginning and half from its end."""
 _NO_ROOM = {errno.ENOSPC: "No space left on device", errno.EDQUOT: "Disk quota exceeded"}
 
 
@@ -29,6 +37,30 @@ def of_stop(instance: StageInstance, stop: Stop, masker: Masker) -> Failure:
         where=_where(instance, stop, trace),
         traceback=trace,
     )
+
+
+def presentable(failure: Failure, masker: Masker) -> Failure:
+    """Hide secrets, then cut what is too long to be told or kept (not before: half a secret shows)."""
+    return replace(
+        failure,
+        what=cut(masker.text(failure.what)),
+        known=cut(masker.text(failure.known), LONGEST_KNOWN),
+        mend=masker.text(failure.mend),
+        traceback=_cut_lines(masker.text(failure.traceback)),
+    )
+
+
+def cut(text: str, longest: int = LONGEST) -> str:
+    """Shorten a text that would fill a screen, and say how long it was."""
+    return text if len(text) <= longest else f"{text[:longest]}... ({len(text)} characters)"
+
+
+def _cut_lines(text: str) -> str:
+    lines = [cut(line, LONGEST_LINE) for line in text.split("\n")]
+    if len(lines) <= MOST_LINES:
+        return "\n".join(lines)
+    half = MOST_LINES // 2
+    return "\n".join([*lines[:half], f"... {len(lines) - 2 * half} lines ...", *lines[-half:]])
 
 
 def _says_full(text: str) -> bool:

@@ -7,13 +7,12 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from nbpipeline.encoding import failure_data
 from nbpipeline.errors import BusyError
 from nbpipeline.fingerprint import state_digest
-from nbpipeline.model import Event, Failure, Job, StageResult, Status, Value
+from nbpipeline.model import Event, Job, StageResult, Status, Value
 from nbpipeline.ports import Cancel, Emit
 from nbpipeline.stage import checks, executed, failures, journal
 from nbpipeline.stage.attempt import Attempt, run_attempt
@@ -80,8 +79,7 @@ class _Life:
             failure = failures.of_disk(self.job.instance, error, "the stage could not be prepared")
         if failure is not None:
             return self._ended(Attempt(number=0, failure=failure), started)
-        attempt = self._attempts()
-        return self._ended(attempt, started)
+        return self._ended(self._attempts(), started)
 
     def _attempts(self) -> Attempt:
         spec = self.job.instance.spec
@@ -92,9 +90,11 @@ class _Life:
             if attempt.failure is None:
                 return attempt
             last = number == spec.retries + 1 or attempt.failure.kind in NOT_RETRIED
-            self.tell("attempt_failed", {"attempt": number, **failure_data(attempt.failure), "last": last})
+            told = failures.presentable(attempt.failure, self.masker)
+            self.tell("attempt_failed", {"attempt": number, **failure_data(told), "last": last})
             if last or not self._rested(pause):
                 return attempt
+            self.notices += attempt.notices
             pause *= spec.retry_backoff
         raise AssertionError("a stage has at least one attempt")
 
@@ -111,7 +111,7 @@ class _Life:
         failure = attempt.failure
         status = Status.SUCCEEDED
         if failure is not None:
-            failure = self._masked(failure)
+            failure = failures.presentable(failure, self.masker)
             status = {"check": Status.CHECK_FAILED, "cancelled": Status.CANCELLED}.get(
                 failure.kind, Status.FAILED
             )
@@ -123,16 +123,9 @@ class _Life:
             failure=failure,
             record=attempt.record,
             cells=attempt.cells,
-            notices=tuple(self.masker.text(one) for one in (*self.notices, *attempt.notices)),
+            notices=tuple(dict.fromkeys(map(self._said, (*self.notices, *attempt.notices)))),
             state=state_digest(self.job.fingerprint) if failure is not None else "",
         )
 
-    def _masked(self, failure: Failure) -> Failure:
-        text = self.masker.text
-        return replace(
-            failure,
-            what=text(failure.what),
-            known=text(failure.known),
-            mend=text(failure.mend),
-            traceback=text(failure.traceback),
-        )
+    def _said(self, notice: str) -> str:
+        return failures.cut(self.masker.text(notice), failures.LONGEST_KNOWN)

@@ -50,6 +50,18 @@ def test_lines_of_a_run() -> None:
     assert told(course, event("stage_started", "b", action="restore")) == ["b: restoring"]
 
 
+def test_what_a_stage_has_to_tell_is_told_when_it_ends() -> None:
+    course = begun()
+    done = event("stage_finished", "a", status="restored", seconds=0.2, notices=["one", "two"])
+    first, *rest = told(course, done)
+    assert first.startswith("[1/2] a: ")
+    assert rest == ["a: note: one", "a: note: two"]
+    unstarted = event("stage_finished", "b", status="blocked", seconds=0, notices=["not started: 'a' failed"])
+    assert len(told(course, unstarted)) == 1
+    broken_off = event("stage_finished", "c", status="cancelled", attempts=1, notices=["one was ended"])
+    assert told(course, broken_off)[1:] == ["c: note: one was ended"]
+
+
 def test_the_estimate_counts_what_waits_and_what_runs() -> None:
     course = begun()
     course.hear(event("stage_started", "a", time=100.0, action="run"))

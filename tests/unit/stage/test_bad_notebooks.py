@@ -1,5 +1,6 @@
 """What a notebook can do wrong: each has its words, and leaves the outputs as they were."""
 
+import json
 from pathlib import Path
 
 import psutil
@@ -35,6 +36,36 @@ def test_a_cell_that_raises(at: Bench) -> None:
     assert "ValueError: no rows" in at.log()
     rejected = Path(at.last.folder) / "rejected-1" / "models" / "m.txt"
     assert rejected.read_text() == "half"
+
+
+def test_a_message_without_end_is_cut_where_it_is_told(at: Bench) -> None:
+    result = refused(at, "raise ValueError('x' * 3_000_000)", retries=1)
+    failure = result.failure
+    assert failure.what == "the cell raised ValueError: " + "x" * 372 + "... (3000028 characters)"
+    assert max(map(len, failure.traceback.splitlines())) < 1_100
+    told = [one.data["what"] for one in at.events if one.kind == "attempt_failed"]
+    assert told == [failure.what] * 2
+    assert "x" * 3_000_000 in at.log()
+    assert "x" * 3_000_000 in json.dumps(at.executed())
+
+
+def test_a_traceback_without_end_keeps_both_its_ends(at: Bench) -> None:
+    lines = "raise ValueError('\\n'.join(f'line {n}' for n in range(10_000)))"
+    trace = refused(at, lines).failure.traceback.splitlines()
+    assert len(trace) == 401
+    assert trace[-1] == "line 9999"
+    assert trace[200].startswith("... ")
+    assert any("ValueError" in line for line in trace[:5])
+
+
+def test_what_an_earlier_attempt_had_to_tell_is_told_too(at: Bench) -> None:
+    once = (
+        "import pathlib, subprocess\nmark = pathlib.Path('../tried')\n"
+        "if not mark.exists():\n    mark.touch(); subprocess.Popen(['sleep', '60']); raise ValueError\n"
+    )
+    result = at.run(instance([once + WRITE], outputs=[MODEL], retries=1))
+    assert result.status is Status.SUCCEEDED
+    assert result.notices == ("1 process that a cell had left was ended",)
 
 
 def test_the_line_is_the_cell_s_own_when_the_error_is_deeper(at: Bench) -> None:
