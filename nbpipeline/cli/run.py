@@ -68,6 +68,8 @@ def command(
     as_json = output_format == "json"
     if dry_run:
         plan = project.plan(*selectors, **selection(given))
+        for notice in () if as_json else plan.notices:
+            click.echo(f"note: {notice}", err=True)
         lines = [json.dumps(plan_data(plan), ensure_ascii=False)] if as_json else plan_lines(plan)
         click.echo("\n".join(lines))
         return 0

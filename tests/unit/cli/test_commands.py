@@ -221,3 +221,17 @@ def test_completing_commands_and_names_of_stages(root: Path) -> None:
     assert completions(root, "nbpipeline run tr") == ["train", "transform"]
     assert completions(root, "nbpipeline plan +re") == ["+report"]
     assert completions(root, "nbpipeline show br") == ["broken"], "no notebook is read for it"
+
+
+def test_a_dry_run_says_what_plan_says(root: Path) -> None:
+    write_notebook(root / "notebooks" / "a.ipynb", code('one = "../one.txt"', "outputs"), code("print(one)"))
+    write_notebook(
+        root / "notebooks" / "b.ipynb",
+        code('one = "../one.txt"', "inputs"),
+        code('two = "../two.txt"', "outputs"),
+        code("print(one, two)"),
+    )
+    planned = command("plan", "b", cwd=root)
+    dry = command("run", "b", "--dry-run", cwd=root)
+    assert (dry.stdout, dry.stderr) == (planned.stdout, planned.stderr)
+    assert "note: a: stale, and not part of this" in dry.stderr
