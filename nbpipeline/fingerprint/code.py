@@ -1,32 +1,77 @@
 """The code part of a fingerprint: cells as normalised syntax, declarations by what they mean."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
+from nbpipeline.content import digest_text
 from nbpipeline.encoding import canonical
-from nbpipeline.fingerprint.facts import Facts, FactsCache
+from nbpipeline.fingerprint.facts import ANYTHING, Facts, FactsCache
 from nbpipeline.model import Cell, StageInstance, StageSpec
 
 NEVER_RUN = frozenset({"skip", "test"})
 DECLARING = frozenset({"inputs", "outputs", "dependencies", "expectations"})
 """Tags whose cells hold declarations alone (in `parameters`, other statements may stand beside)."""
 
+PLACE = "place "
+"""Begins what a declaring cell counts by where another cell binds its names too: the order matters."""
+
 
 def counted_cells(spec: StageSpec, facts: FactsCache) -> Iterator[tuple[Cell, Facts]]:
     """Give the code cells that count, with their facts; what is left of a declaring cell."""
     language = spec.notebook.language
-    for cell in spec.notebook.cells:
-        if cell.kind != "code" or cell.tags & NEVER_RUN:
-            continue
+    cells = [one for one in spec.notebook.cells if one.kind == "code" and not one.tags & NEVER_RUN]
+    places = _places(spec, cells, facts) if language == "python" else {}
+    for cell in cells:
         if language != "python" or not cell.tags:
             found = facts.of_cell(cell.source, language)
         elif "parameters" in cell.tags:
             found = facts.of_rest(cell.source, declared_names(spec, cell.index))
         elif cell.tags & DECLARING:
-            continue
+            found = Facts()
         else:
             found = facts.of_cell(cell.source, language)
+        if cell.index in places:
+            found = replace(found, digest=f"{PLACE}{digest_text(places[cell.index] + found.digest)[:32]}")
         if found.digest:
             yield cell, found
+
+
+def _places(spec: StageSpec, cells: list[Cell], facts: FactsCache) -> Mapping[int, str]:
+    """Say for declaring cells, by index, which of their names another cell binds too."""
+    declared = {one.index: _held_names(spec, one, facts) for one in cells if _declares(one)}
+    names = frozenset().union(*declared.values())
+    checks = {one.index for one in cells if "expectations" in one.tags}
+    bound = {
+        one.index: facts.bound_by(one.source)
+        for one in cells
+        if one.index not in checks and _may_bind(one.source, names)
+    }
+    found = {}
+    for index, own in declared.items():
+        others = frozenset().union(*(binds for other, binds in bound.items() if other != index))
+        shared = own if index in checks or ANYTHING in others else own & others
+        if shared:
+            found[index] = " ".join(sorted(shared))
+    return found
+
+
+def _declares(cell: Cell) -> bool:
+    return bool(cell.tags & DECLARING) or "parameters" in cell.tags
+
+
+def _held_names(spec: StageSpec, cell: Cell, facts: FactsCache) -> frozenset[str]:
+    """Names that a declaring cell assigns; of `after` and `dependencies` no code takes notice."""
+    if "expectations" in cell.tags:
+        return facts.bound_by(cell.source)
+    return declared_names(spec, cell.index)
+
+
+def _may_bind(source: str, names: frozenset[str]) -> bool:
+    """Look at the text first: few cells speak of the declared names, or could bind any."""
+    return any(one in source for one in names) or any(one in source for one in _BINDERS)
+
+
+_BINDERS = ("import *", "%run", "exec", "globals(", "locals(", "vars(")
 
 
 def declared_names(spec: StageSpec, cell: int) -> frozenset[str]:

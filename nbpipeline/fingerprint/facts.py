@@ -2,12 +2,13 @@
 
 import ast
 import json
-import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nbpipeline.content import digest_bytes, digest_text
+from nbpipeline.fingerprint.import_paths import added_paths
+from nbpipeline.fingerprint.programs import programs
 from nbpipeline.ports import Cache
 from nbpipeline.reading.syntax import (
     ImportedModule,
@@ -21,6 +22,12 @@ from nbpipeline.reading.syntax import (
 SCHEME = 1
 """Version of how code is digested; part of every state."""
 
+_NOTED = 2
+"""Version of what is remembered of a source beside its digest."""
+
+ANYTHING = "*"
+"""Stands among bound names for those that nobody can tell without running the code."""
+
 _EMPTY = frozenset({"[]", "text:"})
 _NAME_DIGITS = 8
 
@@ -33,9 +40,9 @@ class Facts:
     """Of its normalised syntax; empty where nothing is left of it."""
     imports: tuple[ImportedModule, ...] = ()
     runs: tuple[str, ...] = ()
-    """Files that `%run` names."""
+    """Files that it runs as programs, by `%run` or on command lines."""
     paths: tuple[str, ...] = ()
-    """Folders that it adds to `sys.path` literally."""
+    """Folders that it adds to `sys.path`, from the kernel's folder or absolute."""
     names: str = ""
     """Of a module: `build:1a2b3c4d clean:...`, its top-level names with short digests."""
 
@@ -79,10 +86,21 @@ class FactsCache:
         """Facts of a module's file, whose content has the digest."""
         return self._of("module", digest, lambda: module_facts(Path(path).read_bytes(), digest))
 
+    def of_notebook(self, path: str, digest: str) -> Facts:
+        """Facts of a notebook that another runs by `%run`, whose content has the digest."""
+        return self._of("notebook", digest, lambda: notebook_facts(Path(path).read_bytes(), digest))
+
+    def bound_by(self, source: str) -> frozenset[str]:
+        """Names that a Python cell may assign, import, define or delete; `*` among them: any name."""
+        facts = self._of(
+            "bound", digest_text(source), lambda: Facts(names=" ".join(sorted(bound_names(source))))
+        )
+        return frozenset(facts.names.split())
+
     def _of(self, kind: str, key: str, make: Callable[[], Facts]) -> Facts:
         found = self._facts.get((kind, key))
         if found is None:
-            found = self._facts[(kind, key)] = self._remembered(f"{kind} {SCHEME}", key, make)
+            found = self._facts[(kind, key)] = self._remembered(f"{kind} {SCHEME}.{_NOTED}", key, make)
         return found
 
     def _remembered(self, kind: str, key: str, make: Callable[[], Facts]) -> Facts:
@@ -124,7 +142,8 @@ def rest_facts(source: str, names: frozenset[str]) -> Facts:
         tree = parse_cell(source)
     except SyntaxError:
         return Facts(code_digest(normalised(source)))
-    return _tree_facts([one for one in tree.body if not _declares(one, names)])
+    again = frozenset(_assigned_again(tree.body))
+    return _tree_facts([one for one in tree.body if not _declares(one, names - again)])
 
 
 def module_facts(data: bytes, digest: str) -> Facts:
@@ -142,8 +161,8 @@ def _tree_facts(body: Sequence[ast.stmt]) -> Facts:
     return Facts(
         code_digest(canonical(tree.body)),
         imported_modules(tree),
-        tuple(run for run in (_run_file(one.text) for one in magics(tree) if one.name == "run") if run),
-        tuple(_added_paths(tree)),
+        programs(tree),
+        added_paths(tree),
     )
 
 
@@ -158,45 +177,56 @@ def _declares(statement: ast.stmt, names: frozenset[str]) -> bool:
     return all(isinstance(one, ast.Name) and one.id in names for one in targets)
 
 
-def _run_file(text: str) -> str:
-    """Find the file in what follows `%run`."""
+def _assigned_again(body: Sequence[ast.stmt]) -> Iterator[str]:
+    """Give the names that a cell assigns twice: what stands between may use either value."""
+    seen: set[str] = set()
+    for name in (name for one in body for name in _defined_names(one)):
+        if name in seen:
+            yield name
+        seen.add(name)
+
+
+def notebook_facts(data: bytes, digest: str) -> Facts:
+    """Work out the facts of a notebook's code; one that cannot be read counts by its bytes."""
     try:
-        words = shlex.split(text)
-    except ValueError:
-        return ""
-    name = next((word for word in words if not word.startswith("-")), "")
-    return name if not name or "." in name.rpartition("/")[2] else f"{name}.py"
+        cells = [cell for cell in json.loads(data)["cells"] if cell["cell_type"] == "code"]
+        parts = [cell_facts("".join(cell["source"]), "python") for cell in cells]
+    except (ValueError, KeyError, TypeError):
+        return Facts(digest[:32])
+    return Facts(
+        code_digest(" ".join(one.digest for one in parts)),
+        tuple(one for part in parts for one in part.imports),
+        tuple(one for part in parts for one in part.runs),
+        tuple(one for part in parts for one in part.paths),
+    )
 
 
-def _added_paths(tree: ast.Module) -> Iterable[str]:
-    """Find what `sys.path.append("../src")` and `sys.path.insert(0, str(Path("../src")))` add."""
-    for node in ast.walk(tree):
-        match node:
-            case (
-                ast.Call(
-                    func=ast.Attribute(
-                        value=ast.Attribute(value=ast.Name(id="sys"), attr="path"), attr="append"
-                    ),
-                    args=[given],
-                )
-                | ast.Call(
-                    func=ast.Attribute(
-                        value=ast.Attribute(value=ast.Name(id="sys"), attr="path"), attr="insert"
-                    ),
-                    args=[_, given],
-                )
-            ):
-                text = _literal_text(given)
-                if text is not None:
-                    yield text
-            case _:
-                continue
+def bound_names(source: str) -> frozenset[str]:
+    """Find the names that a cell may bind, wherever they stand in it."""
+    try:
+        tree = parse_cell(source)
+    except SyntaxError:
+        return frozenset({ANYTHING})
+    found = {name for node in ast.walk(tree) for name in _bound_by(node)}
+    return frozenset(found | ({ANYTHING} if any(one.name == "run" for one in magics(tree)) else set()))
 
 
-def _literal_text(node: ast.expr) -> str | None:
-    while isinstance(node, ast.Call) and len(node.args) == 1:
-        node = node.args[0]
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+def _bound_by(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+            yield name
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            yield name
+        case ast.alias(name=name, asname=other):
+            yield other or name.partition(".")[0]
+        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+            yield name
+        case ast.MatchMapping(rest=str(name)):
+            yield name
+        case ast.Call(func=ast.Name(id="exec" | "globals" | "locals" | "vars")):
+            yield ANYTHING
+        case _:
+            return
 
 
 def _name_digests(body: Sequence[ast.stmt]) -> str:

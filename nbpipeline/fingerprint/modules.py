@@ -23,7 +23,7 @@ class Look:
     folders: dict[str, dict[str, bool]] = field(default_factory=dict)
     """Folder -> name -> whether it is a folder."""
     found: dict[tuple[tuple[str, ...], str], str | None] = field(default_factory=dict)
-    needs: dict[tuple[tuple[str, ...], str], tuple[tuple[str, ...], frozenset[str]]] = field(
+    needs: dict[tuple[tuple[str, ...], str], tuple[tuple["_File", ...], frozenset[str]]] = field(
         default_factory=dict
     )
 
@@ -50,6 +50,16 @@ class Modules:
     """Top-level names of everything that is not the project's."""
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file of code on the way, and where its imports are looked for."""
+
+    path: str
+    roots: tuple[str, ...]
+    is_seen: bool = False
+    """Only a run was seen to read it: nobody knows whether as code or as data."""
+
+
 class ModuleFinder:
     """Finds local modules under import roots; one for each look at the project."""
 
@@ -60,9 +70,14 @@ class ModuleFinder:
         self._facts = facts
         self._look = look
 
-    def of(self, codes: Iterable[Facts], folder: str, roots: tuple[str, ...]) -> Modules:
-        """Follow the imports of cells that run in `folder`, with the import roots (absolute paths)."""
-        files: list[str] = []
+    def of(
+        self, codes: Iterable[Facts], folder: str, roots: tuple[str, ...], seen: Iterable[str] = ()
+    ) -> Modules:
+        """Follow the imports of cells that run in `folder`, with the import roots (absolute paths).
+
+        `seen` are further files (project paths) that a run was seen to take code or settings from.
+        """
+        files: list[_File] = []
         others: set[str] = set()
         for facts in codes:
             if not (facts.imports or facts.runs):
@@ -71,44 +86,58 @@ class ModuleFinder:
             files += direct
             others |= foreign
         local: dict[str, str] = {}
+        self._follow(files, local, others)
+        self._follow([_File(f"{self._root}/{path}", roots, is_seen=True) for path in seen], local, others)
+        return Modules(dict(sorted(local.items())), frozenset(others))
+
+    def _follow(self, files: list["_File"], local: dict[str, str], others: set[str]) -> None:
         while files:
-            path = files.pop()
-            shown = path[len(self._root) + 1 :]
+            file = files.pop()
+            shown = file.path[len(self._root) + 1 :]
             if shown in local:
                 continue
-            digest, further, foreign = self._module(path, roots)
+            digest, further, foreign = self._module(file)
             local[shown] = digest
             files += further
             others |= foreign
-        return Modules(dict(sorted(local.items())), frozenset(others))
 
-    def _module(self, path: str, roots: tuple[str, ...]) -> tuple[str, tuple[str, ...], frozenset[str]]:
-        content = self._digests.of_file(Path(path))
+    def _module(self, file: "_File") -> tuple[str, tuple["_File", ...], frozenset[str]]:
+        content = self._digests.of_file(Path(file.path))
         if content is None:
             return "missing", (), frozenset()
-        if not path.endswith(".py"):
+        facts = self._facts_of(file, content)
+        if facts is None:
             return content[:32], (), frozenset()
-        facts = self._facts.of_module(path, content)
-        key = (roots, f"{path} {content}")
+        key = (file.roots, f"{file.path} {content}")
         if key not in self._look.needs:
-            self._look.needs[key] = self._needs_of(facts, path.rpartition("/")[0], roots)
+            self._look.needs[key] = self._needs_of(facts, file.path.rpartition("/")[0], file.roots)
         digest = f"{facts.digest} {facts.names}" if facts.names else facts.digest
         return (digest, *self._look.needs[key])
 
+    def _facts_of(self, file: "_File", content: str) -> Facts | None:
+        """Read a file as code; None for one that counts by its bytes."""
+        if file.path.endswith(".py"):
+            return self._facts.of_module(file.path, content)
+        if file.path.endswith(".ipynb") and not file.is_seen:
+            return self._facts.of_notebook(file.path, content)
+        return None
+
     def _needs_of(
         self, facts: Facts, folder: str, roots: tuple[str, ...]
-    ) -> tuple[tuple[str, ...], frozenset[str]]:
-        files: list[str] = []
+    ) -> tuple[tuple["_File", ...], frozenset[str]]:
+        files: list[_File] = []
         others: set[str] = set()
         for one in facts.imports:
-            local = list(self._imported(one, folder, roots))
+            local = [_File(path, roots) for path in self._imported(one, folder, roots)]
             files += local
             if not local and not one.level:
                 others.add(one.module.partition(".")[0])
         for name in facts.runs:
             path = os.path.normpath(os.path.join(folder, name))
             if self._inside(path):
-                files.append(path)
+                # A program finds its neighbours, wherever it is run from.
+                own = path.rpartition("/")[0]
+                files.append(_File(path, roots if own in roots else (own, *roots)))
         return tuple(files), frozenset(others - {_OURS})
 
     def _imported(self, one: ImportedModule, folder: str, roots: tuple[str, ...]) -> Iterator[str]:

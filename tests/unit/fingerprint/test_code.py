@@ -177,3 +177,75 @@ def test_a_path_as_text_or_as_path_is_a_difference(root: Path) -> None:
     first = of(root, code('out = "../a.txt"', "outputs"))
     second = of(root, code('from pathlib import Path\nout = Path("../a.txt")', "outputs"))
     assert told(first, second) == ["code output out changed"]
+
+
+# --- where a declaring cell stands -----------------------------------------------------------
+
+ONE = code("C = 1", "parameters")
+OUT = code('out = "../data/x.txt"', "outputs")
+WRITE = code("open(out, 'w').write(str(C))")
+
+MOVES = {
+    "a parameter is assigned again": (
+        [ONE, code("C = 2"), OUT, WRITE],
+        [code("C = 2"), ONE, OUT, WRITE],
+        True,
+    ),
+    "two declaring cells change sides": (
+        [ONE, code("C = 2"), OUT, WRITE],
+        [OUT, code("C = 2"), ONE, WRITE],
+        True,
+    ),
+    "an output's name is bound in a loop": (
+        [OUT, code("for out in ['a']:\n    pass"), WRITE],
+        [code("for out in ['a']:\n    pass"), OUT, WRITE],
+        True,
+    ),
+    "any name may be bound": (
+        [ONE, code("from settings import *"), OUT, WRITE],
+        [code("from settings import *"), ONE, OUT, WRITE],
+        True,
+    ),
+    "a cell with more than declarations": (
+        [code("C = 1\nprint()", "parameters"), code("C = 2"), code("D = 3\nprint()", "parameters"), OUT, WRITE],
+        [code("D = 3\nprint()", "parameters"), code("C = 2"), code("C = 1\nprint()", "parameters"), OUT, WRITE],
+        True,
+    ),
+    "a checked name holds the list of its checks": (
+        [OUT, ONE, WRITE, code("out = [{'rows': {'min': 1}}]", "expectations")],
+        [OUT, ONE, code("out = [{'rows': {'min': 1}}]", "expectations"), WRITE],
+        True,
+    ),
+    "no other cell binds the names": ([ONE, OUT, WRITE], [OUT, WRITE, ONE], False),
+    "a cell that is skipped binds them": (
+        [ONE, code("C = 2", "skip"), OUT, WRITE],
+        [code("C = 2", "skip"), ONE, OUT, WRITE],
+        False,
+    ),
+    "order without staleness": (
+        [OUT, code("after = []", "dependencies"), code("after = 1"), WRITE, ONE],
+        [OUT, code("after = 1"), code("after = []", "dependencies"), WRITE, ONE],
+        False,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after", "expected"), MOVES.values(), ids=MOVES)
+def test_the_place_of_a_declaring_cell_counts_where_its_names_are_bound_again(
+    root: Path, before: list[dict], after: list[dict], expected: bool
+) -> None:
+    first, second = of(root, *before), of(root, *after)
+    assert bool(told(first, second)) == expected
+    assert (state_digest(first) != state_digest(second)) == expected
+
+
+def test_a_parameter_assigned_twice_in_its_cell_counts_as_code(root: Path) -> None:
+    first = of(root, code("C = 1\nD = round(C)\nC = 3", "parameters"))
+    second = of(root, code("C = 2\nD = round(C)\nC = 3", "parameters"))
+    assert told(first, second) == ["code cell 2 changed"]
+
+
+def test_a_comment_about_a_declared_name_binds_nothing(root: Path) -> None:
+    first = of(root, ONE, code("print(C)"))
+    second = of(root, ONE, code("print(C)  # C = 2, import *, %run x"))
+    assert told(first, second) == []

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from builders import code, header, write_files, write_notebook
+from builders import code, header, markdown, write_files, write_notebook
 
 from nbpipeline.fingerprint import Fingerprinter
 from nbpipeline.model import Fingerprint
@@ -46,6 +46,7 @@ FILES = {
     "src/lib/part.py": "from lib import more\n",
     "src/lib/more.py": "x = 1\n",
     "tools/outside.py": "x = 1\n",
+    "tools/program.py": "import outside\n",
     "root_level.py": "x = 1\n",
 }
 
@@ -84,6 +85,7 @@ CASES = {
     "%run": ("%run script.py --fast", {"notebooks/script.py", "notebooks/run_too.py"}),
     "%run without its ending": ("%run -i script", {"notebooks/script.py", "notebooks/run_too.py"}),
     "%run elsewhere": ("%run ../tools/outside.py", {"tools/outside.py"}),
+    "a program beside its modules": ("!python ../tools/program.py", {"tools/program.py", "tools/outside.py"}),
     "%run out of the project": ("%run /etc/hosts.py", set()),
     "sys.path.append": (
         "import sys\nsys.path.append('../tools')\nimport outside",
@@ -91,6 +93,10 @@ CASES = {
     ),
     "sys.path.insert with a Path": (
         "import sys\nfrom pathlib import Path\nsys.path.insert(0, str(Path('../tools')))\nimport outside",
+        {"tools/outside.py"},
+    ),
+    "sys.path from the folder above": (
+        "import sys, os\nfrom pathlib import Path\nsys.path += [str(Path.cwd().parent / 'tools')]\nimport outside",
         {"tools/outside.py"},
     ),
     "not on the path": ("import root_level, outside, lib", set()),
@@ -147,6 +153,20 @@ def test_a_module_that_cannot_be_parsed_counts_by_its_bytes(root: Path) -> None:
     second = fingerprint(root).modules
     assert set(first) == set(second) == {"notebooks/broken.py"}
     assert first != second
+
+
+def test_a_notebook_that_is_run_counts_by_its_code(root: Path) -> None:
+    write_files(root, FILES)
+    write_notebook(root / "notebooks/it.ipynb", header("stage: it"), code("%run part.ipynb"))
+    write_notebook(root / "notebooks/part.ipynb", markdown("prose"), code("import unused"))
+    first = fingerprint(root).modules
+    assert set(first) == {"notebooks/part.ipynb", "notebooks/unused.py"}
+    write_notebook(root / "notebooks/part.ipynb", code("import unused  # why"))
+    assert fingerprint(root).modules == first
+    write_notebook(root / "notebooks/part.ipynb", code("import unused as u"))
+    assert fingerprint(root).modules != first
+    (root / "notebooks/part.ipynb").write_text("{}")
+    assert set(fingerprint(root).modules) == {"notebooks/part.ipynb"}
 
 
 def test_nbpipeline_itself_never_counts(root: Path) -> None:
