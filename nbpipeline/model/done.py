@@ -20,6 +20,8 @@ class Job:
     """Absolute path of the instance's folder in the run's: attempts, logs, rejected outputs."""
     instance: StageInstance
     fingerprint: Fingerprint
+    imports: tuple[str, ...] = ()
+    """Top-level names of the third-party modules that the notebook and the project's modules import."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables that trackers hand to the kernel."""
     keep_kernel: bool = False

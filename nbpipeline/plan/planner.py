@@ -109,6 +109,10 @@ class Planner:
             self._state.last_failure(instance_id),
         )
 
+    def imports(self, instance: StageInstance) -> tuple[str, ...]:
+        """Name the third-party modules that the stage imports, sorted: what a warm kernel may load before."""
+        return tuple(sorted(self._fingerprinter.imports(instance)))
+
     def fingerprint(self, instance: StageInstance) -> Fingerprint:
         """Take the state that the instance would run in now, its upstream being done."""
         known = self._present(instance)

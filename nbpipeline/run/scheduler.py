@@ -19,6 +19,7 @@ from nbpipeline.model import (
     Job,
     Plan,
     RunResult,
+    StageInstance,
     StageRecord,
     StageResult,
     Status,
@@ -47,6 +48,9 @@ class Decider(Protocol):
 
     def decide(self, instance_id: str) -> Step:
         """Decide from what is on disk now; never MAYBE."""
+
+    def imports(self, instance: StageInstance) -> tuple[str, ...]:
+        """Name the third-party modules that the stage imports."""
 
 
 def run(  # noqa: PLR0913 - the one seam between the composition root and the run
@@ -233,6 +237,7 @@ class _Shift:
             folder=str(folder),
             instance=step.instance,
             fingerprint=step.fingerprint,
+            imports=self.planner.imports(step.instance) if step.action is Action.RUN else (),
             environment=self.options.environment(step.instance) if step.action is Action.RUN else {},
             keep_kernel=self.options.on_failure == "keep",
         )

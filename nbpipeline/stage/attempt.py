@@ -1,5 +1,6 @@
 """One attempt: outputs aside, kernel, checks, and then all new or all old."""
 
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -101,6 +102,7 @@ def _under_journal(
     """Run the notebook and judge it; on success the outputs are published and on record."""
     root = Path(job.root)
     notebook = Path(job.folder) / f"attempt-{number}.ipynb"
+    started = time.time()
     found, notices = _executed(job, backends, cancel, masker, tell, notebook=notebook, token=aside.token)
     attempt = Attempt(number=number, cells=tuple(found.cells), notices=(*notices, *found.notices))
     if found.stop is not None:
@@ -115,17 +117,20 @@ def _under_journal(
     if changed:
         said = f"{changed} changed while the stage ran, so its result is not recorded as fresh"
         return replace(attempt, notices=(*attempt.notices, said)), aside
-    seen = undeclared.files(job, found.opened)
+    named = backends.following(job.fingerprint, job.instance, ())
+    seen = undeclared.files(job, found.opened, named.modules, started)
     record = keep(
         job.instance,
-        job.fingerprint,
+        backends.following(job.fingerprint, job.instance, seen.followed),
         backends,
         root=root,
         run=job.run,
         attempt=number,
         seconds=sum(cell.seconds for cell in found.cells),
         metrics=found.metrics,
-        undeclared=seen,
+        undeclared=seen.undeclared,
+        followed=seen.followed,
+        planned=state_digest(job.fingerprint),
         executed=notebook,
     )
     told = executed.keep_copy(job.instance, notebook, root)
@@ -167,7 +172,7 @@ def _executed(
         kernel=kernel,
         folder=absolute(root, spec.working_folder),
         environment=kernel_environment(job, token, context),
-        imports=tuple(job.fingerprint.environment),
+        imports=job.imports,
     )
     copy = executed_copy(job.instance, test=job.test, run=job.run)
     recorder = Recorder(notebook, Path(job.folder) / "log", masker)

@@ -88,6 +88,9 @@ class Decisions:
         kept = record(name) if action in (SKIP, RESTORE) else None
         return replace(self.steps[name], action=action, record=kept, fingerprint=Fingerprint())
 
+    def imports(self, _instance) -> tuple[str, ...]:
+        return ("pandas",)
+
 
 class Worker:
     """Notes what ran and how many at once; fails where told to; `during` is called while a stage runs."""
