@@ -132,6 +132,8 @@ def record_from(data: Mapping[str, Any]) -> StageRecord:
         origin=data.get("origin", "run"),
         metrics=value_from(data.get("metrics", {})),
         undeclared=tuple(data.get("undeclared", ())),
+        followed=tuple(data.get("followed", ())),
+        planned=data.get("planned", ""),
     )
 
 

@@ -69,6 +69,7 @@ class Workplace:
             digests=self.digests,
             validators=columns.validate,
             fingerprint=fingerprint or self.fingerprinter.of,
+            following=self.fingerprinter.following,
             sources=self.fingerprinter.sources,
             wait=wait,
         )
@@ -101,6 +102,7 @@ def run_job(job: Job, emit: Emit, cancel: Cancel | None = None) -> StageResult:
     with Workplace(project) as place:
 
         def present(instance: StageInstance) -> Fingerprint:
-            return place.fingerprinter.of(instance, upstream=job.fingerprint.upstream)
+            followed = tuple(job.fingerprint.modules)  # by name or as seen: here it makes no difference
+            return place.fingerprinter.of(instance, upstream=job.fingerprint.upstream, followed=followed)
 
         return execute(job, place.backends(present), emit, cancel or CancelSwitch())

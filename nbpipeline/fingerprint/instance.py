@@ -5,7 +5,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nbpipeline.content import digest_text
@@ -52,8 +52,8 @@ class Glance:
     kernels: dict[tuple[str | None, str], KernelSpec] = field(default_factory=dict)
     roots: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     packages: dict[tuple[tuple[str, ...], frozenset[str]], dict[str, str]] = field(default_factory=dict)
-    cells: dict[int, "CellsOf"] = field(default_factory=dict)
-    """By identity of the spec, which the caller keeps alive."""
+    cells: dict[tuple[int, tuple[str, ...]], "CellsOf"] = field(default_factory=dict)
+    """By identity of the spec, which the caller keeps alive, and the files followed beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +91,21 @@ class Fingerprinter:
         *,
         inputs: Mapping[str, str | None] | None = None,
         upstream: Mapping[str, str | None] | None = None,
+        followed: tuple[str, ...] = (),
         glance: Glance | None = None,
     ) -> Fingerprint:
         """Take the instance's fingerprint.
 
         `inputs` gives digests that are known already (None: not known yet) by path; every other input is
-        digested from disk. `upstream` gives the states of the instances under `dependencies`. A `glance`
+        digested from disk. `upstream` gives the states of the instances under `dependencies`, `followed`
+        files that count as modules beside those that the code names (`StageRecord.followed`). A `glance`
         shared by several calls saves looking twice; without one the disk is looked at as it is now.
         """
-        cells = self._cells(instance.spec, glance or Glance())
+        cells = self._cells(instance.spec, followed, glance or Glance())
         return Fingerprint(
             scheme=SCHEME,
             code={**cells.code, **declarations(instance)},
-            modules=cells.modules.local,
+            modules=_without_outputs(cells.modules.local, instance),
             parameters=parameters(instance),
             inputs=self._inputs(instance, inputs or {}),
             upstream=dict(upstream or {}),
@@ -111,13 +113,24 @@ class Fingerprinter:
             kernel=cells.kernel,
         )
 
+    def following(
+        self, fingerprint: Fingerprint, instance: StageInstance, followed: tuple[str, ...]
+    ) -> Fingerprint:
+        """Give the state with just these files followed beside what the code names; all else stays."""
+        cells = self._cells(instance.spec, followed, Glance())
+        environment = {
+            name: fingerprint.environment.get(name, value) for name, value in cells.environment.items()
+        }
+        modules = _without_outputs(cells.modules.local, instance)
+        return replace(fingerprint, modules=modules, environment=environment)
+
     def sources(self, instance: StageInstance) -> Mapping[str, str]:
         """Give the sources of the cells that count, by their digest in the fingerprint: for the store."""
         return {facts.digest: cell.source for cell, facts in counted_cells(instance.spec, self._facts)}
 
     def imports(self, instance: StageInstance) -> frozenset[str]:
         """Top-level names of the third-party modules that the stage imports."""
-        return self._cells(instance.spec, Glance()).modules.others
+        return self._cells(instance.spec, (), Glance()).modules.others
 
     # --- parts -------------------------------------------------------------------------------
 
@@ -141,16 +154,17 @@ class Fingerprinter:
             return self._digests.of(Path(unquote(urlsplit(url).path))) or MISSING
         return UNPINNED
 
-    def _cells(self, spec: StageSpec, glance: Glance) -> CellsOf:
-        known = glance.cells.get(id(spec))
+    def _cells(self, spec: StageSpec, followed: tuple[str, ...], glance: Glance) -> CellsOf:
+        key = (id(spec), followed)
+        known = glance.cells.get(key)
         if known is None:
-            known = glance.cells[id(spec)] = self._look_at(spec, glance)
+            known = glance.cells[key] = self._look_at(spec, followed, glance)
         return known
 
-    def _look_at(self, spec: StageSpec, glance: Glance) -> CellsOf:
+    def _look_at(self, spec: StageSpec, followed: tuple[str, ...], glance: Glance) -> CellsOf:
         counted = list(counted_cells(spec, self._facts))
         kernel = self._kernel(spec, glance)
-        modules = self._modules(spec, [facts for _, facts in counted], kernel, glance)
+        modules = self._modules(spec, [facts for _, facts in counted], followed, kernel, glance)
         environment = {
             **self._packages(kernel, modules.others, glance),
             **variables(spec.env, self._environ),
@@ -176,14 +190,21 @@ class Fingerprinter:
             )
         return glance.packages[key]
 
-    def _modules(self, spec: StageSpec, facts: list[Facts], kernel: KernelSpec, glance: Glance) -> Modules:
-        if not any(one.imports or one.runs for one in facts):
+    def _modules(
+        self,
+        spec: StageSpec,
+        facts: list[Facts],
+        followed: tuple[str, ...],
+        kernel: KernelSpec,
+        glance: Glance,
+    ) -> Modules:
+        if not followed and not any(one.imports or one.runs for one in facts):
             return Modules({}, frozenset())
         folder = os.path.normpath(self._root / spec.working_folder)
         added = [os.path.normpath(os.path.join(folder, path)) for one in facts for path in one.paths]
         roots = dict.fromkeys([folder, *self._roots(spec, kernel, glance), *added])
         finder = ModuleFinder(str(self._root), self._digests, self._facts, glance.look)
-        return finder.of(facts, folder, tuple(roots))
+        return finder.of(facts, folder, tuple(roots), followed)
 
     def _roots(self, spec: StageSpec, kernel: KernelSpec, glance: Glance) -> list[str]:
         if kernel.argv not in glance.roots:
@@ -194,6 +215,12 @@ class Fingerprinter:
             )
         own = [os.path.normpath(self._root / one) for one in spec.pythonpath]
         return [*own, *glance.roots[kernel.argv]]
+
+
+def _without_outputs(modules: Mapping[str, str], instance: StageInstance) -> Mapping[str, str]:
+    """Leave out modules that the instance itself writes: they follow from its state."""
+    own = {path for output in instance.outputs for path in output.paths} if modules else set()
+    return {path: digest for path, digest in modules.items() if path not in own} if own else modules
 
 
 class _Forgetful:

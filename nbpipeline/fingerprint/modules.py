@@ -71,11 +71,11 @@ class ModuleFinder:
         self._look = look
 
     def of(
-        self, codes: Iterable[Facts], folder: str, roots: tuple[str, ...], seen: Iterable[str] = ()
+        self, codes: Iterable[Facts], folder: str, roots: tuple[str, ...], followed: Iterable[str] = ()
     ) -> Modules:
         """Follow the imports of cells that run in `folder`, with the import roots (absolute paths).
 
-        `seen` are further files (project paths) that a run was seen to take code or settings from.
+        `followed` are further files (project paths) that a run was seen to take code or settings from.
         """
         files: list[_File] = []
         others: set[str] = set()
@@ -87,7 +87,9 @@ class ModuleFinder:
             others |= foreign
         local: dict[str, str] = {}
         self._follow(files, local, others)
-        self._follow([_File(f"{self._root}/{path}", roots, is_seen=True) for path in seen], local, others)
+        seen = [f"{self._root}/{path}" for path in followed]
+        beside = [_File(path, (*roots, path.rpartition("/")[0]), is_seen=True) for path in seen]
+        self._follow(beside, local, others)
         return Modules(dict(sorted(local.items())), frozenset(others))
 
     def _follow(self, files: list["_File"], local: dict[str, str], others: set[str]) -> None:

@@ -111,6 +111,13 @@ class StageRecord:
     metrics: Mapping[str, Value] = field(default_factory=dict)
     undeclared: tuple[str, ...] = ()
     """Project files read or written without being declared."""
+    followed: tuple[str, ...] = ()
+    """Project files that its run was seen to take code or settings from, beyond what its imports name.
+
+    They stand in the fingerprint as modules, from the next plan on.
+    """
+    planned: str = ""
+    """Digest of the state that the run was planned in, where that is not `state`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,7 +58,7 @@ class Evidence:
     """Instances whose results are not known yet."""
     stale_with: tuple[str, ...]
     """Of these, those that are certain to make it stale (`dependencies`)."""
-    find: Callable[[str, str], StageRecord | None]
+    find: Callable[[str], StageRecord | None]
     """A record of the instance in another state, from the store."""
     outputs: Callable[[StageRecord], tuple[Reason, ...]]
     """How the outputs on disk differ from a record's."""
@@ -153,7 +153,7 @@ class _Case:
         """Find a record of the state that is still good."""
         if any(is_url(path) for output in self.instance.outputs for path in output.paths):
             return None  # nobody knows what stands at a URL by now
-        found = self.evidence.find(self.instance.id, state)
+        found = self.evidence.find(state)
         if found is None or any(True for _ in self._aged(found)):
             return None
         return found

@@ -115,8 +115,8 @@ class Planner:
 
     def fingerprint(self, instance: StageInstance) -> Fingerprint:
         """Take the state that the instance would run in now, its upstream being done."""
-        known = self._present(instance)
-        return self._fingerprinter.of(instance, inputs=known.inputs, upstream=known.upstream)
+        record = self._state.last_record(instance.id)
+        return self._taken(instance, self._present(instance), Glance(), _followed(record))
 
     # --- what flows in -----------------------------------------------------------------------
 
@@ -193,9 +193,8 @@ class Planner:
         record: StageRecord | None,
         failure: Mapping[str, Any] | None,
     ) -> Step:
-        fingerprint = self._fingerprinter.of(
-            instance, inputs=known.inputs, upstream=known.upstream, glance=glance
-        )
+        followed = _followed(record)
+        fingerprint = self._taken(instance, known, glance, followed)
         evidence = Evidence(
             record=record,
             failure=failure,
@@ -204,11 +203,40 @@ class Planner:
             forced=instance.id in self._forced,
             waits_for=tuple(known.waits_for),
             stale_with=tuple(known.stale_with),
-            find=self._store.get_record,
+            find=lambda state: self._earlier(instance, known, glance, followed, state),
             outputs=lambda one: self._outputs(instance, one),
             restorable=self._restorable,
         )
         return decide(instance, fingerprint, evidence)
+
+    def _taken(
+        self, instance: StageInstance, known: _Known, glance: Glance, followed: tuple[str, ...]
+    ) -> Fingerprint:
+        return self._fingerprinter.of(
+            instance, inputs=known.inputs, upstream=known.upstream, followed=followed, glance=glance
+        )
+
+    def _earlier(
+        self,
+        instance: StageInstance,
+        known: _Known,
+        glance: Glance,
+        followed: tuple[str, ...],
+        state: str,
+    ) -> StageRecord | None:
+        """Find a record of an earlier success in what is the present state.
+
+        A record stands also under the state that the code alone gives, from which nobody can know which
+        files a run takes code from. There it tells which; only with these is the state the right one.
+        """
+        found = self._store.get_record(instance.id, state)
+        if found is None and followed:
+            bare = state_digest(self._taken(instance, known, glance, ()))
+            found = self._store.get_record(instance.id, bare)
+        if found is None or (not found.followed and found.state == state_digest(found.fingerprint)):
+            return found
+        whole = state_digest(self._taken(instance, known, glance, found.followed))
+        return self._store.get_record(instance.id, whole)
 
     def _outputs(self, instance: StageInstance, record: StageRecord) -> tuple[Reason, ...]:
         """Tell how the outputs on disk differ from the record's."""
@@ -260,6 +288,10 @@ def _told(spec: StageSpec, reason: Reason) -> Reason:
             kind=reason.kind, subject="executed notebook", before=reason.before, detail=reason.detail
         )
     return relative_to(spec, reason)
+
+
+def _followed(record: StageRecord | None) -> tuple[str, ...]:
+    return record.followed if record is not None else ()
 
 
 def _output(record: StageRecord | None, path: str) -> StoredOutput | None:

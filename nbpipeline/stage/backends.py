@@ -13,6 +13,13 @@ def no_sources(_instance: StageInstance) -> Mapping[str, str]:
     return {}
 
 
+def no_following(
+    fingerprint: Fingerprint, _instance: StageInstance, _followed: tuple[str, ...]
+) -> Fingerprint:
+    """Take a state as it is: nothing more is followed."""
+    return fingerprint
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backends:
     """Everything that `execute`, `restore` and `keep` use; the composition roots fill it."""
@@ -25,6 +32,8 @@ class Backends:
     """`Validator.validate` of whoever knows the checks."""
     fingerprint: Callable[[StageInstance], Fingerprint]
     """The state that the instance would run in now, read from disk."""
+    following: Callable[[Fingerprint, StageInstance, tuple[str, ...]], Fingerprint] = no_following
+    """The state with just these files followed as modules beside what the code names."""
     sources: Callable[[StageInstance], Mapping[str, str]] = no_sources
     """Digest -> text of the instance's cells, kept with its record (`Fingerprinter.sources`)."""
     wait: bool = False

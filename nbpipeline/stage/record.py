@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nbpipeline.errors import StorageError
@@ -32,19 +33,23 @@ def keep(  # noqa: PLR0913 - a record has that many sides
     origin: str = "run",
     metrics: Mapping[str, Value] | None = None,
     undeclared: Sequence[str] = (),
+    followed: Sequence[str] = (),
+    planned: str = "",
     executed: Path | None = None,
 ) -> StageRecord:
     """Put the outputs as they are on disk into the store, and record them as the result of a state.
 
-    `executed` is the executed notebook, kept as the output of a stage that declares none. Durable when it
-    returns. Raises `StorageError` and OSError; nothing is recorded then.
+    `followed` are files that count as modules though only the run showed them, `planned` is the digest of
+    the state that the run was planned in. `executed` is the executed notebook, kept as the output of a stage
+    that declares none. Durable when it returns. Raises `StorageError` and OSError; nothing is recorded then.
     """
     kept = [_kept_output(output, path, backends, root) for output, path in local_outputs(instance)]
     if not kept and executed is not None:
         kept = [_kept_notebook(executed, backends, root)]
+    state = state_digest(fingerprint)
     record = StageRecord(
         instance=instance.id,
-        state=state_digest(fingerprint),
+        state=state,
         fingerprint=fingerprint,
         outputs=tuple(kept),
         run=run,
@@ -54,9 +59,15 @@ def keep(  # noqa: PLR0913 - a record has that many sides
         origin=origin,
         metrics=dict(metrics or {}),
         undeclared=tuple(undeclared),
+        followed=tuple(followed),
+        planned="" if planned == state else planned,
     )
     for digest, text in backends.sources(instance).items():
         backends.store.put_text(digest, text)
+    if followed:
+        # Who knows of no run yet finds it under what the code alone tells, and there what else counts.
+        bare = state_digest(backends.following(fingerprint, instance, ()))
+        backends.store.put_record(replace(record, state=bare))
     backends.store.put_record(record)
     backends.state.add_record(record)
     return record
@@ -99,7 +110,7 @@ def recorded(state: State) -> Callable[[str, str, str], bool]:
 
     def asked(instance: str, digest: str, run: str) -> bool:
         last = state.last_record(instance)
-        return last is not None and (last.state, last.run) == (digest, run)
+        return last is not None and last.run == run and digest in {last.state, last.planned}
 
     return asked
 

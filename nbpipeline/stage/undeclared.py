@@ -1,37 +1,90 @@
-"""Which of the files that a kernel was seen to open count as undeclared reads and writes."""
+"""What the files mean that a kernel was seen to open: code to follow from now on, or undeclared ones."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import Job
 from nbpipeline.stage.places import relative
 
-_CODE = (".py", ".pyc", ".pyi", ".so", ".pyd", ".ipynb")
-_INSTALLED = ("site-packages", "dist-packages", "__pycache__", "node_modules")
+_CODE = (".py", ".ipy", ".pyc", ".so", ".pyd", ".ipynb", ".sh", ".R", ".jl", ".sql")
+_INSTALLED = ("site-packages", "dist-packages", "node_modules")
+_COMPILED = "__pycache__"
+_ENVIRONMENT_MARKS = ("pyvenv.cfg", "conda-meta")
+_OURS = Path(__file__).resolve().parents[1]
 
 
-def files(job: Job, opened: Mapping[str, bool]) -> tuple[str, ...]:
-    """Project paths that were opened, still are there, and are neither declared nor code."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Project paths, sorted."""
+
+    undeclared: tuple[str, ...]
+    """Read or written without being declared."""
+    followed: tuple[str, ...]
+    """Code and settings that were read, and that the code by itself does not name."""
+
+
+def files(job: Job, opened: Mapping[str, bool], named: Container[str], started: float) -> Seen:
+    """Sort the project's files that were opened (for writing?) and are still there, less what is declared.
+
+    `named` are the modules that the code names. What changed since `started` (Unix time) was written by the
+    run, or by somebody meanwhile; it cannot be followed.
+    """
     root = Path(job.root)
     declared = {
         path.rstrip("/")
         for artifact in (*job.instance.inputs, *job.instance.outputs)
         for path in artifact.paths
     }
-    found = set()
-    for name in opened:
-        path = relative(root, Path(name))
-        if not _passed_over(path, job) and not _covered(path, declared) and Path(name).is_file():
-            found.add(path)
-    return tuple(sorted(found))
+    undeclared, followed = set(), set()
+    for name, writes in opened.items():
+        file = _source_of(Path(name))
+        path = relative(root, file)
+        if not file.is_file() or _passed_over(file, root) or _covered(path, declared):
+            continue
+        written = writes and file == Path(name)
+        if not _is_followed(path):
+            undeclared.add(path)
+        elif written or _changed_since(file, started):
+            # A name in `named` is compared anyway; hidden files that a run writes are marks and locks.
+            if not _is_hidden(path) and (written or path not in named):
+                undeclared.add(path)
+        elif path not in named:
+            followed.add(path)
+    return Seen(tuple(sorted(undeclared)), tuple(sorted(followed)))
 
 
-def _passed_over(path: str, job: Job) -> bool:
-    """Whether it is code (which the fingerprint follows), hidden, or installed rather than data."""
-    parts = PurePosixPath(path).parts
-    if path == "pipeline.yaml" or path in job.fingerprint.modules or path.endswith(_CODE):
+def _source_of(file: Path) -> Path:
+    """Find the module behind `__pycache__/x.cpython-311.pyc`."""
+    if file.suffix == ".pyc" and file.parent.name == _COMPILED:
+        return file.parent.parent / f"{file.name.partition('.')[0]}.py"
+    return file
+
+
+def _passed_over(file: Path, root: Path) -> bool:
+    """Whether it stands in a hidden folder, is installed, or is nbpipeline's own."""
+    folders = PurePosixPath(relative(root, file)).parts[:-1]
+    if any(one.startswith(".") or one in _INSTALLED or one == _COMPILED for one in folders):
         return True
-    return any(part.startswith(".") or part in _INSTALLED for part in parts)
+    if f"{STATE_FOLDER}-" in file.name or file.is_relative_to(_OURS):
+        return True
+    above = (root.joinpath(*folders[:depth]) for depth in range(1, len(folders) + 1))
+    return any((folder / mark).exists() for folder in above for mark in _ENVIRONMENT_MARKS)
+
+
+def _is_followed(path: str) -> bool:
+    """Whether it is code or settings, whose every change makes stale, rather than data to declare."""
+    return path.endswith(_CODE) or path == "pipeline.yaml" or _is_hidden(path)
+
+
+def _is_hidden(path: str) -> bool:
+    return path.rpartition("/")[2].startswith(".")
+
+
+def _changed_since(file: Path, started: float) -> bool:
+    found = file.stat()
+    return max(found.st_mtime, found.st_ctime) >= started
 
 
 def _covered(path: str, declared: set[str]) -> bool:

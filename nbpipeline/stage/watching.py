@@ -10,23 +10,43 @@ def _nbpipeline_watch(root):
     import os, sys
     seen = sys.modules.setdefault('_nbpipeline_opened', type(sys)('_nbpipeline_opened')).__dict__
     seen['files'] = files = {{}}
-    def hook(event, arguments):
-        if event != 'open':
-            return
-        path, mode, flags = arguments
-        if not isinstance(path, (str, bytes)):
-            return
-        try:
-            full = os.path.abspath(os.fsdecode(path))
+    def note(path, writes=False, folder=None):
+        if isinstance(path, (str, bytes, os.PathLike)):
+            name = os.fsdecode(path)
+            full = os.path.abspath(os.path.join(os.fsdecode(folder), name) if folder else name)
             if full.startswith(root):
-                writes = bool((flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
                 files[full] = files.get(full, False) or writes
-        except Exception:
-            pass
+    def opened(path, mode, flags):
+        note(path, bool((flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)))
+    def imported(module, file, *rest):
+        if file:
+            note(file)
+    def connected(database):
+        if isinstance(database, (str, bytes)):
+            name = os.fsdecode(database)
+            note(name[5:].partition('?')[0] if name.startswith('file:') else name)
+    def renamed(old, new, *rest):
+        note(new, True)
+    def started(program, words, folder, environment):
+        for word in () if isinstance(words, (str, bytes)) else words:
+            if os.fsdecode(word).endswith({endings!r}):
+                return note(word, folder=folder)
+    handlers = {{'open': opened, 'import': imported, 'sqlite3.connect': connected, 'os.rename': renamed,
+        'subprocess.Popen': started}}
+    def hook(event, arguments):
+        handler = handlers.get(event)
+        if handler is not None:
+            try:
+                handler(*arguments)
+            except Exception:
+                pass
     sys.addaudithook(hook)
 _nbpipeline_watch({root!r})
 del _nbpipeline_watch
 """
+
+_PROGRAMS = (".py", ".ipy", ".ipynb", ".sh", ".R", ".jl")
+"""What the first such word of a command is called by: a file of code."""
 
 ROOM = """
 def _nbpipeline_room(room):
@@ -47,7 +67,7 @@ QUESTION = "__import__('json').dumps(__import__('sys').modules['_nbpipeline_open
 
 def start(root: str) -> str:
     """Give the code that begins to watch the files under a folder."""
-    return _HOOK.format(root=root.rstrip("/") + "/")
+    return _HOOK.format(root=root.rstrip("/") + "/", endings=_PROGRAMS)
 
 
 def read(reply: Mapping[str, Any]) -> dict[str, bool]:

@@ -50,7 +50,9 @@ def record_outputs(
         failure = after(direct, backends, root, "")
         if failure is not None:
             raise _refusal(failure)
-        return keep(instance, fingerprint, backends, root=root, origin="recorded")
+        last = backends.state.last_record(instance.id)
+        followed = last.followed if last is not None else ()
+        return keep(instance, fingerprint, backends, root=root, origin="recorded", followed=followed)
 
 
 def _direct(instance: StageInstance) -> list[BoundArtifact]:

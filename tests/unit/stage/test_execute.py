@@ -377,7 +377,25 @@ def test_undeclared_files_are_seen(at: Bench) -> None:
     stage = instance([read], outputs=[MODEL], inputs=[artifact("declared", "data/declared.csv")])
     result = at.run(stage)
     assert result.record.undeclared == ("data/hidden_input.csv", "data/side.csv")
+    assert result.record.followed == ("notebooks/helper_undeclared.py",)
     assert "_nbpipeline" not in json.dumps(at.executed())
+
+
+def test_files_are_seen_that_no_open_of_pythons_own_shows(at: Bench) -> None:
+    at.write("notebooks/program.py", "print(1)")
+    read = (
+        "import os, sqlite3, subprocess, sys\n"
+        "sqlite3.connect('../data/a.db').execute('create table t (x)')\n"
+        "sqlite3.connect('file:../data/b.db?mode=rwc', uri=True).execute('create table t (x)')\n"
+        "sqlite3.connect(':memory:')\n"
+        "open('../data/c.part', 'w').close(); os.replace('../data/c.part', '../data/c.csv')\n"
+        "subprocess.run([sys.executable, '-u', 'notebooks/program.py', 'out.py'], cwd='..', check=True)\n"
+        + WRITE
+    )
+    at.write("data/x", "")
+    record = at.run(instance([read], outputs=[MODEL])).record
+    assert record.undeclared == ("data/a.db", "data/b.db", "data/c.csv")
+    assert record.followed == ("notebooks/program.py",)
 
 
 @dataclass

@@ -5,6 +5,7 @@ import itertools
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ def test_a_name_that_is_gone_is_no_metric(reply: dict[str, Any]) -> None:
 # --- undeclared files ------------------------------------------------------------------------
 
 
-def test_code_hidden_and_declared_files_do_not_count(root: Path) -> None:
+def test_which_opened_files_are_followed_and_which_undeclared(root: Path) -> None:
     stage = instance(
         ["x = 1"],
         inputs=[artifact("raw", "data/raw.csv")],
@@ -133,17 +134,31 @@ def test_code_hidden_and_declared_files_do_not_count(root: Path) -> None:
         run="r",
         folder=str(root),
         instance=stage,
-        fingerprint=Fingerprint(modules={"m.txt": "1"}),
+        fingerprint=Fingerprint(),
     )
+    written = {"src/written.py", "src/named_too.py", ".cache-lock"}
     names = [
         "data/raw.csv", "data/shards/a/b.csv", "src/x.py", ".env", ".venv/lib/data.txt", "notebooks/a.ipynb",
-        "env/site-packages/p/data.csv", "m.txt", "pipeline.yaml", "data/gone.csv", "data/other.csv",
+        "lib/site-packages/p/data.csv", "pipeline.yaml", "data/gone.csv", "data/other.csv", ".cache-lock",
+        "src/__pycache__/compiled.cpython-311.pyc", "src/named.py", "src/named_too.py", "src/written.py",
+        "env/lib/python3.11/json.py", "conda/lib/zoneinfo/UTC", "data/.nbpipeline-123",
     ]  # fmt: skip
-    for name in names:
+    for name in (*names, "env/pyvenv.cfg", "conda/conda-meta/x", "src/compiled.py"):
         if name != "data/gone.csv":
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text("x")
-    assert undeclared.files(job, {str(root / name): False for name in names}) == ("data/other.csv",)
+    opened = {str(root / name): name in written for name in names}
+    seen = undeclared.files(job, opened, {"src/named.py", "src/named_too.py"}, time.time() + 60)
+    assert seen.undeclared == ("data/other.csv", "src/named_too.py", "src/written.py")
+    assert seen.followed == (".env", "notebooks/a.ipynb", "pipeline.yaml", "src/compiled.py", "src/x.py")
+
+
+def test_code_that_changed_while_it_ran_cannot_be_followed(root: Path) -> None:
+    job = Job(root=str(root), run="r", folder=str(root), instance=instance([]), fingerprint=Fingerprint())
+    for name in ("made.py", "named.py", ".lock"):
+        (root / name).write_text("x")
+    opened = {str(root / name): False for name in ("made.py", "named.py", ".lock")}
+    assert undeclared.files(job, opened, {"named.py"}, 0.0) == undeclared.Seen(("made.py",), ())
 
 
 # --- places ----------------------------------------------------------------------------------
