@@ -90,6 +90,11 @@ def parse_listing(text: str) -> tuple[TreeEntry, ...]:
     return entries
 
 
+def unfinished_of(target: Path) -> Path:
+    """Where the bytes that a store gives stand until they are whole: a name that a later look finds."""
+    return target.with_name(f".nbpipeline-{digest_text(target.name)[:32]}")
+
+
 def _walk(folder: str) -> Iterator[tuple[str, str]]:
     pending = [("", folder)]
     while pending:

@@ -21,6 +21,7 @@ from nbpipeline.reading.project import read_project
 from nbpipeline.run.cancel import CancelSwitch
 from nbpipeline.run.folder import state_folder
 from nbpipeline.stage import Backends, execute
+from nbpipeline.stage.backing import Backing
 from nbpipeline.state.digests import FileDigests
 from nbpipeline.state.sqlite import open_state
 from nbpipeline.stores.local import LocalStore
@@ -53,6 +54,11 @@ class Workplace:
     ) -> None:
         """Close everything, kernels first."""
         self._stack.__exit__(kind, error, trace)
+
+    @property
+    def backing(self) -> Backing:
+        """What outputs can be had from again."""
+        return Backing(state=self.state, store=self.store, digests=self.digests)
 
     def backends(self, fingerprint: Taking | None = None, *, wait: bool = False) -> Backends:
         """Give what `stage` needs; the first call opens the kernels. Safe from several threads.

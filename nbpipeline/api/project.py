@@ -33,7 +33,6 @@ from nbpipeline.run.preflight import refuse_held
 from nbpipeline.run.scheduler import run as carry_out
 from nbpipeline.selection import select
 from nbpipeline.stage import execute, journal, restore
-from nbpipeline.stage.record import recorded
 from nbpipeline.upkeep import byhand, checking, cleaning, debugging, doctor, trial
 from nbpipeline.worker import Workplace
 
@@ -146,7 +145,7 @@ class Project:
             root = Path(self.root)
             for name in pipeline.project.tracking:
                 plugins.load("trackers", name)
-            told = journal.replay(root, recorded(place.state))
+            told = journal.replay(root, place.backing)
             planner, plan = plan_wanted(
                 pipeline, place, Wanted(selectors=selectors, exclude=exclude, only=only, force=force)
             )

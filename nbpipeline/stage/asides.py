@@ -69,6 +69,15 @@ def inode(path: Path) -> int | None:
         return None
 
 
+def same_device(path: Path, folder: Path) -> bool:
+    """Whether a rename may lead from there into the folder, which is made if need be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return path.lstat().st_dev == folder.stat().st_dev
+    except OSError:
+        return False
+
+
 def link_or_clone(source: Path, target: Path) -> None:
     """Give a file a second name, or a copy where the file system has no hard links."""
     try:

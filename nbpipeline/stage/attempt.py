@@ -18,7 +18,7 @@ from nbpipeline.stage.environment import kernel_environment, write_context
 from nbpipeline.stage.outcome import Found, Orders
 from nbpipeline.stage.places import absolute
 from nbpipeline.stage.prepare import executed_copy
-from nbpipeline.stage.record import keep, on_record
+from nbpipeline.stage.record import keep
 from nbpipeline.stage.recorder import Recorder
 from nbpipeline.stage.secrets import Masker
 
@@ -52,7 +52,7 @@ def run_attempt(
             state=state_digest(job.fingerprint),
             token=token,
             rejected=folder / ("test-outputs" if job.test else f"rejected-{number}"),
-            recorded=lambda path, target: on_record(job.instance.id, path, target, backends),
+            backing=backends.backing,
         )
     except OSError as error:
         failure = failures.of_disk(job.instance, error, "the outputs' places could not be prepared")
@@ -65,18 +65,19 @@ def run_attempt(
     except (StorageError, UsageError) as error:
         attempt = Attempt(number=number, failure=_of_error(error))
     except BaseException:
-        journal.roll_back(journal.latest(aside))
+        journal.roll_back(journal.latest(aside), backends.backing)
         raise
-    return _settled(attempt, aside, test=job.test)
+    return _settled(attempt, aside, backends, test=job.test)
 
 
-def _settled(attempt: Attempt, aside: journal.Journal, *, test: bool) -> Attempt:
+def _settled(attempt: Attempt, aside: journal.Journal, backends: Backends, *, test: bool) -> Attempt:
     """Commit what succeeded, roll back what did not (and every test)."""
     good = attempt.failure is None and not test
     try:
-        told = journal.commit(aside) if good else ()
-        if not good:
-            journal.roll_back(journal.latest(aside))
+        if good:
+            told = journal.commit(aside)
+        else:
+            told = journal.roll_back(journal.latest(aside), backends.backing).notices
     except OSError as error:
         wait = "to be cleared away" if good else "to be brought back"
         told = (f"previous outputs wait for the next run or `nbpipeline doctor` {wait}: {error}",)

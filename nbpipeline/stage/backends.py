@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nbpipeline.model import Check, Fingerprint, StageInstance
 from nbpipeline.ports import Digests, Kernels, State, Store, Verdict
+from nbpipeline.stage.backing import Backing
 
 
 def no_sources(_instance: StageInstance) -> Mapping[str, str]:
@@ -38,3 +39,8 @@ class Backends:
     """Digest -> text of the instance's cells, kept with its record (`Fingerprinter.sources`)."""
     wait: bool = False
     """Wait for an instance that another run holds, instead of refusing."""
+
+    @property
+    def backing(self) -> Backing:
+        """What outputs can be had from again."""
+        return Backing(state=self.state, store=self.store, digests=self.digests)

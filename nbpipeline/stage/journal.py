@@ -7,123 +7,90 @@ ones back and what was half written with the attempt.
 
 Phases: `moving` (nothing was written yet), `running` (the notebook may have written), `publishing`
 (outputs with `publish: atomic` are swapped in), `recorded` (the record is on disk: the new outputs stay).
+
+A notebook that clears its output folder clears what waits there too. So previous bytes that the store
+could not give again wait under `.nbpipeline/asides`, and those that it can come back from it.
 """
 
 import dataclasses
-import json
+import errno
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nbpipeline.errors import BusyError
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import Artifact, StageInstance, slug_of
 from nbpipeline.stage import asides, processes
+from nbpipeline.stage.backing import Backing, Previous
+from nbpipeline.stage.entries import COPY, RENAME, SWAP, Entry, Journal, enter, folder_of, place_of, read
 from nbpipeline.stage.lock import hold
-from nbpipeline.stage.places import (
-    absolute,
-    aside_of,
-    local_outputs,
-    make_folders,
-    remove_empty,
-    staged_of,
-    sync_folder,
-    to_json,
-    write_durably,
-)
+from nbpipeline.stage.places import absolute, aside_of, local_outputs, make_folders, staged_of
+from nbpipeline.stage.rollback import Back, roll_back
 
-VERSION = 1
-RENAME, COPY, SWAP = "rename", "copy", "swap"
-
-Recorded = Callable[[str, str, str], bool]
-"""(instance, state digest, run) -> whether that success is on record."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One output path and how its previous bytes are protected."""
-
-    path: str
-    """Project path."""
-    target: str
-    """Absolute, links followed: the file that a write to the path really changes."""
-    how: str
-    """`rename`, `copy` (`mode: update`) or `swap` (`publish: atomic`)."""
-    directory: bool = False
-    existed: bool = False
-    inode: int | None = None
-    unrecorded: bool = False
-    """The previous bytes are nobody's record: on success they are kept, not deleted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Journal:
-    """What is put aside for one attempt; written before it is done."""
-
-    root: str
-    instance: str
-    run: str
-    state: str
-    """Digest of the state that the attempt runs in."""
-    token: str
-    """Marks the attempt's processes."""
-    rejected: str
-    """Absolute path of the folder for what a failed attempt wrote."""
-    entries: tuple[Entry, ...]
-    phase: str = "moving"
-    folders: tuple[str, ...] = ()
-    """Folders made for the outputs, outermost first."""
-    version: int = VERSION
-
-    @property
-    def file(self) -> Path:
-        """Where the journal stands."""
-        return folder_of(Path(self.root)) / f"{slug_of(self.instance)}.json"
-
-
-def folder_of(root: Path) -> Path:
-    """Where a project's journals stand."""
-    return root / STATE_FOLDER / "journals"
-
+__all__ = [
+    "Back",
+    "Entry",
+    "Journal",
+    "begin",
+    "commit",
+    "folder_of",
+    "latest",
+    "publish",
+    "read",
+    "recover",
+    "replay",
+    "roll_back",
+]
 
 # --- forward ---------------------------------------------------------------------------------
 
 
 def begin(
     instance: StageInstance, root: Path, *, run: str, state: str, token: str, rejected: Path,
-    recorded: Callable[[str, Path], bool] = lambda _path, _target: True,
+    backing: Backing | None = None,
 ) -> Journal:  # fmt: skip
     """Put the previous outputs aside and make the folders of the new ones.
 
-    `recorded(path, target)` says whether the bytes at an output path are on record. Raises OSError,
-    with everything back where it was.
+    `backing` tells which of their bytes could be had again; without it all are taken to be on record.
+    Raises OSError, with everything back where it was.
     """
-    entries = tuple(_entry(root, output.spec, path, recorded) for output, path in local_outputs(instance))
+    shelter = root / STATE_FOLDER / "asides" / f"{instance.slug}-{run}"
+    entries = tuple(
+        _entry(root, output.spec, path, _asked(backing, instance.id, path), f"{shelter}-{number}")
+        for number, (output, path) in enumerate(local_outputs(instance))
+    )
     journal = Journal(
         root=str(root), instance=instance.id, run=run, state=state, token=token,
         rejected=str(rejected), entries=entries,
     )  # fmt: skip
     if any(entry.how == COPY and entry.existed for entry in entries):
-        journal = _enter(journal, "moving")
+        journal = enter(journal, "moving")
     else:  # renames come back by the same rule in both phases, so one durable write does
-        journal = _enter(journal, "running")
+        journal = enter(journal, "running")
     try:
         for entry in entries:
             _put_aside(entry, run)
         made = make_folders(_folders(entries))
         journal = dataclasses.replace(journal, folders=tuple(str(one) for one in made))
-        return journal if journal.phase == "running" else _enter(journal, "running")
+        return journal if journal.phase == "running" else enter(journal, "running")
     except OSError:
-        roll_back(journal)
+        roll_back(journal, backing)
         raise
 
 
-def _entry(root: Path, spec: Artifact, path: str, recorded: Callable[[str, Path], bool]) -> Entry:
+def _asked(backing: Backing | None, instance: str, path: str) -> Callable[[Path], Previous]:
+    return lambda target: Previous() if backing is None else backing.previous(instance, path, target)
+
+
+def _entry(
+    root: Path, spec: Artifact, path: str, previous: Callable[[Path], Previous], shelter: str
+) -> Entry:
     target = Path(os.path.realpath(absolute(root, path)))
     how = SWAP if spec.publish == "atomic" else COPY if spec.mode == "update" else RENAME
     existed = asides.exists(target)
+    found = previous(target) if existed else Previous()
+    apart = how != SWAP and not found.held and asides.same_device(target, Path(shelter).parent)
     return Entry(
         path=path,
         target=str(target),
@@ -131,12 +98,10 @@ def _entry(root: Path, spec: Artifact, path: str, recorded: Callable[[str, Path]
         directory=spec.kind == "directory" or path.endswith("/"),
         existed=existed,
         inode=asides.inode(target) if how == SWAP else None,
-        unrecorded=existed and not _empty_folder(target) and not recorded(path, target),
+        unrecorded=not found.recorded,
+        digest=found.digest,
+        shelter=shelter if apart else "",
     )
-
-
-def _empty_folder(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())
 
 
 def _folders(entries: tuple[Entry, ...]) -> tuple[Path, ...]:
@@ -149,21 +114,18 @@ def _folders(entries: tuple[Entry, ...]) -> tuple[Path, ...]:
 
 def _put_aside(entry: Entry, run: str) -> None:
     target = Path(entry.target)
-    aside = aside_of(target, run)
+    aside = Path(entry.shelter) if entry.shelter else aside_of(target, run)
     if not entry.existed or entry.how == SWAP:
         return
     if entry.how == COPY:
         asides.clone(target, aside)
-    else:
+        return
+    try:
         target.rename(aside)
-
-
-def _enter(journal: Journal, phase: str) -> Journal:
-    """Write the journal in its next phase; durable when this returns."""
-    entered = dataclasses.replace(journal, phase=phase)
-    entered.file.parent.mkdir(parents=True, exist_ok=True)
-    write_durably(entered.file, to_json(dataclasses.asdict(entered)))
-    return entered
+    except OSError as error:
+        if error.errno != errno.EXDEV or not entry.shelter:  # a file system within the same device
+            raise
+        target.rename(aside_of(target, run))
 
 
 def publish(journal: Journal) -> Journal:
@@ -171,7 +133,7 @@ def publish(journal: Journal) -> Journal:
     swaps = [entry for entry in journal.entries if entry.how == SWAP]
     if not swaps:
         return journal
-    published = _enter(journal, "publishing")
+    published = enter(journal, "publishing")
     for entry in swaps:
         target = Path(entry.target)
         staged = staged_of(target, journal.run)
@@ -187,7 +149,7 @@ def commit(journal: Journal) -> tuple[str, ...]:
     replay drops.
     """
     try:
-        journal = _enter(journal, "recorded")
+        journal = enter(journal, "recorded")
     except OSError:
         journal = dataclasses.replace(journal, phase="recorded")
     notices = [_drop(journal, entry) for entry in journal.entries]
@@ -198,7 +160,7 @@ def commit(journal: Journal) -> tuple[str, ...]:
 def _drop(journal: Journal, entry: Entry) -> str:
     """Delete or keep one aside; says what it kept."""
     target = Path(entry.target)
-    aside = aside_of(target, journal.run)
+    aside = place_of(entry, journal.run)
     staged = staged_of(target, journal.run)
     if entry.how == SWAP and asides.exists(staged):
         asides.remove(staged)
@@ -228,89 +190,10 @@ def latest(journal: Journal) -> Journal:
     return journal if written is None else dataclasses.replace(journal, phase=written.phase)
 
 
-# --- back ------------------------------------------------------------------------------------
-
-
-def roll_back(journal: Journal) -> tuple[str, ...]:
-    """Bring every previous output back; what the attempt wrote goes to its rejected folder.
-
-    May be repeated after it was cut short. Returns the paths that came back. Raises OSError; the
-    journal then stays, for the next replay.
-    """
-    back = [entry.path for entry in journal.entries if _bring_back(journal, entry)]
-    remove_empty(Path(folder) for folder in reversed(journal.folders))
-    for entry in journal.entries:
-        folder = Path(entry.target).parent
-        if folder.is_dir():
-            sync_folder(folder)
-    journal.file.unlink(missing_ok=True)
-    return tuple(back)
-
-
-def _bring_back(journal: Journal, entry: Entry) -> bool:
-    target = Path(entry.target)
-    aside = aside_of(target, journal.run)
-    if entry.how == SWAP:
-        return _unswap(journal, entry, target, aside)
-    if entry.how == COPY and journal.phase == "moving":
-        asides.remove(aside)  # nothing was written yet
-        asides.remove(aside.with_name(f"{aside.name}.part"))
-        return False
-    if entry.existed and not asides.exists(aside):
-        return False  # not yet put aside, or back already
-    _reject(journal, entry, target)
-    if entry.existed:
-        aside.rename(target)
-    return entry.existed
-
-
-def _unswap(journal: Journal, entry: Entry, target: Path, aside: Path) -> bool:
-    staged = staged_of(target, journal.run)
-    exchanged = entry.existed and entry.inode is not None and asides.inode(staged) == entry.inode
-    untouched = journal.phase != "publishing" or (entry.existed and asides.inode(target) == entry.inode)
-    if untouched:
-        asides.remove(aside)
-    else:
-        _reject(journal, entry, target)
-        old = staged if exchanged else aside
-        if asides.exists(old):
-            old.rename(target)
-    if not exchanged:
-        _reject(journal, entry, staged)
-    return entry.existed and not untouched
-
-
-def _reject(journal: Journal, entry: Entry, written: Path) -> None:
-    """Move what a failed attempt wrote to the attempt; an empty folder is nothing."""
-    if not asides.exists(written):
-        return
-    if _empty_folder(written):
-        written.rmdir()
-        return
-    waiting = written.with_name(f".{written.name}.nbpipeline-{journal.run}.rejected")
-    asides.remove(waiting)
-    written.rename(waiting)  # first out of the way, at no cost: the old output must come back in any case
-    try:
-        asides.move(waiting, Path(journal.rejected) / entry.path.lstrip("/"))
-    except OSError:
-        asides.remove(waiting)  # no room to keep a copy of what failed
-
-
 # --- after a death ---------------------------------------------------------------------------
 
 
-def read(file: Path) -> Journal | None:
-    """Read a journal; None where there is none, or it is not ours."""
-    try:
-        data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        entries = tuple(Entry(**entry) for entry in data.pop("entries"))
-        folders = tuple(data.pop("folders", ()))
-        return Journal(entries=entries, folders=folders, **data)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None
-
-
-def recover(root: Path, instance_id: str, recorded: Recorded | None = None) -> tuple[str, ...]:
+def recover(root: Path, instance_id: str, backing: Backing | None = None) -> tuple[str, ...]:
     """Settle the journal that a dead run left for the instance, whose lock the caller holds.
 
     Returns notices. Raises OSError.
@@ -320,20 +203,22 @@ def recover(root: Path, instance_id: str, recorded: Recorded | None = None) -> t
         return ()
     processes.end(journal.token)
     complete = journal.phase == "recorded" or (
-        recorded is not None and recorded(journal.instance, journal.state, journal.run)
+        backing is not None and backing.recorded(journal.instance, journal.state, journal.run)
     )
     if complete:
         return commit(journal)
-    back = roll_back(journal)
-    if not back:
-        return (f"{instance_id}: run {journal.run} died; nothing had to be brought back",)
-    return (f"{instance_id}: run {journal.run} died; its previous outputs are back: {', '.join(back)}",)
+    back = roll_back(journal, backing)
+    said = f"its previous outputs are back: {', '.join(back.paths)}"
+    if not back.paths:
+        said = "nothing had to be brought back" if not back.notices else "not all came back"
+    notices = tuple(f"{instance_id}: {one}" for one in back.notices)
+    return (f"{instance_id}: run {journal.run} died; {said}", *notices)
 
 
-def replay(root: Path, recorded: Recorded | None = None) -> tuple[str, ...]:
+def replay(root: Path, backing: Backing | None = None) -> tuple[str, ...]:
     """Settle the journals of all dead runs (those whose lock is free). Returns notices.
 
-    With `recorded`, a run that died between its record and the end of its journal keeps its new
+    With `backing`, a run that died between its record and the end of its journal keeps its new
     outputs; without it the previous ones come back, and the next plan restores the new ones from the store.
     """
     notices: list[str] = []
@@ -345,7 +230,7 @@ def replay(root: Path, recorded: Recorded | None = None) -> tuple[str, ...]:
             continue
         try:
             with hold(root, journal.instance):
-                notices += recover(root, journal.instance, recorded)
+                notices += recover(root, journal.instance, backing)
         except BusyError:
             continue
         except OSError as error:

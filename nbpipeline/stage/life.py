@@ -18,7 +18,6 @@ from nbpipeline.stage import checks, executed, failures, journal
 from nbpipeline.stage.attempt import Attempt, run_attempt
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.lock import hold
-from nbpipeline.stage.record import recorded
 from nbpipeline.stage.secrets import SHORTEST, Masker
 
 NOT_RETRIED = ("input", "cancelled")
@@ -73,7 +72,7 @@ class _Life:
         """Settle what a dead run left, look at the inputs, try until it works or tries are used up."""
         started = time.monotonic()
         try:
-            self.notices += journal.recover(self.root, self.job.instance.id, recorded(self.backends.state))
+            self.notices += journal.recover(self.root, self.job.instance.id, self.backends.backing)
             failure = checks.before(self.job.instance, self.backends, self.root, self.environment)
         except OSError as error:
             failure = failures.of_disk(self.job.instance, error, "the stage could not be prepared")

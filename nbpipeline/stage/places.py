@@ -6,8 +6,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from nbpipeline.content import digest_text
 from nbpipeline.location import is_url
 from nbpipeline.model import BoundArtifact, PathValue, StageInstance, Value
+
+_LONGEST_NAME = 200
+"""Bytes of a name that leave room for what marks it as ours; file systems mostly end at 255."""
+_KEPT_OF_NAME = 100
 
 
 def absolute(root: Path, path: str) -> Path:
@@ -30,12 +35,21 @@ def local_outputs(instance: StageInstance) -> tuple[tuple[BoundArtifact, str], .
 
 def aside_of(target: Path, run: str) -> Path:
     """Where the previous bytes of an output wait: a hidden sibling, so on the same file system."""
-    return target.with_name(f".{target.name}.nbpipeline-{run}")
+    return target.with_name(f".{_fitting(target.name)}.nbpipeline-{run}")
+
+
+def _fitting(name: str) -> str:
+    """Shorten a name that would be too long for the file system with what is put around it."""
+    if len(os.fsencode(name)) <= _LONGEST_NAME:
+        return name
+    short = name.encode(errors="replace")[:_KEPT_OF_NAME].decode(errors="ignore")
+    return f"{short}-{digest_text(name)[:16]}"
 
 
 def staged_name(name: str, run: str) -> str:
     """Give the hidden name that an atomically published output is written under; it keeps the suffix."""
-    return f".nbpipeline-{run}.{name}"
+    fitting = _fitting(name)
+    return f".nbpipeline-{run}.{fitting}{PurePosixPath(name).suffix if fitting != name else ''}"
 
 
 def staged_of(target: Path, run: str) -> Path:

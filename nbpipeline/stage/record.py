@@ -1,7 +1,7 @@
 """Keeps what a stage made: outputs into the store, the record into store and history, in that order."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from nbpipeline.model import (
     StoredOutput,
     Value,
 )
-from nbpipeline.ports import State
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.places import absolute, local_outputs, relative
 
@@ -103,24 +102,3 @@ def size_of(path: Path) -> int:
     if path.is_dir():
         return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
     return path.stat().st_size
-
-
-def recorded(state: State) -> Callable[[str, str, str], bool]:
-    """Give the question whether a success (instance, state digest, run) is on record."""
-
-    def asked(instance: str, digest: str, run: str) -> bool:
-        last = state.last_record(instance)
-        return last is not None and last.run == run and digest in {last.state, last.planned}
-
-    return asked
-
-
-def on_record(instance_id: str, path: str, target: Path, backends: Backends) -> bool:
-    """Whether the bytes at an output path can be had again, or are the last record's own."""
-    digest = backends.digests.of(target)
-    if digest is None:
-        return True
-    last = backends.state.last_record(instance_id)
-    if last is not None and any(one.path == path and one.digest == digest for one in last.outputs):
-        return True
-    return backends.store.has(StoredOutput(path=path, digest=digest))

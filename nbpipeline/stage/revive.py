@@ -22,7 +22,6 @@ from nbpipeline.stage import asides, failures, journal
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.lock import hold
 from nbpipeline.stage.places import absolute
-from nbpipeline.stage.record import on_record, recorded
 
 
 def restore(job: Job, record: StageRecord, backends: Backends, cancel: Cancel | None = None) -> StageResult:
@@ -57,7 +56,7 @@ def _level_of(cancel: Cancel | None) -> Callable[[], bool]:
 def _settled(job: Job, record: StageRecord, backends: Backends) -> tuple[Failure | None, tuple[str, ...]]:
     """Settle what a dead run left and bring the outputs back; the disk's refusals are failures."""
     try:
-        told = journal.recover(Path(job.root), job.instance.id, recorded(backends.state))
+        told = journal.recover(Path(job.root), job.instance.id, backends.backing)
         failure, said = _brought_back(job, record, backends)
     except OSError as error:
         return failures.of_disk(job.instance, error, "the outputs could not be brought back"), ()
@@ -83,17 +82,17 @@ def _brought_back(
         state=record.state,
         token=f"restore-{job.run}",
         rejected=Path(job.folder) / "rejected-0",
-        recorded=lambda path, target: on_record(job.instance.id, path, target, backends),
+        backing=backends.backing,
     )
     try:
         gone = [one.path for one in missing if not _taken_out(one, root, backends)]
         if not gone:
             backends.state.add_record(record)
     except BaseException:
-        journal.roll_back(aside)
+        journal.roll_back(aside, backends.backing)
         raise
     if gone:
-        journal.roll_back(aside)
+        journal.roll_back(aside, backends.backing)
         return _not_stored(job, gone), ()
     return None, journal.commit(aside)
 

@@ -29,6 +29,7 @@ from nbpipeline.content import (
     digest_text,
     parse_listing,
     tree_listing,
+    unfinished_of,
 )
 from nbpipeline.encoding import dumps, record_from_text
 from nbpipeline.errors import StorageError
@@ -87,7 +88,8 @@ class LocalStore:
         """
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-        beside = target.with_name(f".nbpipeline-{uuid.uuid4().hex}")
+        beside = unfinished_of(target)
+        _remove(beside)  # what a killed process left
         try:
             with self._told(target):
                 entries = self._entries(output.digest)

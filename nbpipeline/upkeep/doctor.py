@@ -19,7 +19,6 @@ from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import ProjectSpec
 from nbpipeline.run.folder import close_run, is_running, kept_runs, read_control, state_folder
 from nbpipeline.stage import journal, lock
-from nbpipeline.stage.record import recorded
 from nbpipeline.worker import Workplace
 
 _LITTLE = 1_000_000_000
@@ -208,7 +207,7 @@ def _journals(project: ProjectSpec, *, fix: bool) -> Iterator[Finding]:
         )
     elif waiting:
         with Workplace(project) as place:
-            for notice in journal.replay(root, recorded(place.state)):
+            for notice in journal.replay(root, place.backing):
                 yield Finding(subject="journals", state="mended", what=notice)
     elif not unreadable:
         yield Finding(subject="journals", state="good", what="no outputs wait to be brought back")

@@ -537,3 +537,34 @@ def test_pools_that_a_cell_left_do_not_hold_up_the_kernel_s_end(at: Bench) -> No
     assert result.status is Status.SUCCEEDED
     assert at.text("models/m.txt") == "buffered"
     assert result.seconds < 10
+
+
+def test_a_notebook_that_clears_its_output_folder_loses_nothing(at: Bench) -> None:
+    clear = "import os, shutil\nshutil.rmtree('../models'); os.makedirs('../models')\n"
+    good = instance([clear + WRITE], outputs=[MODEL])
+    assert at.run(good).status is Status.SUCCEEDED
+    kept = at.text("models/m.txt")
+    half = WRITE.replace("new", "half")
+    failed = at.run(instance([clear + half + "\nraise ValueError"], outputs=[MODEL]))
+    assert failed.status is Status.FAILED
+    (notice,) = failed.notices
+    assert notice.startswith("models/m.txt was put aside while the stage ran, and something removed it there")
+    assert notice.endswith("; it is back from the store")
+    assert at.text("models/m.txt") == kept
+    assert at.leftovers() == []
+
+
+@pytest.mark.parametrize("store", [True, False])
+def test_altered_bytes_survive_a_notebook_that_clears_its_output_folder(at: Bench, store: bool) -> None:
+    clear = "import os, shutil\nshutil.rmtree('../models'); os.makedirs('../models')\n"
+    model = artifact("model", "models/m.txt", store=store)
+    at.write("models/m.txt", "by hand")
+    failed = at.run(instance([clear + WRITE + "\nraise ValueError"], outputs=[model]))
+    assert failed.notices == ()
+    assert at.text("models/m.txt") == "by hand"
+    done = at.run(instance([clear + WRITE], outputs=[model]))
+    assert done.status is Status.SUCCEEDED
+    assert len(done.notices) == 1
+    kept = Path(at.root, ".nbpipeline/kept", at.last.run, "models/m.txt")
+    assert kept.read_text() == "by hand"
+    assert at.leftovers() == []
