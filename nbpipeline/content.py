@@ -67,8 +67,8 @@ def copy_file(source: Path, target: Path) -> None:
 def tree_listing(folder: Path | str, digest: Callable[[str], str]) -> str:
     """Write the text whose digest is the folder's: one line an entry, sorted by name.
 
-    `digest` gives that of a file. A link to a file counts as the file; one to a folder, or to nothing,
-    as a link, so that no circle is walked. Checkpoints, and what nbpipeline itself puts there for a
+    `digest` gives that of a file. A link to a file counts as the file; one to a folder, to nothing or to
+    itself as a link, so that no circle is walked. Checkpoints, and what nbpipeline itself puts there for a
     moment (`.nbpipeline*`), do not count. Raises OSError.
     """
     entries = []
@@ -106,10 +106,17 @@ def _walk(folder: str) -> Iterator[tuple[str, str]]:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 pending.append((f"{prefix}{entry.name}/", entry.path))
-            elif entry.is_file():
+            elif _leads_to_file(entry):
                 yield prefix + entry.name, "file"
             elif entry.is_symlink():
                 yield prefix + entry.name, "link"
+
+
+def _leads_to_file(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link in a circle
+        return False
 
 
 def _passed_over(name: str) -> bool:

@@ -12,8 +12,10 @@ NEVER_RUN = frozenset({"skip", "test"})
 DECLARING = frozenset({"inputs", "outputs", "dependencies", "expectations"})
 """Tags whose cells hold declarations alone (in `parameters`, other statements may stand beside)."""
 
-PLACE = "place "
-"""Begins what a declaring cell counts by where another cell binds its names too: the order matters."""
+EFFECTIVE = frozenset({"metrics", "raises-exception", "skip-execution"})
+"""Tags that change what running a cell does: with them it is another cell."""
+PLACE = "place"
+"""Marks a declaring cell whose names another cell binds too: the order matters."""
 
 
 def counted_cells(spec: StageSpec, facts: FactsCache) -> Iterator[tuple[Cell, Facts]]:
@@ -30,10 +32,16 @@ def counted_cells(spec: StageSpec, facts: FactsCache) -> Iterator[tuple[Cell, Fa
             found = Facts()
         else:
             found = facts.of_cell(cell.source, language)
+        if found.digest and cell.tags & EFFECTIVE:
+            found = replace(found, digest=_digest(*sorted(cell.tags & EFFECTIVE), found.digest))
         if cell.index in places:
-            found = replace(found, digest=f"{PLACE}{digest_text(places[cell.index] + found.digest)[:32]}")
+            found = replace(found, digest=_digest(PLACE, places[cell.index], found.digest))
         if found.digest:
             yield cell, found
+
+
+def _digest(*parts: str) -> str:
+    return digest_text(" ".join(parts))[:32]
 
 
 def _places(spec: StageSpec, cells: list[Cell], facts: FactsCache) -> Mapping[int, str]:

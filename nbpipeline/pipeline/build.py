@@ -1,5 +1,7 @@
 """StageSpecs -> Pipeline: expand, bind, link, refuse. Every complaint is gathered before anything is said."""
 
+import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nbpipeline.errors import Complaint
@@ -32,6 +34,19 @@ def build(
     )
     refused = any(not one.warning for one in complaints)
     return None if refused else pipeline, tuple(complaints)
+
+
+MOST_INSTANCES = 20_000
+"""More of one stage are taken for a slip of the pen: they would take minutes and gigabytes to plan."""
+
+
+def _too_many(stage: StageSpec, axes: Axes, count: int) -> Complaint:
+    sizes = " x ".join(f"{len(values)} ({name})" for name, values in axes.items())
+    return refusal(
+        stage.where,
+        f"matrix: stage '{stage.name}' would have {count:,} instances: {sizes}.",
+        f"leave out axes or values: at most {MOST_INSTANCES:,} instances of a stage can be planned",
+    )
 
 
 class _Making:
@@ -70,7 +85,12 @@ class _Making:
         return drafts
 
     def _instances(self, stage: StageSpec, given: Given, axes: Axes) -> Iterator[Draft]:
-        for point in grid(axes):
+        points = grid(axes)
+        count = math.prod(len(values) for values in axes.values())
+        if count > MOST_INSTANCES:
+            self.complaints.append(_too_many(stage, axes, count))
+            points = itertools.islice(points, 1)
+        for point in points:
             values, complaints = evaluate(stage, given, dict(point), self.project.profile)
             self.complaints.extend(complaints)
             self.complaints.extend(check(stage, given, values))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nbpipeline.errors import StorageError
 from nbpipeline.fingerprint import Fingerprinter, Glance, state_digest
 from nbpipeline.location import STATE_FOLDER, is_url
 from nbpipeline.model import (
@@ -30,6 +31,9 @@ from nbpipeline.model import (
 from nbpipeline.plan.accept import Accepted
 from nbpipeline.plan.decide import Evidence, decide, relative_to
 from nbpipeline.ports import Digests, State, Store
+
+UNREADABLE = "unreadable"
+"""Stands for the digest of an output that its owner may not read."""
 
 _PENDING = frozenset({Action.RUN, Action.MAYBE})
 
@@ -263,7 +267,10 @@ class Planner:
             return output.digest if path.exists() or self._store.has(output) else None
         if self._last_maker.get(output.path, instance.id) != instance.id:
             return output.digest if path.exists() else None  # somebody wrote on in it
-        return self._digests.of(path)
+        try:
+            return self._digests.of(path)
+        except StorageError:  # the run moves it aside unread
+            return UNREADABLE
 
     def _restorable(self, record: StageRecord) -> bool:
         return all(one.stored and self._store.has(one) for one in record.outputs)

@@ -46,7 +46,9 @@ def _matched(root: Path, pattern: str, place: Place | None) -> list[Path] | None
             )
         return None
     try:
-        return [path for path in root.glob(pattern) if path.suffix in NOTEBOOK_SUFFIXES and path.is_file()]
+        found = (path for path in root.glob(pattern) if path.suffix in NOTEBOOK_SUFFIXES)
+        # A notebook that is a broken link or a folder is complained about when it is read, not passed over.
+        return [path for path in found if path.suffix == ".ipynb" or path.is_file()]
     except ValueError as error:
         if place:
             place.complain(

@@ -88,6 +88,12 @@ def _json(text: str, shown: str) -> Mapping[str, Any]:
         ) from error
     except RecursionError:
         content = None
+    except ValueError as error:
+        raise ReadingError.of(
+            f"the notebook holds a number that cannot be read: {str(error).partition(';')[0]}.",
+            where=where,
+            mend="clear the notebook's outputs, or write the number as text.",
+        ) from error
     if not isinstance(content, dict):
         raise ReadingError.of(
             "the file holds JSON, but no notebook.",
@@ -166,11 +172,12 @@ def _cell(raw: Any, index: int, shown: str) -> Cell:
 
 
 def _source(value: Any) -> str | None:
-    if isinstance(value, str):
-        return value
     if isinstance(value, list) and all(isinstance(line, str) for line in value):
-        return "".join(value)
-    return None
+        value = "".join(value)
+    if not isinstance(value, str):
+        return None
+    # Some tools of Windows save its line ends inside the cells, or a mark before the first character.
+    return value.removeprefix("\ufeff").replace("\r\n", "\n")
 
 
 def _tags(metadata: Mapping[str, Any]) -> frozenset[str]:

@@ -6,6 +6,7 @@ hashed each time: it may change again within its clock's tick and keep its versi
 # Paths are texts here: plans look at thousands.
 # ruff: noqa: PTH116
 
+import errno
 import os
 import stat
 import time
@@ -41,6 +42,8 @@ class FileDigests:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
+            if error.errno == errno.ELOOP:  # a link to itself leads to nothing
+                return None
             raise StorageError.of(
                 f"{path} cannot be read: {error.strerror or error}.",
                 mend="make it readable for this user, then try again.",

@@ -115,6 +115,15 @@ def test_what_does_not_count_in_a_folder(digests: Digests, tmp_path: Path) -> No
     assert digests.of(folder) == first
 
 
+def test_a_link_to_itself_leads_to_nothing(digests: Digests, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    assert digests.of(tmp_path / "loop") is None
+    first = digests.of(tmp_path)
+    (tmp_path / "loop").unlink()
+    assert first is not None
+    assert digests.of(tmp_path) != first
+
+
 def test_links_in_a_folder(digests: Digests, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()

@@ -249,3 +249,10 @@ def test_a_comment_about_a_declared_name_binds_nothing(root: Path) -> None:
     first = of(root, ONE, code("print(C)"))
     second = of(root, ONE, code("print(C)  # C = 2, import *, %run x"))
     assert told(first, second) == []
+
+
+@pytest.mark.parametrize("tag", ["raises-exception", "metrics", "skip-execution"])
+def test_a_tag_that_changes_what_running_a_cell_does_counts(root: Path, tag: str) -> None:
+    plain = of(root, ONE, code("x = C"))
+    assert told(plain, of(root, ONE, code("x = C", tag))) == ["code cell 3 changed"]
+    assert told(plain, of(root, ONE, code("x = C", "a-tag-of-mine"))) == []

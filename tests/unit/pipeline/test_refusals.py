@@ -85,6 +85,18 @@ def test_a_matrix_that_writes_one_path():
     ]
 
 
+def test_a_matrix_beyond_all_bounds():
+    axes = {name: list(range(10)) for name in "abcdefg"}
+    path = "../d/" + "-".join(f"{{{name}}}" for name in axes)
+    assert told(stage("x", outputs={"y": path}, matrix=axes), stage("z", inputs={"y": "@x[*].y"})) == [
+        (
+            "notebooks/x.ipynb, cell 1: matrix: stage 'x' would have 10,000,000 instances: "
+            "10 (a) x 10 (b) x 10 (c) x 10 (d) x 10 (e) x 10 (f) x 10 (g).\n"
+            "  mend: leave out axes or values: at most 20,000 instances of a stage can be planned"
+        )
+    ]
+
+
 def test_updates_that_nothing_orders():
     both = {"modes": {"db": "update"}, "outputs": {"db": "../x.db"}}
     assert told(stage("a", **both), stage("b", **both)) == [

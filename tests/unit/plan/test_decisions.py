@@ -7,6 +7,7 @@ import pytest
 from builders import code, header
 from workbench import Workbench
 
+from nbpipeline.errors import StorageError
 from nbpipeline.fingerprint import state_digest
 from nbpipeline.model import Action, Failure, StageRecord, StageResult, Status, StoredOutput
 
@@ -110,6 +111,25 @@ def test_undeclared_io_is_stale_every_time(bench: Workbench) -> None:
     bench.execute(bench.plan().steps[0], undeclared=("data/secret.csv",))
     assert bench.reasons() == {"a": ["undeclared file data/secret.csv"]}
     assert bench.actions() == {"a": "run"}
+
+
+def test_one_output_that_cannot_be_read_stops_no_plan(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.notebook("a", *writer())
+    bench.notebook("b", header("stage: b"))
+    bench.run()
+    made = bench.root / bench.state.last_record("a").outputs[0].path
+    made.unlink()
+    made.symlink_to(made.name)
+    assert bench.actions() == {"a": "restore"}
+
+    def refuse(path: Path) -> str:
+        raise StorageError.of(f"{path} cannot be read.", mend="make it readable")
+
+    monkeypatch.setattr(bench.digests, "of", refuse)
+    ((reason,),) = [one.reasons for one in bench.plan().steps if one.reasons]
+    assert (reason.kind.value, reason.after) == ("output", "unreadable")
 
 
 def test_an_output_that_is_not_stored_is_made_again(bench: Workbench) -> None:

@@ -86,6 +86,18 @@ FILES = [
 ]
 
 
+FILES.append(
+    (
+        '{"nbformat": 4, "cells": [], "x": ' + "9" * 5000 + "}",
+        (
+            "notebooks/bad.ipynb: the notebook holds a number that cannot be read: Exceeds the limit (4300 digits) "
+            "for integer string conversion: value has 5000 digits.\n"
+            "  mend: clear the notebook's outputs, or write the number as text."
+        ),
+    )
+)
+
+
 @pytest.mark.parametrize(("text", "words"), FILES)
 def test_files_that_are_no_notebooks(root, text, words):
     stage(root, code("x = 1", "parameters"))
@@ -101,6 +113,29 @@ def test_a_file_that_is_not_utf8(root):
     assert (
         only(root) == "notebooks/bad.ipynb: the file is not UTF-8 text (byte 1).\n  mend: save it as UTF-8."
     )
+
+
+def test_a_notebook_that_leads_nowhere_is_told(root):
+    stage(root, code("x = 1", "parameters"))
+    (root / "notebooks/gone.ipynb").symlink_to("/nowhere/gone.ipynb")
+    (root / "notebooks/loop.ipynb").symlink_to("loop.ipynb")
+    (root / "notebooks/folder.ipynb").mkdir()
+    assert [one.split(".\n")[0] for one in told(root)] == [
+        "notebooks/folder.ipynb: the file cannot be read: Is a directory",
+        "notebooks/gone.ipynb: the notebook is not there",
+        "notebooks/loop.ipynb: the file cannot be read: Too many levels of symbolic links",
+    ]
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_line_ends_of_windows_inside_cells(root, mark):
+    head = mark + "---\r\nnbpipeline:\r\n  stage: other\r\n---\r\n"
+    raw = {"cell_type": "raw", "metadata": {}, "source": head, "id": "h"}
+    stage(root, raw, code("x = 1\r\n%matplotlib inline", "parameters"))
+    spec, complaints = read_project(root)
+    assert complaints == ()
+    assert [one.name for one in spec.stages] == ["other"]
+    assert spec.stages[0].notebook.cells[1].source == "x = 1\n%matplotlib inline"
 
 
 def test_no_kernel(root):
