@@ -27,9 +27,9 @@ HEAVY = (
 def loaded(*arguments: str, cwd: Path) -> tuple[list[str], str]:
     """Which heavy modules a command line leaves imported, and what it printed."""
     program = (
-        "import sys\nfrom nbpipeline.__main__ import main\n"
+        "import sys\nbefore = set(sys.modules)\nfrom nbpipeline.__main__ import main\n"  # coverage loads some
         f"code = main({list(arguments)!r})\n"
-        f"print([one for one in {HEAVY!r} if one in sys.modules], code, file=sys.stderr)"
+        f"print([one for one in {HEAVY!r} if one in sys.modules and one not in before], code, file=sys.stderr)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=cwd, capture_output=True, text=True, check=True
