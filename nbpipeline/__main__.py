@@ -1,5 +1,6 @@
 """The process `nbpipeline`: exit codes, and what no command catches."""
 
+import errno
 import gc
 import os
 import sys
@@ -7,6 +8,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -16,6 +18,21 @@ from nbpipeline.errors import ExitCode
 
 ALLOCATIONS_BEFORE_COLLECTING = 100_000
 """What is read of a project lives as long as the command: looking for garbage in it is a fifth of `plan`."""
+ROOM = "make room, or let it write elsewhere"
+RIGHT = "give yourself the right to it"
+FILES = "raise the limit of open files: ulimit -n"
+MENDS = {
+    errno.ENOSPC: ROOM,
+    errno.EFBIG: ROOM,
+    errno.EDQUOT: ROOM,
+    errno.EACCES: RIGHT,
+    errno.EPERM: RIGHT,
+    errno.EROFS: RIGHT,
+    errno.EMFILE: FILES,
+    errno.ENFILE: FILES,
+    errno.EIO: "see to the disk: it may be failing",
+}
+"""What the machine refuses for reasons of its own, whatever we do."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,6 +42,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a stage may be named as no locale can print
     try:
+        return told(arguments)
+    except (BrokenPipeError, SystemExit):  # click turns the one into the other
+        return silence()
+    except OSError as error:
+        return refused(error)
+    except Exception:  # noqa: BLE001 - the last resort: a bug is told with the place of its details
+        return internal(traceback.format_exc())
+
+
+def told(arguments: Sequence[str] | None) -> int:
+    """Run the command line; tells what is wrong with it, and raises what is wrong elsewhere."""
+    try:
         return int(invoke(arguments) or 0)
     except click.exceptions.Exit as stop:
         return int(stop.exit_code)
@@ -33,10 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return int(ExitCode.INTERRUPTED)
-    except (BrokenPipeError, SystemExit):  # click turns the one into the other
-        return silence()
-    except Exception:  # noqa: BLE001 - the last resort: a bug is told with the place of its details
-        return internal(traceback.format_exc())
 
 
 def usage(error: click.ClickException) -> int:
@@ -54,6 +79,33 @@ def silence() -> int:
     return int(ExitCode.OK)
 
 
+def refused(error: OSError) -> int:
+    """Tell what the machine refuses; other trouble with files is a bug of ours."""
+    if is_gone():
+        what, mend = "the folder that it was called in is not there any more", "cd to a folder that is there"
+    elif error.errno in MENDS:
+        why, mend = os.strerror(error.errno), MENDS[error.errno]
+        if error.filename is None:
+            what = f"what it writes is refused: {why}"
+            close_output()  # it may well be the output, which would be tried again at the end
+        else:
+            what = f"what it needs is refused: {why}: {error.filename}"
+    else:
+        return internal(traceback.format_exc())
+    with suppress(OSError):  # there may be nowhere to tell it
+        click.echo(f"nbpipeline: {what}.\n  mend: {mend}", err=True)
+    return int(ExitCode.USAGE)
+
+
+def is_gone() -> bool:
+    """Whether the working folder was removed."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
 def internal(details: str) -> int:
     """Tell a bug of ours, and where its details are kept."""
     folder = Path(".nbpipeline") if Path(".nbpipeline").is_dir() else Path(tempfile.gettempdir())
@@ -64,11 +116,12 @@ def internal(details: str) -> int:
         known = f"details: {path}"
     except OSError:
         known = details
-    click.echo(
-        f"nbpipeline: a bug of nbpipeline's own: {last}\n  {known}\n"
-        "  mend: run `nbpipeline doctor`; if it stays, report it with the details",
-        err=True,
-    )
+    with suppress(OSError):
+        click.echo(
+            f"nbpipeline: a bug of nbpipeline's own: {last}\n  {known}\n"
+            "  mend: run `nbpipeline doctor`; if it stays, report it with the details",
+            err=True,
+        )
     return int(ExitCode.INTERNAL)
 
 

@@ -10,7 +10,7 @@
     |-- MissingPluginError     5    an extra or plug-in that is not installed
     |-- LossError              6    an export or import that would lose something
     |-- BusyError              7    somebody else holds what is needed
-    `-- StorageError          70    the disk, a folder or the store refuses; nothing was lost
+    `-- StorageError           2    the disk, a folder or the store refuses; nothing was lost
 
 A failed cell, a failed check or a fresh stage is no exception: it is a value in a result.
 Every message has three parts: where, what (with what is known), the mend.
@@ -129,9 +129,9 @@ class BusyError(NbpipelineError):
 
 
 class StorageError(NbpipelineError):
-    """The disk, a folder or the store refuses."""
+    """The disk, a folder or the store refuses: the user's to mend, and no bug of ours."""
 
-    exit_code = ExitCode.INTERNAL
+    exit_code = ExitCode.USAGE
 
 
 def gather(complaints: Iterable[Complaint]) -> NbpipelineError | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from nbpipeline.errors import Complaint, ExitCode, StorageError, UsageError
+from nbpipeline.errors import Complaint, StorageError, UsageError
 from nbpipeline.location import Location
 
 
@@ -26,13 +26,10 @@ def write_new(root: Path, files: Mapping[str, str]) -> tuple[Path, ...]:
     try:
         return tuple(_write(root / name, text) for name, text in files.items())
     except OSError as error:
-        raise StorageError(
-            Complaint(
-                where=Location(path=str(error.filename or root)),
-                what=f"cannot be written: {error.strerror or error}.",
-                mend="make room or give yourself the right to write there",
-                exit_code=ExitCode.INTERNAL,
-            )
+        raise StorageError.of(
+            f"cannot be written: {error.strerror or error}.",
+            where=Location(path=str(error.filename or root)),
+            mend="make room or give yourself the right to write there",
         ) from error
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nbpipeline.errors import Complaint, ExitCode, StorageError
+from nbpipeline.errors import StorageError
 from nbpipeline.location import STATE_FOLDER, Location
 from nbpipeline.run.process import is_alive, own_identity
 
@@ -74,13 +74,10 @@ def state_folder(root: Path) -> Path:
 
 def unwritable(path: str, error: OSError) -> StorageError:
     """Say that nbpipeline's own folder refuses."""
-    return StorageError(
-        Complaint(
-            where=Location(path=path),
-            what=f"cannot be written: {error.strerror or error}.",
-            mend="make room or give yourself the right to write there; no output was touched",
-            exit_code=ExitCode.INTERNAL,
-        )
+    return StorageError.of(
+        f"cannot be written: {error.strerror or error}.",
+        where=Location(path=path),
+        mend="make room or give yourself the right to write there; no output was touched",
     )
 
 

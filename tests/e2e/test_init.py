@@ -30,7 +30,7 @@ def test_a_state_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / ".nbpipeline").write_text("in the way")
     for arguments in (["plan"], ["run"]):
         done = command(*arguments, cwd=tmp_path)
-        assert done.returncode == 70
+        assert done.returncode == 2
         assert done.stderr == (
             ".nbpipeline: cannot be written: File exists.\n"
             "  mend: make room or give yourself the right to write there; no output was touched\n"

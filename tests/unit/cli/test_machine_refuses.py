@@ -1,0 +1,109 @@
+"""What the machine refuses is the user's to mend: told in parts with exit code 2, and no bug of ours."""
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from builders import code, write_notebook
+
+import nbpipeline.__main__ as entry
+from nbpipeline.__main__ import main
+
+FULL = Path("/dev/full")
+full_device = pytest.mark.skipif(not FULL.exists(), reason="the system has no device that is always full")
+
+
+@pytest.fixture
+def project(root: Path) -> Path:
+    write_notebook(root / "notebooks" / "a.ipynb", code("x = 1", "parameters"))
+    return root
+
+
+@full_device
+@pytest.mark.parametrize("arguments", [["plan"], ["plan", "--format", "json"], ["graph"], ["--help"]])
+def test_an_output_that_takes_nothing(project: Path, arguments: list[str]) -> None:
+    with FULL.open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "nbpipeline", *arguments],
+            cwd=project, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.stderr == (
+        "nbpipeline: what it writes is refused: No space left on device.\n"
+        "  mend: make room, or let it write elsewhere\n"
+    )
+    assert done.returncode == 2
+
+
+@full_device
+@pytest.mark.parametrize("arguments", [["plan", "--bad"], ["plan", "nobody"]])
+def test_nowhere_to_tell_it(project: Path, arguments: list[str]) -> None:
+    with FULL.open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "nbpipeline", *arguments], cwd=project, stderr=full, check=False
+        )
+    assert done.returncode == 2
+
+
+def test_a_working_folder_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for arguments in (["plan"], ["init"], ["init", "x"], ["doctor"]):
+        assert main(arguments) == 2
+        assert capsys.readouterr().err == (
+            "nbpipeline: the folder that it was called in is not there any more.\n"
+            "  mend: cd to a folder that is there\n"
+        )
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "No space left on device: x.db.\n  mend: make room, or let it write elsewhere\n"),
+        (errno.EACCES, "Permission denied: x.db.\n  mend: give yourself the right to it\n"),
+        (errno.EROFS, "Read-only file system: x.db.\n  mend: give yourself the right to it\n"),
+        (errno.EMFILE, "Too many open files: x.db.\n  mend: raise the limit of open files: ulimit -n\n"),
+        (errno.EIO, "Input/output error: x.db.\n  mend: see to the disk: it may be failing\n"),
+    ],
+)
+def test_what_no_command_catches(
+    number: int, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_arguments: object) -> None:
+        raise OSError(number, "", "x.db")
+
+    monkeypatch.setattr(entry, "invoke", refuse)
+    assert main(["plan"]) == 2
+    assert capsys.readouterr().err == f"nbpipeline: what it needs is refused: {words}"
+
+
+def test_other_trouble_with_files_is_a_bug_of_ours(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    def fail(_arguments: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "", "x.db")
+
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(entry, "invoke", fail)
+    (root / ".nbpipeline").mkdir()
+    assert main(["plan"]) == 70
+
+
+def test_a_drawing_that_cannot_be_written(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = project / "none" / "x.svg"
+    assert main(["graph", "--project", str(project), "-o", str(target)]) == 2
+    assert capsys.readouterr().err == (
+        f"{target} cannot be written: No such file or directory.\n  mend: choose another place for it\n"
+    )
+
+
+def test_a_project_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert main(["init", str(tmp_path / "file" / "x")]) == 2
+    assert capsys.readouterr().err == (
+        f"{tmp_path}/file/x: cannot be written: Not a directory.\n"
+        "  mend: make room or give yourself the right to write there\n"
+    )
