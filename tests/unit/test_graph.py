@@ -108,3 +108,7 @@ def test_a_long_chain_needs_no_recursion():
     chain = Graph(range(20_000), ((one, one + 1) for one in range(19_999)))
     assert chain.order() == tuple(range(20_000))
     assert chain.circles() == ()
+
+
+def test_a_circle_is_told_from_the_node_that_was_given_first():
+    assert Graph("zma", [("a", "z"), ("z", "m"), ("m", "a")]).circles() == (("z", "m", "a", "z"),)
