@@ -36,12 +36,12 @@ def build(
     return None if refused else pipeline, tuple(complaints)
 
 
-MOST_INSTANCES = 20_000
+MOST_INSTANCES = 10_000
 """More of one stage are taken for a slip of the pen: they would take minutes and gigabytes to plan."""
 
 
 def _too_many(stage: StageSpec, axes: Axes, count: int) -> Complaint:
-    sizes = " x ".join(f"{len(values)} ({name})" for name, values in axes.items())
+    sizes = " x ".join(f"{len(values):,} ({name})" for name, values in axes.items())
     return refusal(
         stage.where,
         f"matrix: stage '{stage.name}' would have {count:,} instances: {sizes}.",

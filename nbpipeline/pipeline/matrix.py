@@ -1,7 +1,7 @@
 """Which axes a stage has, its own and inherited ones, and the grid that they span."""
 
 import itertools
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -53,8 +53,8 @@ def _odd_axes(stage: StageSpec) -> Iterable[Complaint]:
         if not values:
             what = f"matrix: axis '{axis}' of stage '{stage.name}' has no values."
             yield refusal(stage.where, what, "give it at least one value, or take it out")
-        texts = [axis_text(value) for value in values]
-        for text in dict.fromkeys(text for text in texts if texts.count(text) > 1):
+        times = Counter(axis_text(value) for value in values)
+        for text in (text for text, count in times.items() if count > 1):
             what = f"matrix: axis '{axis}' of stage '{stage.name}' has the value {text} twice."
             yield refusal(stage.where, what, "give every value once")
 

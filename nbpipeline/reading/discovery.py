@@ -47,8 +47,9 @@ def _matched(root: Path, pattern: str, place: Place | None) -> list[Path] | None
         return None
     try:
         found = (path for path in root.glob(pattern) if path.suffix in NOTEBOOK_SUFFIXES)
-        # A notebook that is a broken link or a folder is complained about when it is read, not passed over.
-        return [path for path in found if path.suffix == ".ipynb" or path.is_file()]
+        # What is no file is complained about when it is read, not passed over. Of text files only a link
+        # to nowhere is: a folder or a pipe was never a stage that is lost.
+        return [path for path in found if path.suffix == ".ipynb" or path.is_file() or not path.exists()]
     except ValueError as error:
         if place:
             place.complain(

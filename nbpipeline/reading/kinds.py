@@ -2,6 +2,7 @@
 
 import keyword
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from nbpipeline.reading.shapes import (
     ListOf,
     Scalar,
     Table,
+    Text,
     shown,
 )
 
@@ -46,12 +48,6 @@ def reference(value: Value) -> tuple[str, bool, str]:
     if not match:
         raise ValueError("no reference")
     return match.group(1), match.group(2) is not None, match.group(3)
-
-
-def _text(value: Value) -> str:
-    if isinstance(value, str) and value.strip() and "\0" not in value:
-        return value
-    raise ValueError("no text")
 
 
 def _number(low: float, *, whole: bool = False, over: bool = False) -> Callable[[Value], float]:
@@ -91,6 +87,7 @@ def choice(*words: str) -> Scalar:
         example=f"`{words[0]}`",
         convert=convert,
         json={"enum": list(words)},
+        words=words,
     )
 
 
@@ -138,12 +135,7 @@ def _environment(value: Value) -> Value:
     raise ValueError("none of them")
 
 
-TEXT = Scalar(
-    wants="text",
-    example="a word, in quotes if it looks like a number",
-    convert=_text,
-    json={"type": "string"},
-)
+TEXT = Text()
 FLAG = Scalar(wants="true or false", example="`true`", convert=_flag, json={"type": "boolean"})
 COUNT = Scalar(
     wants="a whole number of at least 0",
@@ -237,6 +229,7 @@ STAGE_OR_FALSE = Scalar(
     convert=_stage_or_false,
     json={"anyOf": [{"type": "string", "pattern": f"^{NAME}$"}, {"const": False}]},
 )
+KIND = choice("file", "directory")
 ANY = Anything()
 
 PATHS = ListOf(item=TEXT)
@@ -332,11 +325,11 @@ def axis_values(value: Value, place: Place) -> Value:
     read = [shape.read(item, place.child(number)) for number, item in enumerate(value)]
     if INVALID in read:
         return INVALID
-    texts = [axis_text(item) for item in read]
-    twice = next((item for number, item in enumerate(read) if texts[number] in texts[:number]), None)
-    if twice is not None:
+    times = Counter(axis_text(item) for item in read)
+    again = next((item for item in read if times[axis_text(item)] > 1), None)
+    if again is not None:
         place.complain(
-            f"the axis {place.key} has the value {shown(twice)} twice.", mend="take one of them out."
+            f"the axis {place.key} has the value {shown(again)} twice.", mend="take one of them out."
         )
         return INVALID
     return tuple(read)

@@ -8,6 +8,7 @@ from typing import Any
 from nbpipeline.errors import ReadingError
 from nbpipeline.location import Location
 from nbpipeline.model import Cell, Notebook
+from nbpipeline.reading.files import NoText, read_text
 from nbpipeline.reading.text_notebook import TEXT_SUFFIXES, as_json, looks_like_notebook
 
 NOTEBOOK_SUFFIXES = frozenset({".ipynb"}) | TEXT_SUFFIXES
@@ -59,15 +60,11 @@ def _text(path: Path, shown: str) -> str:
             known=f"known endings: {', '.join(sorted(NOTEBOOK_SUFFIXES))}",
             mend="name a notebook, or convert the file with jupytext.",
         )
+    absent = NoText("the notebook is not there.", "make it, or take it out of pipeline.yaml.")
     try:
-        return path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        what, mend = "the notebook is not there.", "make it, or take it out of pipeline.yaml."
-    except UnicodeDecodeError as error:
-        what, mend = f"the file is not UTF-8 text (byte {error.start}).", "save it as UTF-8."
-    except OSError as error:
-        what, mend = f"the file cannot be read: {error.strerror}.", "give yourself the right to read it."
-    raise ReadingError.of(what, where=Location(path=shown), mend=mend)
+        return read_text(path, absent)
+    except NoText as error:
+        raise ReadingError.of(error.what, where=Location(path=shown), mend=error.mend) from error
 
 
 def _json(text: str, shown: str) -> Mapping[str, Any]:

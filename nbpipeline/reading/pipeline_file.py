@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nbpipeline.model import Value
 from nbpipeline.reading import yaml12
+from nbpipeline.reading.files import NoText, read_text, stands
 from nbpipeline.reading.layers import Layer
 from nbpipeline.reading.place import Findings, Place, mend_by_name
 from nbpipeline.reading.schema import project_table
@@ -74,7 +75,7 @@ def read_pipeline_file(
 ) -> PipelineFile:
     """Read and check the file; complain about what is wrong, and go on with the rest."""
     place = Place(file=FILE, findings=findings)
-    if not (root / FILE).is_file():
+    if not stands(root / FILE):
         _misnamed(root, findings)
         if profile is not None:
             place.complain(
@@ -98,18 +99,14 @@ def read_pipeline_file(
 
 def _load(path: Path, place: Place) -> yaml12.Document | None:
     try:
-        return yaml12.load(path.read_bytes().decode("utf-8-sig"))
+        return yaml12.load(read_text(path, NoText("the file is not there.", "make it again.")))
     except yaml12.YamlError as error:
         lines = {(): error.line} if error.line else {}
         replace(place, lines=lines).complain(
             f"the file is no YAML: {error.reason}.", mend="mend the line named, or the one before it."
         )
-    except UnicodeDecodeError as error:
-        place.complain(f"the file is not UTF-8 text (byte {error.start}).", mend="save it as UTF-8.")
-    except OSError as error:
-        place.complain(
-            f"the file cannot be read: {error.strerror}.", mend="give yourself the right to read it."
-        )
+    except NoText as error:
+        place.complain(error.what, mend=error.mend)
     return None
 
 

@@ -10,6 +10,7 @@ from nbpipeline.location import Location
 from nbpipeline.model import Notebook, ProjectSpec, StageSpec, Value
 from nbpipeline.reading import stage
 from nbpipeline.reading.discovery import DEFAULT_PATTERNS, find_notebooks, read_notebooks, read_one
+from nbpipeline.reading.files import stands
 from nbpipeline.reading.header import Header, read_header
 from nbpipeline.reading.layers import Layer
 from nbpipeline.reading.paths import project_path
@@ -23,9 +24,12 @@ _OTHER = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def find_root(start: Path) -> Path:
-    """Find the nearest folder upward that has a pipeline.yaml; `start` itself where none has."""
+    """Find the nearest folder upward that has a pipeline.yaml; `start` itself where none has.
+
+    One that is a link to nowhere makes a root too: reading the project says what is wrong with it.
+    """
     start = start.resolve()
-    return next((folder for folder in (start, *start.parents) if (folder / FILE).is_file()), start)
+    return next((folder for folder in (start, *start.parents) if stands(folder / FILE)), start)
 
 
 def read_project(

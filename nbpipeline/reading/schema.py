@@ -17,6 +17,7 @@ from nbpipeline.reading.kinds import (
     EXECUTED,
     FACTOR,
     FLAG,
+    KIND,
     NUMBER,
     PATH_OR_PATHS,
     PATHS,
@@ -45,7 +46,7 @@ INPUT = Table(
             REFERENCE,
             "Another stage's output: STAGE.OUTPUT, or STAGE[*].OUTPUT for all of a matrix.",
         ),
-        _key("kind", TEXT, "`file`, `directory`, or a kind that a plug-in knows.", "file"),
+        _key("kind", KIND, "Whether it is one file, or a folder with all that is in it.", "file"),
         _key("digest", TEXT, "Pinned content digest, for a URL."),
     ),
 )
@@ -53,7 +54,7 @@ OUTPUT = Table(
     wants="a path, or a mapping",
     keys=(
         _key("path", PATH_OR_PATHS, "Path, relative to the notebook (in pipeline.yaml: to the root)."),
-        _key("kind", TEXT, "`file`, `directory`, or a kind that a plug-in knows.", "file"),
+        _key("kind", KIND, "Whether it is one file, or a folder with all that is in it.", "file"),
         _key("mode", choice("write", "update"), "`update`: several ordered stages may write it.", "write"),
         _key("store", FLAG, "Whether the content store keeps its bytes, so that it can be restored.", True),
         _key(

@@ -7,7 +7,7 @@ goes on, so that a file's author hears everything at once.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from nbpipeline.model import Value
 from nbpipeline.reading.place import Place, mend_by_name
@@ -40,21 +40,47 @@ class Scalar:
     example: str
     convert: Callable[[Value], Value]
     json: Mapping[str, Any]
+    words: tuple[str, ...] = ()
+    """The values, where they are few."""
 
     def read(self, value: Value, place: Place) -> Value:
         """Convert the value."""
         try:
             return self.convert(value)
         except ValueError:
-            place.complain(
-                f"{place.key} is {shown(value)}; it wants {self.wants}.",
-                mend=f"write, for example, {self.example}.",
-            )
+            mend = mend_by_name(str(value), list(self.words), f"write, for example, {self.example}.")
+            place.complain(f"{place.key} is {shown(value)}; it wants {self.wants}.", mend=mend)
             return INVALID
 
     def schema(self) -> dict[str, Any]:
         """Describe the value."""
         return dict(self.json)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text."""
+
+    wants: ClassVar[str] = "text"
+
+    def read(self, value: Value, place: Place) -> Value:
+        """Take the text as it is."""
+        if not isinstance(value, str):
+            mend = "write, for example, a word, in quotes if it looks like a number."
+            place.complain(f"{place.key} is {shown(value)}; it wants {self.wants}.", mend=mend)
+        elif not value.strip():
+            place.complain(
+                f"{place.key} is {shown(value)}; it wants some text.", mend="write it, or take it out."
+            )
+        elif "\0" in value:
+            place.complain(f"{place.key} holds the character NUL.", mend="take the character out.")
+        else:
+            return value
+        return INVALID
+
+    def schema(self) -> dict[str, Any]:
+        """Describe the text."""
+        return {"type": "string"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -166,15 +166,27 @@ class _Builder:
     def _mapping(self, node: yaml.MappingNode, path: KeyPath, depth: int) -> dict[Any, Value]:
         _require(node, "map")
         found: dict[Any, Value] = {}
+        written: dict[Any, yaml.ScalarNode] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise YamlError("a key is a list or a mapping", _row(key_node))
             key = _scalar(key_node)
             if key in found:
-                raise YamlError(f"the key {key!r} is given twice", _row(key_node))
+                raise YamlError(_twice(key, written[key], key_node), _row(key_node))
+            written[key] = key_node
             self.lines.setdefault((*path, key), _row(key_node))
             found[key] = self.build(value_node, (*path, key), depth + 1)
         return found
+
+
+def _twice(key: Value, first: yaml.ScalarNode, second: yaml.ScalarNode) -> str:
+    """Say that two keys are equal; as they are written, since 1 and true are equal in Python too."""
+    if isinstance(key, str):
+        return f"the key {key!r} is given twice"
+    one, other = (node.value or "null" for node in (first, second))
+    if one == other:
+        return f"the key {one} is given twice"
+    return f"the keys {one} and {other} count as the same; put one of them in quotes"
 
 
 _CASTS: Mapping[str, Callable[[Value], bool]] = {

@@ -92,7 +92,7 @@ def test_a_matrix_beyond_all_bounds():
         (
             "notebooks/x.ipynb, cell 1: matrix: stage 'x' would have 10,000,000 instances: "
             "10 (a) x 10 (b) x 10 (c) x 10 (d) x 10 (e) x 10 (f) x 10 (g).\n"
-            "  mend: leave out axes or values: at most 20,000 instances of a stage can be planned"
+            "  mend: leave out axes or values: at most 10,000 instances of a stage can be planned"
         )
     ]
 

@@ -1,6 +1,7 @@
 """Bad inputs: each complaint word for word, every one gathered, nothing raised."""
 
 import json
+import os
 
 import pytest
 from builders import code, header, notebook_json, write_files, write_notebook
@@ -120,10 +121,26 @@ def test_a_notebook_that_leads_nowhere_is_told(root):
     (root / "notebooks/gone.ipynb").symlink_to("/nowhere/gone.ipynb")
     (root / "notebooks/loop.ipynb").symlink_to("loop.ipynb")
     (root / "notebooks/folder.ipynb").mkdir()
-    assert [one.split(".\n")[0] for one in told(root)] == [
-        "notebooks/folder.ipynb: the file cannot be read: Is a directory",
-        "notebooks/gone.ipynb: the notebook is not there",
-        "notebooks/loop.ipynb: the file cannot be read: Too many levels of symbolic links",
+    (root / "notebooks/text.py").symlink_to("/nowhere/text.py")
+    write_files(root, {"pipeline.yaml": "notebooks: [notebooks/*.ipynb, notebooks/*.py]"})
+    link = "mend: bring back what it leads to, or take the link away."
+    assert told(root) == [
+        (
+            "notebooks/folder.ipynb: this is a folder; it wants a file.\n"
+            "  mend: take it away, or give it another name."
+        ),
+        f"notebooks/gone.ipynb: this is a link to nowhere: /nowhere/gone.ipynb.\n  {link}",
+        f"notebooks/loop.ipynb: this is a link to nowhere: loop.ipynb.\n  {link}",
+        f"notebooks/text.py: this is a link to nowhere: /nowhere/text.py.\n  {link}",
+    ]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_no_notebook_and_not_waited_for(root):
+    stage(root, code("x = 1", "parameters"))
+    os.mkfifo(root / "notebooks/pipe.ipynb")
+    assert told(root) == [
+        "notebooks/pipe.ipynb: this is no plain file.\n  mend: take it away, or give it another name."
     ]
 
 

@@ -64,6 +64,12 @@ def test_lines_of_keys_and_items():
 
 REFUSED = [
     ("a: 1\na: 2", "the key 'a' is given twice", 2),
+    ("a: 1\n'a': 2", "the key 'a' is given twice", 2),
+    ("true: 1\ntrue: 2", "the key true is given twice", 2),
+    ("~: 1\n~: 2", "the key ~ is given twice", 2),
+    ("1: 2\n\ntrue: x", "the keys 1 and true count as the same; put one of them in quotes", 3),
+    ("1: 2\n0x1: x", "the keys 1 and 0x1 count as the same; put one of them in quotes", 2),
+    ("~: 1\nnull: 2", "the keys ~ and null count as the same; put one of them in quotes", 2),
     ("a: [", "did not find expected node content, while parsing a flow node", 2),
     ("a: b: c", "mapping values are not allowed in this context", 1),
     ("\ta: 1", "found character that cannot start any token, while scanning for the next token", 1),
