@@ -3,11 +3,12 @@
 # ruff: noqa: PTH118
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nbpipeline.fingerprint.facts import Facts, FactsCache
+from nbpipeline.model import BY_BYTES
 from nbpipeline.ports import Digests
 from nbpipeline.reading.syntax import ImportedModule
 
@@ -71,11 +72,12 @@ class ModuleFinder:
         self._look = look
 
     def of(
-        self, codes: Iterable[Facts], folder: str, roots: tuple[str, ...], followed: Iterable[str] = ()
+        self, codes: Iterable[Facts], folder: str, roots: tuple[str, ...], followed: Sequence[str] = ()
     ) -> Modules:
         """Follow the imports of cells that run in `folder`, with the import roots (absolute paths).
 
-        `followed` are further files (project paths) that a run was seen to take code or settings from.
+        `followed` are further files that a run was seen to take code or settings from, as
+        `StageRecord.followed` has them.
         """
         files: list[_File] = []
         others: set[str] = set()
@@ -87,9 +89,11 @@ class ModuleFinder:
             others |= foreign
         local: dict[str, str] = {}
         self._follow(files, local, others)
-        seen = [f"{self._root}/{path}" for path in followed]
+        seen = [f"{self._root}/{path.removeprefix(BY_BYTES)}" for path in followed]
         beside = [_File(path, (*roots, path.rpartition("/")[0]), is_seen=True) for path in seen]
         self._follow(beside, local, others)
+        for path in (one.removeprefix(BY_BYTES) for one in followed if one.startswith(BY_BYTES)):
+            local[path] = (self._digests.of_file(Path(self._root, path)) or "missing")[:32]
         return Modules(dict(sorted(local.items())), frozenset(others))
 
     def _follow(self, files: list["_File"], local: dict[str, str], others: set[str]) -> None:

@@ -34,6 +34,7 @@ from nbpipeline.model.done import (
     Status,
 )
 from nbpipeline.model.planned import (
+    BY_BYTES,
     EXECUTED,
     Action,
     Fingerprint,
@@ -57,6 +58,7 @@ from nbpipeline.model.resolved import (
 )
 
 __all__ = [
+    "BY_BYTES",
     "EXECUTED",
     "Action",
     "Artifact",

@@ -74,6 +74,9 @@ class Reason:
     """Said in words beside it, where before and after do not say it."""
 
 
+BY_BYTES = "="
+"""Stands before the path of a followed file that counts by its bytes."""
+
 EXECUTED = "executed"
 """Kind of the output of a stage that declares none: its executed notebook, which the store keeps."""
 
@@ -114,6 +117,7 @@ class StageRecord:
     followed: tuple[str, ...] = ()
     """Project files that its run was seen to take code or settings from, beyond what its imports name.
 
+    One behind `=` was read as text, so that its bytes count, not its syntax.
     They stand in the fingerprint as modules, from the next plan on.
     """
     planned: str = ""

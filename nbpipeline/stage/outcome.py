@@ -58,8 +58,8 @@ class Found:
     cells: list[CellProfile] = field(default_factory=list)
     metrics: dict[str, Value] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
-    opened: dict[str, bool] = field(default_factory=dict)
-    """Files seen opened under `undeclared_root` -> whether for writing."""
+    opened: dict[str, str] = field(default_factory=dict)
+    """Files seen opened under `undeclared_root` -> `load` (as code, by Python itself), `read` or `write`."""
     connection: str = ""
     """The connection file of a kernel that was kept."""
     pid: int | None = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from nbpipeline.location import STATE_FOLDER
-from nbpipeline.model import Job
+from nbpipeline.model import BY_BYTES, Job
 from nbpipeline.stage.places import relative
 
 _CODE = (".py", ".ipy", ".pyc", ".so", ".pyd", ".ipynb", ".sh", ".R", ".jl", ".sql")
@@ -22,12 +22,13 @@ class Seen:
     undeclared: tuple[str, ...]
     """Read or written without being declared."""
     followed: tuple[str, ...]
-    """Code and settings that were read, and that the code by itself does not name."""
+    """Code that was loaded and that the code by itself does not name; behind `=`, what cells read as text."""
 
 
-def files(job: Job, opened: Mapping[str, bool], named: Container[str], started: float) -> Seen:
-    """Sort the project's files that were opened (for writing?) and are still there, less what is declared.
+def files(job: Job, opened: Mapping[str, str], named: Container[str], started: float) -> Seen:
+    """Sort the project's files that were opened and are still there, less what is declared.
 
+    `opened` says of each how: to `load` it as code, to `read` or to `write` it.
     `named` are the modules that the code names. What changed since `started` (Unix time) was written by the
     run, or by somebody meanwhile; it cannot be followed.
     """
@@ -38,18 +39,20 @@ def files(job: Job, opened: Mapping[str, bool], named: Container[str], started: 
         for path in artifact.paths
     }
     undeclared, followed = set(), set()
-    for name, writes in opened.items():
+    for name, how in opened.items():
         file = _source_of(Path(name))
         path = relative(root, file)
         if not file.is_file() or _passed_over(file, root) or _covered(path, declared):
             continue
-        written = writes and file == Path(name)
+        written = how == "write" and file == Path(name)
         if not _is_followed(path):
             undeclared.add(path)
         elif written or _changed_since(file, started):
             # A name in `named` is compared anyway; hidden files that a run writes are marks and locks.
             if not _is_hidden(path) and (written or path not in named):
                 undeclared.add(path)
+        elif how == "read" and not (path in named and path.endswith(".ipynb")):  # `%run` reads it so too
+            followed.add(f"{BY_BYTES}{path}")
         elif path not in named:
             followed.add(path)
     return Seen(tuple(sorted(undeclared)), tuple(sorted(followed)))

@@ -10,27 +10,36 @@ def _nbpipeline_watch(root):
     import os, sys
     seen = sys.modules.setdefault('_nbpipeline_opened', type(sys)('_nbpipeline_opened')).__dict__
     seen['files'] = files = {{}}
-    def note(path, writes=False, folder=None):
+    loaders = ('linecache.py', 'tokenize.py', 'py3compat.py', 'interactiveshell.py', 'runpy.py')
+    order = ('load', 'read', 'write')
+    def note(path, how='read', folder=None):
         if isinstance(path, (str, bytes, os.PathLike)):
             name = os.fsdecode(path)
             full = os.path.abspath(os.path.join(os.fsdecode(folder), name) if folder else name)
             if full.startswith(root):
-                files[full] = files.get(full, False) or writes
+                files[full] = max(files.get(full, 'load'), how, key=order.index)
     def opened(path, mode, flags):
-        note(path, bool((flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)))
+        if (flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            return note(path, 'write')
+        frame = sys._getframe(2)
+        while frame.f_back and 'pathlib' in frame.f_code.co_filename:
+            frame = frame.f_back
+        caller = frame.f_code.co_filename
+        loads = caller.startswith('<frozen ') or caller.endswith(loaders)
+        note(path, 'load' if loads else 'read')
     def imported(module, file, *rest):
         if file:
-            note(file)
+            note(file, 'load')
     def connected(database):
         if isinstance(database, (str, bytes)):
             name = os.fsdecode(database)
             note(name[5:].partition('?')[0] if name.startswith('file:') else name)
     def renamed(old, new, *rest):
-        note(new, True)
+        note(new, 'write')
     def started(program, words, folder, environment):
         for word in () if isinstance(words, (str, bytes)) else words:
             if os.fsdecode(word).endswith({endings!r}):
-                return note(word, folder=folder)
+                return note(word, 'load', folder)
     handlers = {{'open': opened, 'import': imported, 'sqlite3.connect': connected, 'os.rename': renamed,
         'subprocess.Popen': started}}
     def hook(event, arguments):
@@ -62,7 +71,7 @@ del _nbpipeline_room
 """Lets a burst of output wait in the kernel: ZeroMQ drops what is past its mark, a thousand by itself."""
 
 QUESTION = "__import__('json').dumps(__import__('sys').modules['_nbpipeline_opened'].files)"
-"""Asks for {absolute path: whether it was opened for writing} as JSON."""
+"""Asks for {absolute path: `load`, `read` or `write`} as JSON; what shows or runs code only loads it."""
 
 
 def start(root: str) -> str:
@@ -70,10 +79,10 @@ def start(root: str) -> str:
     return _HOOK.format(root=root.rstrip("/") + "/", endings=_PROGRAMS)
 
 
-def read(reply: Mapping[str, Any]) -> dict[str, bool]:
+def read(reply: Mapping[str, Any]) -> dict[str, str]:
     """Read the kernel's answer; nothing where it could not give one."""
     try:
         found = json.loads(ast.literal_eval(reply["data"]["text/plain"]))
     except (KeyError, ValueError, SyntaxError, TypeError):
         return {}
-    return {str(path): bool(writes) for path, writes in found.items()}
+    return {str(path): str(how) for path, how in found.items()}

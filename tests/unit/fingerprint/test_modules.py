@@ -6,7 +6,7 @@ import pytest
 from builders import code, header, markdown, write_files, write_notebook
 
 from nbpipeline.fingerprint import Fingerprinter
-from nbpipeline.model import Fingerprint
+from nbpipeline.model import Fingerprint, StageInstance
 from nbpipeline.pipeline import build
 from nbpipeline.reading.project import read_project
 from nbpipeline.state.digests import FileDigests
@@ -14,13 +14,18 @@ from nbpipeline.state.memory import MemoryState
 
 
 def fingerprint(root: Path, *, environ: dict[str, str] | None = None) -> Fingerprint:
+    maker, instance = made(root, environ)
+    return maker.of(instance)
+
+
+def made(root: Path, environ: dict[str, str] | None = None) -> tuple[Fingerprinter, StageInstance]:
     project, _ = read_project(root)
     pipeline, complaints = build(project)
     assert pipeline is not None, [str(one) for one in complaints]
     state = MemoryState()
     maker = Fingerprinter(project, FileDigests(state), state, environ or {})
     (instance,) = pipeline
-    return maker.of(instance)
+    return maker, instance
 
 
 def modules(root: Path, source: str, head: str = "stage: it", **files: str) -> set[str]:
@@ -187,3 +192,23 @@ def test_a_module_that_moves_out_of_the_way_changes_what_is_found(root: Path) ->
     assert set(fingerprint(root).modules) == {"tools/outside.py"}
     write_files(root, {"notebooks/outside.py": "x = 2"})
     assert set(fingerprint(root).modules) == {"notebooks/outside.py"}
+
+
+def test_a_followed_file_counts_as_code_or_by_its_bytes(root: Path) -> None:
+    write_files(root, FILES)
+    write_notebook(root / "notebooks/it.ipynb", header("stage: it"), code("import plain"))
+    maker, instance = made(root)
+    bare = maker.of(instance)
+    as_code = maker.of(instance, followed=("root_level.py", "notebooks/plain.py"))
+    as_text = maker.of(instance, followed=("=notebooks/plain.py",))
+    assert set(as_code.modules) == {*bare.modules, "root_level.py"}
+    assert set(as_text.modules) == set(bare.modules)
+    assert maker.following(as_code, instance, ()) == bare
+    write_files(root, {"notebooks/plain.py": FILES["notebooks/plain.py"] + "# a comment"})
+    maker, instance = made(root)
+    assert maker.of(instance) == bare
+    assert maker.of(instance, followed=("root_level.py", "notebooks/plain.py")) == as_code
+    assert maker.of(instance, followed=("=notebooks/plain.py",)) != as_text
+    (root / "notebooks/plain.py").unlink()
+    maker, instance = made(root)
+    assert maker.of(instance, followed=("=notebooks/plain.py",)).modules == {"notebooks/plain.py": "missing"}

@@ -147,7 +147,7 @@ def test_which_opened_files_are_followed_and_which_undeclared(root: Path) -> Non
         if name != "data/gone.csv":
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text("x")
-    opened = {str(root / name): name in written for name in names}
+    opened = {str(root / name): "write" if name in written else "load" for name in names}
     seen = undeclared.files(job, opened, {"src/named.py", "src/named_too.py"}, time.time() + 60)
     assert seen.undeclared == ("data/other.csv", "src/named_too.py", "src/written.py")
     assert seen.followed == (".env", "notebooks/a.ipynb", "pipeline.yaml", "src/compiled.py", "src/x.py")
@@ -157,8 +157,18 @@ def test_code_that_changed_while_it_ran_cannot_be_followed(root: Path) -> None:
     job = Job(root=str(root), run="r", folder=str(root), instance=instance([]), fingerprint=Fingerprint())
     for name in ("made.py", "named.py", ".lock"):
         (root / name).write_text("x")
-    opened = {str(root / name): False for name in ("made.py", "named.py", ".lock")}
+    opened = dict.fromkeys((str(root / name) for name in ("made.py", "named.py", ".lock")), "read")
     assert undeclared.files(job, opened, {"named.py"}, 0.0) == undeclared.Seen(("made.py",), ())
+
+
+def test_code_that_a_cell_reads_as_text_counts_by_its_bytes(root: Path) -> None:
+    job = Job(root=str(root), run="r", folder=str(root), instance=instance([]), fingerprint=Fingerprint())
+    names = ("named.py", "other.py", "run.ipynb", "other.ipynb")
+    for name in names:
+        (root / name).write_text("x")
+    opened = dict.fromkeys((str(root / name) for name in names), "read")
+    seen = undeclared.files(job, opened, {"named.py", "run.ipynb"}, time.time() + 60)
+    assert seen == undeclared.Seen((), ("=named.py", "=other.ipynb", "=other.py"))
 
 
 # --- places ----------------------------------------------------------------------------------
