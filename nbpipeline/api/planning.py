@@ -1,13 +1,18 @@
 """Plans what selectors name, with a word about what is stale before them."""
 
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nbpipeline.errors import UsageError
-from nbpipeline.model import Pipeline, Plan
+from nbpipeline.model import Event, Pipeline, Plan
 from nbpipeline.plan import Planner, accept
+from nbpipeline.ports import Cancel, Emit
+from nbpipeline.run.rivals import rivals
 from nbpipeline.selection import before, select
+from nbpipeline.stage import journal
+from nbpipeline.stage.lock import PATIENCE
 from nbpipeline.worker import Workplace
 
 
@@ -34,6 +39,33 @@ def plan_wanted(pipeline: Pipeline, place: Workplace, wanted: Wanted) -> tuple[P
         notice = f"{stale}: stale, and not part of this; `+` before a stage takes what it needs along"
         plan = replace(plan, notices=(*plan.notices, *([notice] if stale else [])))
     return planner, plan
+
+
+def plan_apart(
+    pipeline: Pipeline, place: Workplace, wanted: Wanted, tell: Emit | None, cancel: Cancel
+) -> tuple[Planner, Plan]:
+    """Plan, once dead runs are settled and no other run has anything in common with the plan.
+
+    With `tell` it waits until it is so and says for whom, else it raises BusyError. Raises as `plan_wanted`.
+    """
+    root = Path(pipeline.project.root)
+    settled: list[str] = []
+
+    def ended(run: str) -> set[str]:
+        return {one.instance for one in place.state.results(run)}
+
+    while True:
+        settled += journal.replay(root, place.backing)
+        planner, plan = plan_wanted(pipeline, place, wanted)
+        found = rivals(plan, root, ended, time.time())
+        if not found or cancel.level:
+            return planner, replace(plan, notices=(*settled, *plan.notices))
+        if tell is None:
+            raise found[0].refusal
+        for one in found:
+            tell(Event(kind="notice", run="", time=time.time(), data={"text": one.notice}))
+        while rivals(plan, root, ended, time.time()) and not cancel.level:
+            time.sleep(PATIENCE)
 
 
 def _planner(

@@ -3,13 +3,12 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from nbpipeline import plugins
 from nbpipeline.api.loading import Loaded, load, overrides
-from nbpipeline.api.planning import Wanted, only_one, part_of, plan_wanted
+from nbpipeline.api.planning import Wanted, only_one, part_of, plan_apart, plan_wanted
 from nbpipeline.errors import UsageError
 from nbpipeline.executors.local import LocalExecutor
 from nbpipeline.model import (
@@ -32,7 +31,7 @@ from nbpipeline.run.options import RunOptions
 from nbpipeline.run.preflight import refuse_held
 from nbpipeline.run.scheduler import run as carry_out
 from nbpipeline.selection import select
-from nbpipeline.stage import execute, journal, restore
+from nbpipeline.stage import execute, restore
 from nbpipeline.upkeep import byhand, checking, cleaning, debugging, doctor, trial
 from nbpipeline.worker import Workplace
 
@@ -145,11 +144,9 @@ class Project:
             root = Path(self.root)
             for name in pipeline.project.tracking:
                 plugins.load("trackers", name)
-            told = journal.replay(root, place.backing)
-            planner, plan = plan_wanted(
-                pipeline, place, Wanted(selectors=selectors, exclude=exclude, only=only, force=force)
-            )
-            plan = replace(plan, notices=(*told, *plan.notices))
+            wanted = Wanted(selectors=selectors, exclude=exclude, only=only, force=force)
+            tell = (on_event or _deaf) if wait else None
+            planner, plan = plan_apart(pipeline, place, wanted, tell, cancel or CancelSwitch())
             if on_plan is not None:
                 on_plan(plan)
             if not wait:

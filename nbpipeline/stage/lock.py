@@ -41,11 +41,16 @@ def _read(mark: Path) -> Mapping[str, Any] | None:
 
 def _busy(root: Path, instance_id: str) -> BusyError:
     held = owner(root, instance_id) or {}
-    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(held.get("since", time.time())))
-    pid = held.get("pid", "unknown")
+    since = held.get("since", time.time())
+    return busy(instance_id, pid=held.get("pid"), run=held.get("run", ""), since=since)
+
+
+def busy(instance_id: str, *, pid: int | None, run: str, since: float) -> BusyError:
+    """Say who holds an instance, and since when."""
+    began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
     return BusyError.of(
         f"stage '{instance_id}' is held by another run.",
-        known=f"holder: process {pid}, run {held.get('run') or 'unknown'}, since {since}",
+        known=f"holder: process {pid or 'unknown'}, run {run or 'unknown'}, since {began}",
         mend="wait until it ends, or give `--wait` to wait for it",
     )
 

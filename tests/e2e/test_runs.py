@@ -363,12 +363,13 @@ def test_a_second_run_says_who_holds_a_stage_or_waits(green: Path) -> None:
         assert "1 ran" in run(green, "summary", "--force"), "what it does not hold goes on"
         assert actions(green)["train"] == "run", "plan takes no lock"
         waiting = start(green, "--wait")
-        wait_for_line(waiting, "stage_started", "train")
+        wait_for_line(waiting, "notice", "")
     finally:
         go.touch()
     assert finish(process)[0] == 0
     code, text = finish(waiting)
     assert code == 0, text
+    assert '"kind": "stage_started"' not in text, "what the first run made is fresh when the wait is over"
 
 
 # --- names and secrets ----------------------------------------------------------------------------
