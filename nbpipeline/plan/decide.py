@@ -182,7 +182,7 @@ class _Case:
         yield from self._failed(state)
         yield from self._aged(record)
 
-    def _failed(self, state: str) -> Iterator[Reason]:
+    def _failed(self, state: str | None) -> Iterator[Reason]:
         """Tell of a failure in the state; one that does not say where it was tried speaks of every state."""
         failure = self.evidence.failure
         if failure is not None and failure.get("state", "") in {"", state}:
@@ -198,10 +198,9 @@ class _Case:
     # --- steps -------------------------------------------------------------------------------
 
     def _run(self, *reasons: Reason) -> Step:
-        """Run it; a failure since the last success is told beside the other reasons."""
-        failure = self.evidence.failure
+        """Run it; a failure in this very state is told beside the other reasons."""
         told = any(one.kind is ReasonKind.FAILED for one in reasons)
-        extra = () if failure is None or told else (_failed(failure),)
+        extra = () if told else self._failed(self.state)
         return self._give(Action.RUN, (*reasons, *extra), None)
 
     def _give(self, action: Action, reasons: tuple[Reason, ...], record: StageRecord | None) -> Step:

@@ -106,6 +106,33 @@ def test_a_failure_in_another_state_is_over_when_that_is_reverted(bench: Workben
     assert bench.reasons() == {}
 
 
+def test_a_failure_is_told_only_in_the_state_in_which_it_was(bench: Workbench) -> None:
+    bench.notebook("a", *writer(text="1 / 0"))
+    failed(bench, "a", state=state_digest(bench.plan().steps[0].fingerprint))
+    assert bench.reasons() == {"a": ["never run", "last attempt failed"]}
+    bench.notebook("a", *writer(text="'x'"))
+    assert bench.reasons() == {"a": ["never run"]}
+    bench.run()
+    bench.notebook("a", *writer(text="1 / 0"))
+    failed(bench, "a", state=state_digest(bench.plan().steps[0].fingerprint))
+    bench.notebook("a", *writer(text="str(0.91)"))
+    assert bench.reasons() == {"a": ["code: cell 2 changed"]}
+    assert bench.reasons(forced=["a"]) == {"a": ["forced", "code: cell 2 changed"]}
+
+
+def test_a_failure_is_not_told_of_a_state_that_is_not_known_yet(bench: Workbench) -> None:
+    bench.notebook("a", *writer(name="first"))
+    bench.notebook(
+        "b",
+        header("inputs: {first: ../out/first.txt}\noutputs: {second: ../out/second.txt}"),
+        code("open(second, 'w').write(open(first).read())"),
+    )
+    bench.run()
+    failed(bench, "b", state="0" * 40)
+    bench.notebook("a", *writer(name="first", text="str('x')"))
+    assert bench.reasons() == {"a": ["code: cell 2 changed"], "b": ["upstream a"]}
+
+
 def test_undeclared_io_is_stale_every_time(bench: Workbench) -> None:
     bench.notebook("a", *writer())
     bench.execute(bench.plan().steps[0], undeclared=("data/secret.csv",))
