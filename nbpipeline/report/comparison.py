@@ -11,7 +11,8 @@ from nbpipeline.errors import UsageError, did_you_mean
 from nbpipeline.fingerprint import differences
 from nbpipeline.model import Fingerprint, StageRecord, StageResult, Status, slug_of
 from nbpipeline.ports import State, Store
-from nbpipeline.report.history import known_runs, reason_words
+from nbpipeline.report.history import known_runs
+from nbpipeline.report.results import reason_words
 from nbpipeline.report.wording import VERSION, Page, change, duration, figure
 from nbpipeline.run.folder import read_plan, runs_folder
 
@@ -158,12 +159,14 @@ def _metrics(old: StageRecord | None, new: StageRecord | None) -> list[dict[str,
 
 def _text(data: Mapping[str, Any]) -> str:
     parts = [f"{data['before']} -> {data['after']}"]
+    if not data["stages"] and not data["same"]:
+        parts += ["", "nothing was compared: the two runs have no stage in common"]
     for one in data["stages"]:
         parts += ["", one["stage"], *(f"  {line}" for line in _stage_lines(one))]
     for key, word in (("only_before", "only before"), ("only_after", "only after")):
         if data[key]:
             parts += ["", f"{word}: {', '.join(data[key])}"]
-    if not data["stages"]:
+    if data["same"] and not data["stages"]:
         parts += ["", "no difference in code, parameters, inputs, outputs, environment or metrics"]
     elif data["same"]:
         parts += ["", f"{data['same']} other {'stage is' if data['same'] == 1 else 'stages are'} the same"]

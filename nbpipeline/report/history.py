@@ -1,22 +1,19 @@
 """What past runs did: the answers of `runs`, `show` and `log`, as JSON and as text."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nbpipeline.encoding import failure_data, plain
 from nbpipeline.errors import UsageError, did_you_mean
-from nbpipeline.model import Reason, ReasonKind, StageRecord, StageResult, Status, canonical_id, slug_of
-from nbpipeline.plan.explain import words
+from nbpipeline.model import Status, canonical_id, slug_of
 from nbpipeline.ports import State
-from nbpipeline.report.wording import VERSION, Page, change, duration, figure, moment, size, table
-from nbpipeline.run.folder import is_running, kept_runs, read_control, read_plan, runs_folder
+from nbpipeline.report.results import failure_lines, reason_words, reasons_of, result_data
+from nbpipeline.report.stage_page import LOOKED_AT, show_stage
+from nbpipeline.report.wording import VERSION, Page, duration, figure, moment, size, table
+from nbpipeline.run.folder import is_running, kept_runs, read_control, runs_folder
 from nbpipeline.run.summary import counts
 
-LOOKED_AT = 200
-"""So many past runs are searched for a stage's history."""
-SHOWN_ATTEMPTS = 10
 _FRESH = str(Status.FRESH)
 
 
@@ -116,40 +113,6 @@ def show_run(state: State, root: Path, run: str) -> Page:
     return Page(data={"version": VERSION, **head, "stages": stages}, text=_run_text(head, stages))
 
 
-def reasons_of(folder: Path) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-    """Read from plan.json why each instance was to run."""
-    plan = read_plan(folder) or {}
-    return {one["stage"]: one.get("reasons", ()) for one in plan.get("stages", ())}
-
-
-def result_data(
-    result: StageResult, folder: Path, reasons: Sequence[Mapping[str, Any]] = ()
-) -> dict[str, Any]:
-    """Write how an instance ended: timings, metrics, cells, where the notebooks are."""
-    own = folder / slug_of(result.instance)
-    peaks = [cell.peak_memory for cell in result.cells if cell.peak_memory is not None]
-    return {
-        "stage": result.instance,
-        "status": str(result.status),
-        "seconds": round(result.seconds, 3),
-        "attempts": result.attempts,
-        "reasons": list(reasons),
-        "metrics": plain(result.record.metrics) if result.record else {},
-        "peak_memory": max(peaks, default=None),
-        "cells": [
-            {"cell": cell.cell, "seconds": round(cell.seconds, 3), "peak_memory": cell.peak_memory}
-            for cell in result.cells
-        ],
-        "failure": failure_data(result.failure) if result.failure else None,
-        "notices": list(result.notices),
-        "notebooks": [str(path) for path in _notebooks(own)],
-    }
-
-
-def _notebooks(own: Path) -> list[Path]:
-    return sorted(own.glob("attempt-*.ipynb"), key=lambda path: (len(path.name), path.name))
-
-
 def _run_text(head: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> str:
     parts = [f"run {head['run']}: {head['status']}, {_counted(head['counts']) or 'no stages'}"]
     took = f", took {duration(head['seconds'])}" if head["seconds"] is not None else ""
@@ -172,7 +135,7 @@ def _run_text(head: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> s
     if metrics:
         parts += ["", table(("stage", "metric", "value"), metrics)]
     for one in stages:
-        parts += _failure_lines(one)
+        parts += failure_lines(one)
     if head["folder"]:
         parts += ["", f"folder: {head['folder']}"]
     return "\n".join(parts)
@@ -188,147 +151,6 @@ def _why(reasons: Sequence[Mapping[str, Any]]) -> str:
     if not said:
         return ""
     return said[0] if len(said) == 1 else f"{said[0]}, and {len(said) - 1} more"
-
-
-def reason_words(data: Mapping[str, Any]) -> str:
-    """Say a reason that was kept as JSON; one of a later version by its bare words."""
-    try:
-        kind = ReasonKind(data["kind"])
-    except ValueError:
-        return f"{data['kind']} {data.get('subject', '')}".strip()
-    rest = {key: data.get(key) for key in ("before", "after")}
-    return words(Reason(kind=kind, subject=data.get("subject", ""), detail=data.get("detail", ""), **rest))
-
-
-def _failure_lines(one: Mapping[str, Any]) -> Iterator[str]:
-    failure = one["failure"]
-    if failure:
-        yield ""
-        place = _said("", failure["where"])
-        yield f"{one['stage']}: {place}{': ' if place else ''}{failure['what']}"
-        if failure["known"]:
-            yield f"  {failure['known']}"
-        yield f"  mend: {failure['mend']}"
-    for notice in one["notices"]:
-        yield f"{one['stage']}: {notice}"
-
-
-# --- a stage -------------------------------------------------------------------------------------
-
-
-def show_stage(state: State, root: Path, instances: Sequence[str]) -> Page:
-    """Show instances' last results: metrics with their change, the cells' costs, the attempts before."""
-    past = _past(state, set(instances))
-    found = [_instance_data(state, root, name, past.get(name, [])) for name in instances]
-    text = "\n\n".join(_instance_text(one) for one in found)
-    return Page(data={"version": VERSION, "stages": found}, text=text)
-
-
-def _past(state: State, instances: set[str]) -> dict[str, list[tuple[str, StageResult]]]:
-    """Find the results of instances that were executed, newest first."""
-    found: dict[str, list[tuple[str, StageResult]]] = {}
-    for row in state.runs(LOOKED_AT):
-        for result in state.results(row["run"]):
-            if result.instance in instances and result.attempts:
-                found.setdefault(result.instance, []).append((row["run"], result))
-    return found
-
-
-def _instance_data(
-    state: State, root: Path, name: str, past: Sequence[tuple[str, StageResult]]
-) -> dict[str, Any]:
-    record = state.last_record(name)
-    run, last = past[0] if past else ("", None)
-    good = [one.record for _, one in past if one.record]
-    before = next((one for one in good if record and one.finished < record.finished), None)
-    folder = runs_folder(root) / run
-    return {
-        "stage": name,
-        "record": _record_data(record) if record else None,
-        "metrics": _metrics(record, before),
-        "last": {"run": run, **result_data(last, folder, reasons_of(folder).get(name, ()))} if last else None,
-        "attempts": [
-            {
-                "run": one,
-                "status": str(result.status),
-                "seconds": round(result.seconds, 3),
-                "attempts": result.attempts,
-                "metrics": plain(result.record.metrics) if result.record else {},
-            }
-            for one, result in past[:SHOWN_ATTEMPTS]
-        ],
-    }
-
-
-def _record_data(record: StageRecord) -> dict[str, Any]:
-    return {
-        "run": record.run,
-        "finished": record.finished,
-        "seconds": round(record.seconds, 3),
-        "origin": record.origin,
-        "state": record.state,
-        "outputs": [{"path": one.path, "digest": one.digest, "size": one.size} for one in record.outputs],
-    }
-
-
-def _metrics(record: StageRecord | None, before: StageRecord | None) -> list[dict[str, Any]]:
-    """Metrics of the last success beside those of the one before."""
-    if record is None:
-        return []
-    earlier = before.metrics if before else {}
-    return [
-        {"name": name, "before": plain(earlier.get(name)), "value": plain(value)}
-        for name, value in record.metrics.items()
-    ]
-
-
-def _instance_text(one: Mapping[str, Any]) -> str:
-    record, last = one["record"], one["last"]
-    parts = [one["stage"]]
-    if record:
-        by_hand = ", recorded by hand" if record["origin"] == "recorded" else f", run {record['run']}"
-        parts.append(
-            f"last success {moment(record['finished'])}, took {duration(record['seconds'])}{by_hand}"
-        )
-        outputs = [(output["path"], size(output["size"])) for output in record["outputs"]]
-        parts += ["", table(("output", "size"), outputs)] if outputs else []
-    else:
-        parts.append("no success on record")
-    metrics = [(m["name"], figure(m["value"]), change(m["before"], m["value"])) for m in one["metrics"]]
-    parts += ["", table(("metric", "value", "change"), metrics)] if metrics else []
-    if last:
-        parts += _profile_lines(last)
-        parts += _failure_lines(last)
-    if len(one["attempts"]) > 1:
-        past_rows = [
-            (
-                past["run"],
-                past["status"].replace("_", " "),
-                duration(past["seconds"]),
-                _figures(past["metrics"]),
-            )
-            for past in one["attempts"]
-        ]
-        parts += ["", table(("run", "status", "took", "metrics"), past_rows)]
-    return "\n".join(parts)
-
-
-def _figures(metrics: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {figure(value)}" for name, value in metrics.items())
-
-
-def _profile_lines(last: Mapping[str, Any]) -> Iterator[str]:
-    """Say what each cell of the last attempt cost, and where its notebook is."""
-    rows = [
-        (str(cell["cell"] or "injected"), duration(cell["seconds"]), size(cell["peak_memory"]))
-        for cell in last["cells"]
-    ]
-    if rows:
-        yield ""
-        yield table(("cell", "took", "memory"), rows)
-    if last["notebooks"]:
-        yield ""
-        yield f"notebook: {last['notebooks'][-1]}"
 
 
 # --- a log ---------------------------------------------------------------------------------------

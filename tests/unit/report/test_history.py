@@ -181,6 +181,61 @@ def test_show_a_stage_with_its_metrics_change_and_cells(root, state, two_runs):
     assert "cell      took       memory\ninjected  0.0 s\n2         1 min 1 s  200.0 MB" in page.text
 
 
+def cut_out(text, before, after):
+    """What stands between two lines' beginnings."""
+    return text.partition(before)[2].partition(after)[0]
+
+
+def test_show_a_stage_tells_of_the_run_that_made_its_outputs(root, state, two_runs):
+    first, second = two_runs
+    state.add_record(next(one.record for one in state.results(first)))  # as `run` restores it
+    page = history.show(state, root, "train", STAGES)
+    runs = root / ".nbpipeline" / "runs"
+    own, other = page.data["stages"][0], page.text
+    head = other.partition("\nlast attempt (")[0]
+    assert f", took 1 min 2 s, run {first}\n" in head
+    assert f"notebook: {runs / first}/train/attempt-1.ipynb" in head
+    assert second not in head
+    assert (own["made"]["run"], own["last"]["run"]) == (first, second)
+    assert (
+        f"\n\nlast attempt (not that success): run {second}, succeeded, took 1 min 2 s\n"
+        "\ncell      took       memory\n" in other
+    )
+    assert f"notebook: {runs / second}/train/attempt-1.ipynb" in cut_out(other, "last attempt (", "run   ")
+
+
+def test_show_a_stage_whose_last_attempt_failed_keeps_the_two_apart(root, state):
+    good = do(train_plan(OLD), Training(state, OLD), root, state=state).run
+    bad = do(train_plan(NEW), Training(state, NEW, fail=["train"]), root, state=state).run
+    text = history.show(state, root, "train", STAGES).text
+    head, label, rest = text.partition(f"last attempt (not that success): run {bad}, failed, took ")
+    assert label
+    assert f"run {good}\n" in head
+    assert "boom" not in head
+    assert "notebooks/train.ipynb, cell 2, line 1: ValueError: boom" in rest
+
+
+def test_show_a_stage_recorded_by_hand_says_so_and_labels_what_ran(root, state, two_runs):
+    last = state.last_record("train")
+    state.add_record(replace(last, origin="recorded", run="", seconds=0.0, finished=3000.0))
+    page = history.show(state, root, "train", STAGES)
+    lines = page.text.splitlines()
+    assert lines[1].endswith(", recorded by hand")
+    assert "took" not in lines[1]
+    assert page.data["stages"][0]["made"] is None
+    assert f"last attempt (not that success): run {two_runs[1]}, succeeded" in page.text
+
+
+def test_show_a_stage_lists_the_notebook_of_each_attempt(root, state, two_runs):
+    own = root / ".nbpipeline" / "runs" / two_runs[1] / "train"
+    (own / "attempt-2.ipynb").write_text("{}")
+    text = history.show(state, root, "train", STAGES).text
+    assert (
+        f"\n\nnotebook of attempt 1 of 2: {own}/attempt-1.ipynb\n"
+        f"notebook of attempt 2 of 2: {own}/attempt-2.ipynb\n" in text
+    )
+
+
 def test_names_of_instances_and_typos(root, state, two_runs):
     stages = ("train[region=eu]", "train[region=us]")
     assert history.resolve(MemoryState(), "train", stages) == stages
@@ -268,6 +323,15 @@ def test_diff_of_other_stages_and_unknown_runs(root, state, store, two_runs):
     page = comparison.diff(state, store, root, two_runs[0], other)
     assert page.data["only_before"] == ["clean", "train"]
     assert page.data["only_after"] == ["report"]
+    assert page.text == (
+        f"{two_runs[0]} -> {other}\n"
+        "\n"
+        "nothing was compared: the two runs have no stage in common\n"
+        "\n"
+        "only before: clean, train\n"
+        "\n"
+        "only after: report"
+    )
     with pytest.raises(UsageError, match=r"no run is called '2026'\."):
         comparison.diff(state, store, root, "2026", None)
     with pytest.raises(UsageError, match="there are no two runs to compare yet"):

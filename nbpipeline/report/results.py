@@ -1,0 +1,68 @@
+"""One instance's result as JSON, and the words that every report has for it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nbpipeline.encoding import failure_data, plain
+from nbpipeline.model import Reason, ReasonKind, StageResult, slug_of
+from nbpipeline.plan.explain import words
+from nbpipeline.run.folder import read_plan
+
+
+def reasons_of(folder: Path) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    """Read from plan.json why each instance was to run."""
+    plan = read_plan(folder) or {}
+    return {one["stage"]: one.get("reasons", ()) for one in plan.get("stages", ())}
+
+
+def result_data(
+    result: StageResult, folder: Path, reasons: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Write how an instance ended: timings, metrics, cells, where the notebooks are."""
+    own = folder / slug_of(result.instance)
+    peaks = [cell.peak_memory for cell in result.cells if cell.peak_memory is not None]
+    return {
+        "stage": result.instance,
+        "status": str(result.status),
+        "seconds": round(result.seconds, 3),
+        "attempts": result.attempts,
+        "reasons": list(reasons),
+        "metrics": plain(result.record.metrics) if result.record else {},
+        "peak_memory": max(peaks, default=None),
+        "cells": [
+            {"cell": cell.cell, "seconds": round(cell.seconds, 3), "peak_memory": cell.peak_memory}
+            for cell in result.cells
+        ],
+        "failure": failure_data(result.failure) if result.failure else None,
+        "notices": list(result.notices),
+        "notebooks": [str(path) for path in _notebooks(own)],
+    }
+
+
+def _notebooks(own: Path) -> list[Path]:
+    return sorted(own.glob("attempt-*.ipynb"), key=lambda path: (len(path.name), path.name))
+
+
+def reason_words(data: Mapping[str, Any]) -> str:
+    """Say a reason that was kept as JSON; one of a later version by its bare words."""
+    try:
+        kind = ReasonKind(data["kind"])
+    except ValueError:
+        return f"{data['kind']} {data.get('subject', '')}".strip()
+    rest = {key: data.get(key) for key in ("before", "after")}
+    return words(Reason(kind=kind, subject=data.get("subject", ""), detail=data.get("detail", ""), **rest))
+
+
+def failure_lines(one: Mapping[str, Any]) -> Iterator[str]:
+    """Say in three parts why an instance failed, then what else it has to tell."""
+    failure = one["failure"]
+    if failure:
+        yield ""
+        place = f"{failure['where']}: " if failure["where"] else ""
+        yield f"{one['stage']}: {place}{failure['what']}"
+        if failure["known"]:
+            yield f"  {failure['known']}"
+        yield f"  mend: {failure['mend']}"
+    for notice in one["notices"]:
+        yield f"{one['stage']}: {notice}"
