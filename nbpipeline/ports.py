@@ -75,6 +75,9 @@ class Store(Protocol):
     def has(self, output: StoredOutput) -> bool:
         """Whether `get` would work, without reading the bytes."""
 
+    def sound(self, output: StoredOutput) -> bool:
+        """Whether `get` gives the right bytes; reads them all, and drops what is damaged."""
+
     def put_text(self, digest: str, text: str) -> None:
         """Keep a small text (a cell's source, for `plan --diff`)."""
 

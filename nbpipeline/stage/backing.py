@@ -41,9 +41,12 @@ class Backing:
         digest = self.digests.of(target)
         if digest is None:
             return Previous()
-        held = self.holds(digest)
         last = self.state.last_record(instance)
         own = last is not None and any((one.path, one.digest) == (path, digest) for one in last.outputs)
+        held = self.holds(digest)
+        if held and not own and digest != _EMPTY_FOLDER:
+            # Perhaps the only good copy, which goes if the store is believed: so the store is read.
+            held = self.store.sound(StoredOutput(path="", digest=digest))
         return Previous(digest=digest, recorded=held or own, held=held)
 
     def holds(self, digest: str) -> bool:

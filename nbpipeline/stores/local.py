@@ -138,6 +138,24 @@ class LocalStore:
             return self._place("objects", output.digest).exists()
         return all(self._place("objects", one.what).exists() for one in entries if one.kind == "file")
 
+    def sound(self, output: StoredOutput) -> bool:
+        """Whether `get` gives the right bytes; reads them all, and drops what is damaged."""
+        entries = self._entries(output.digest)
+        if entries is None:
+            return self._is_sound(output.digest)
+        return all(self._is_sound(one.what) for one in entries if one.kind == "file")
+
+    def _is_sound(self, digest: str) -> bool:
+        place = self._place("objects", digest)
+        with self._told(place):
+            try:
+                if digest_file(place) == digest:
+                    return True
+            except FileNotFoundError:
+                return False
+            place.unlink(missing_ok=True)
+        return False
+
     def _entries(self, digest: str) -> tuple[TreeEntry, ...] | None:
         """Read the listing of a kept folder; None where the digest is not that of one."""
         place = self._place("trees", digest)

@@ -47,6 +47,7 @@ def test_what_is_not_there(store: Any, tmp_path: Path) -> None:
     assert not store.has(lacking)
     assert not store.get(lacking, tmp_path / "a")
     assert not (tmp_path / "a").exists()
+    assert not store.sound(lacking)
     assert store.get_text("0" * 32) is None
     assert store.get_record("a", "s") is None
     assert store.trim(0) == 0
@@ -58,6 +59,7 @@ def test_a_file_comes_back(store: Any, tmp_path: Path, data: bytes) -> None:
     store.put(tmp_path / "a.bin", kept)
     (tmp_path / "a.bin").unlink()
     assert store.has(kept)
+    assert store.sound(kept)
     assert store.get(kept, tmp_path / "b.bin")
     assert (tmp_path / "b.bin").read_bytes() == data
     assert sorted(one.name for one in tmp_path.iterdir() if one.is_file()) == ["b.bin"]

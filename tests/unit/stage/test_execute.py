@@ -273,6 +273,21 @@ def test_bytes_that_nobody_recorded_are_kept(at: Bench) -> None:
     assert again.notices == ()
 
 
+def test_bytes_that_the_store_holds_damaged_are_kept(at: Bench) -> None:
+    at.run(instance([WRITE], outputs=[MODEL]))
+    good = at.text("models/m.txt")
+    assert good is not None
+    at.run(instance([WRITE.replace(good, "another")], outputs=[MODEL]))
+    assert at.text("models/m.txt") == "another"
+    (place,) = (one for one in (at.root / ".nbpipeline/store/objects").glob("*/*") if one.read_text() == good)
+    place.chmod(0o600)
+    place.write_text("rotten")
+    at.write("models/m.txt", good)
+    result = at.run(instance([WRITE.replace(good, "third")], outputs=[MODEL]))
+    assert at.text(f".nbpipeline/kept/{at.last.run}/models/m.txt") == good
+    assert "they are kept at" in result.notices[0]
+
+
 def test_outputs_are_away_while_the_notebook_runs(at: Bench) -> None:
     at.write("models/m.txt", "previous")
     result = at.run(

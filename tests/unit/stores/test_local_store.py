@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nbpipeline.content import digest_bytes
+from nbpipeline.content import digest_bytes, digest_file, digest_text, tree_listing
 from nbpipeline.errors import StorageError
 from nbpipeline.model import Fingerprint, StageRecord, StoredOutput
 from nbpipeline.stores import local
@@ -61,6 +61,24 @@ def test_a_damaged_object_is_never_served_and_dropped(
     assert not store.has(kept)
     store.put(tmp_path / "a", kept)
     assert store.get(kept, tmp_path / "b")
+
+
+def test_a_damaged_object_is_not_sound_and_dropped(
+    store: LocalStore, kept: StoredOutput, tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/a").write_bytes((tmp_path / "a").read_bytes())
+    digest = digest_text(tree_listing(tmp_path / "folder", digest_file))
+    folder = StoredOutput(path="folder", digest=digest, kind="directory")
+    store.put(tmp_path / "folder", folder)
+    assert store.sound(kept)
+    assert store.sound(folder)
+    (place,) = [one for one in objects(store) if one.name == kept.digest]
+    place.chmod(0o600)
+    place.write_bytes(b"evil")
+    assert not store.sound(folder)
+    assert not store.has(kept)
+    assert not store.sound(kept)
 
 
 def test_a_damaged_listing_is_dropped(store: LocalStore, tmp_path: Path) -> None:
