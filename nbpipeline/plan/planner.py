@@ -282,8 +282,9 @@ class Planner:
                 for path in artifact.paths:
                     if is_url(path) and not path.startswith("file://") and not artifact.spec.digest:
                         found[
-                            f"{artifact.spec.where}: input '{artifact.name}' is at {path}, which was not "
-                            "looked at: its last known value stands. Pin it with `digest:`."
+                            f"{artifact.spec.where}: input '{artifact.name}' is at {path}, which is not "
+                            "looked at: a change there makes nothing stale. Pin it with `digest:`, or say "
+                            "`fresh_for`."
                         ] = None
         return tuple(found)
 

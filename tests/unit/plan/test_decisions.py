@@ -264,14 +264,14 @@ def test_a_folder_as_output_and_a_file_in_it_as_input(bench: Workbench) -> None:
     assert bench.actions() == {"a": "restore", "b": "maybe"}
 
 
-def test_a_url_keeps_its_last_known_value_and_says_so(bench: Workbench) -> None:
+def test_a_url_is_not_looked_at_and_the_plan_says_so(bench: Workbench) -> None:
     bench.notebook("a", *writer("inputs: {far: 'https://example.org/far.csv'}"))
     bench.run()
     plan = bench.plan()
     (notice,) = plan.notices
     assert notice == (
-        "notebooks/a.ipynb, cell 1, line 4: input 'far' is at https://example.org/far.csv, which was not looked "
-        "at: its last known value stands. Pin it with `digest:`."
+        "notebooks/a.ipynb, cell 1, line 4: input 'far' is at https://example.org/far.csv, which is not looked "
+        "at: a change there makes nothing stale. Pin it with `digest:`, or say `fresh_for`."
     )
     assert bench.reasons() == {}
     bench.notebook("a", *writer("inputs: {far: {path: 'https://example.org/far.csv', digest: abc}}"))
