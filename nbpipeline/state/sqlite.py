@@ -29,6 +29,7 @@ _CACHE_KEPT_SECONDS = 90 * 86400
 _FLUSH_ENTRIES = 2000
 _FLUSH_SECONDS = 1.0
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -225,7 +226,7 @@ class SqliteState:
                 try:
                     return work(self._opened())
                 except sqlite3.DatabaseError as error:
-                    if not _is_damage(error):
+                    if not _is_one_of(_DAMAGED, error):
                         raise
                     self._begin_anew(str(error))
                     return work(self._opened())
@@ -234,13 +235,12 @@ class SqliteState:
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
-            connection = _connect(self._path)
             try:
-                _migrate(connection, self._path)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
+                self._connection = _ready(self._path)
+            except sqlite3.OperationalError as error:
+                if not _is_one_of(_NO_ROOM, error):
+                    raise
+                self._connection = _ready(self._path, alone=True)
         return self._connection
 
     def _begin_anew(self, why: str) -> None:
@@ -264,10 +264,27 @@ class SqliteState:
         )
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _ready(path: Path, *, alone: bool = False) -> sqlite3.Connection:
+    """Connect and migrate.
+
+    `alone` shuts other processes out: SQLite then keeps its index of the log in memory and not in a file
+    beside, so that the history can be read on a full disk.
+    """
+    connection = _connect(path, alone=alone)
+    try:
+        _migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connect(path: Path, *, alone: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         path.chmod(0o600)
+        if alone:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA journal_mode = WAL")
     except OSError:  # somebody else's file that we may use all the same
         pass
@@ -306,9 +323,9 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
+def _is_one_of(codes: frozenset[int], error: sqlite3.DatabaseError) -> bool:
     code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in _DAMAGED
+    return code is not None and code & 0xFF in codes
 
 
 def _is_sound(path: Path) -> bool:

@@ -17,7 +17,14 @@ from nbpipeline.fingerprint.kernels import KernelSpec, find_kernel
 from nbpipeline.kernels import registry
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import ProjectSpec
-from nbpipeline.run.folder import close_run, is_running, kept_runs, read_control, state_folder
+from nbpipeline.run.folder import (
+    close_run,
+    is_running,
+    kept_runs,
+    read_control,
+    runs_folder,
+    state_folder,
+)
 from nbpipeline.stage import journal, lock
 from nbpipeline.worker import Workplace
 
@@ -42,17 +49,33 @@ def examine(project: ProjectSpec, *, fix: bool) -> tuple[Finding, ...]:
     """Look at everything; without `fix`, touch nothing."""
     root = Path(project.root)
     parts = (
-        _python(),
-        _kernels(project),
-        _folder(root, fix=fix),
-        _history(project, fix=fix),
-        _journals(project, fix=fix),
-        _locks(root),
-        _runs(root, fix=fix),
-        _kept(root),
-        _disk(root),
+        ("Python", _python()),
+        ("kernels", _kernels(project)),
+        (STATE_FOLDER, _folder(root, fix=fix)),
+        ("history", _history(project, fix=fix)),
+        ("journals", _journals(project, fix=fix)),
+        ("locks", _locks(root)),
+        ("runs", _runs(root, fix=fix)),
+        ("kept kernels", _kept(root)),
+        ("disk", _disk(root)),
     )
-    return tuple(one for part in parts for one in part)
+    return tuple(one for subject, part in parts for one in _finished(subject, part))
+
+
+def _finished(subject: str, part: Iterator[Finding]) -> Iterator[Finding]:
+    """Give a part's findings; what refuses to be looked at or mended is one of them."""
+    try:
+        yield from part
+    except NbpipelineError as error:
+        yield _refusal(subject, error)
+    except OSError as error:
+        named = f": {error.filename}" if error.filename else ""
+        yield Finding(
+            subject=subject,
+            state="bad",
+            what=f"refused: {error.strerror or error}{named}",
+            mend="make room, or give yourself the right to write there; then nbpipeline doctor",
+        )
 
 
 def _python() -> Iterator[Finding]:
@@ -125,8 +148,13 @@ def _folder(root: Path, *, fix: bool) -> Iterator[Finding]:
     """See that the project's own folder can be written and that git leaves it alone."""
     folder = root / STATE_FOLDER
     ignore = folder / ".gitignore"
-    if not folder.exists():
+    if not os.path.lexists(folder):
         yield Finding(subject=STATE_FOLDER, state="good", what="not made yet; the first run makes it")
+        return
+    if not folder.exists():
+        what = f"a link that leads nowhere: {folder.readlink()}"
+        mend = "make the folder that it leads to, or remove the link"
+        yield Finding(subject=STATE_FOLDER, state="bad", what=what, mend=mend)
         return
     lacking = not ignore.exists()
     if lacking and fix:
@@ -149,7 +177,7 @@ def _folder(root: Path, *, fix: bool) -> Iterator[Finding]:
 
 def _history(project: ProjectSpec, *, fix: bool) -> Iterator[Finding]:
     path = Path(project.root) / STATE_FOLDER / "state.db"
-    if not path.exists():
+    if not os.path.lexists(path):
         yield Finding(subject="history", state="good", what="empty")
         return
     damage = _damage(path)
@@ -221,6 +249,13 @@ def _locks(root: Path) -> Iterator[Finding]:
 
 def _runs(root: Path, *, fix: bool) -> Iterator[Finding]:
     """Mark runs as interrupted whose process is gone."""
+    place = runs_folder(root)
+    if os.path.lexists(place) and not place.is_dir():
+        what = f"{STATE_FOLDER}/{place.name} is no folder"
+        yield Finding(
+            subject="runs", state="bad", what=what, mend="move it away; the next run makes the folder"
+        )
+        return
     now = time.time()
     dead = []
     for one in kept_runs(root):
@@ -247,7 +282,8 @@ def _kept(root: Path) -> Iterator[Finding]:
 
 
 def _disk(root: Path) -> Iterator[Finding]:
-    free = shutil.disk_usage(root).free
+    folder = root / STATE_FOLDER
+    free = min(shutil.disk_usage(one).free for one in (root, folder) if one.exists())
     what = f"{free / 1e9:.1f} GB free"
     if free < _LITTLE:
         yield Finding(

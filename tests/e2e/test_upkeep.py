@@ -241,6 +241,29 @@ def test_doctor_of_a_state_file_cut_in_half(green: Path) -> None:
     assert command("run", cwd=green).returncode == 0
 
 
+def test_doctor_calls_no_broken_place_sound(project: Path) -> None:
+    state = project / ".nbpipeline"
+    state.symlink_to("nowhere")
+    looked = command("doctor", cwd=project)
+    assert looked.returncode == 1
+    assert (
+        "BAD   .nbpipeline: a link that leads nowhere: nowhere\n"
+        "      mend: make the folder that it leads to, or remove the link\n"
+    ) in looked.stdout
+    state.unlink()
+    state.mkdir()
+    (state / "state.db").symlink_to("state.db")
+    (state / "runs").write_text("in the way")
+    for arguments in (["doctor"], ["doctor", "--no-fix"]):
+        looked = command(*arguments, cwd=project)
+        assert looked.returncode == 1
+        assert "BAD   history: " in looked.stdout
+        assert (
+            "BAD   runs: .nbpipeline/runs is no folder\n"
+            "      mend: move it away; the next run makes the folder\n"
+        ) in looked.stdout
+
+
 # --- one instance, debugging ---
 
 

@@ -1,5 +1,6 @@
 """A disk that fills, at each step of a stage: the words are clear, and the old output stands."""
 
+import re
 import resource
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from builders import code, command, write_notebook
 from stages import Bench, artifact, bench, instance
 
 from nbpipeline.model import StageRecord, Status
@@ -137,6 +139,42 @@ def test_a_limit_on_the_size_of_files(at: Bench) -> None:
     assert "File too large" in result.failure.what
     assert at.text("small/m.txt") == "previous"
     assert at.leftovers() == []
+
+
+def test_what_can_be_done_while_the_state_folder_s_disk_is_full(root: Path) -> None:
+    """One can look, and make room; what would write says why it cannot."""
+    state = root / ".nbpipeline"
+    with small_disk(state, "2m"):
+        notebook = root / "notebooks" / "a.ipynb"
+        for number in (1, 2):
+            made = code(f"open(table, 'w').write('{number}' * 100_000)")
+            write_notebook(notebook, code("table = '../table.txt'", "outputs"), made)
+            assert command("run", cwd=root).returncode == 0
+        control = max((state / "runs").iterdir()) / "control.json"
+        control.write_text(control.read_text().replace('"finished": 1', '"finished": null, "was": 1'))
+        _fill(state)
+
+        looked = command("doctor", cwd=root)
+        assert looked.returncode == 1, looked.stderr
+        assert "ok    history: 1 stages on record\n" in looked.stdout
+        assert (
+            "BAD   runs: refused: No space left on device\n"
+            "      mend: make room, or give yourself the right to write there; then nbpipeline doctor\n"
+        ) in looked.stdout
+        assert "note  disk: 0.0 GB free\n" in looked.stdout
+        planned = command("plan", cwd=root)
+        assert planned.stdout == "all fresh: 1 stage, nothing to run\n", planned.stderr
+        refused = command("run", "--force", cwd=root)
+        assert refused.returncode == 2
+        assert refused.stderr == (
+            ".nbpipeline/runs: cannot be written: No space left on device.\n"
+            "  mend: make room or give yourself the right to write there; no output was touched\n"
+        )
+        cleaned = command("clean", "--store", "--yes", cwd=root)
+        assert cleaned.returncode == 0, cleaned.stderr
+        assert re.search(r"^removed no outputs, no runs, 1\d\d(\.\d)? kB$", cleaned.stdout, re.MULTILINE)
+        again = command("run", "--force", cwd=root)
+        assert again.returncode == 0, again.stdout + again.stderr
 
 
 def _fill(folder: Path) -> None:
