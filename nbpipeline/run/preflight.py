@@ -8,6 +8,7 @@ from nbpipeline.errors import Complaint, ExitCode, MissingInputError
 from nbpipeline.location import is_url
 from nbpipeline.model import Action, Plan, Step
 from nbpipeline.pipeline import missing_inputs
+from nbpipeline.stage.executed import refuse_unknown
 from nbpipeline.stage.lock import hold, owner
 
 
@@ -18,6 +19,13 @@ def refuse_missing_inputs(plan: Plan, root: Path) -> None:
         complaints = (*_made_by_nobody(plan, doing, root), *_left_out_makers(plan, doing, root))
         if complaints:
             raise MissingInputError(complaints)
+
+
+def refuse_impossible_copies(plan: Plan) -> None:
+    """Raise MissingPluginError, UsageError where a stage that may run wants a copy that cannot be made."""
+    for step in plan.steps:
+        if step.action in (Action.RUN, Action.MAYBE):
+            refuse_unknown(step.instance)
 
 
 def _made_by_nobody(plan: Plan, doing: list[Step], root: Path) -> Iterator[Complaint]:

@@ -33,7 +33,7 @@ from nbpipeline.run.chronicle import Chronicle
 from nbpipeline.run.events import EventWriter
 from nbpipeline.run.folder import drop_old_runs, open_run, unwritable
 from nbpipeline.run.options import RunOptions
-from nbpipeline.run.preflight import refuse_missing_inputs
+from nbpipeline.run.preflight import refuse_impossible_copies, refuse_missing_inputs
 from nbpipeline.run.summary import plan_to_keep
 from nbpipeline.stage.secrets import Masker
 
@@ -68,11 +68,12 @@ def run(  # noqa: PLR0913 - the one seam between the composition root and the ru
     """Do what the plan says, and record what happened under `.nbpipeline/runs`.
 
     `executor` is given un-entered: a run with nothing to do never enters it. `emit` hears every event
-    after it is on disk. Raises MissingInputError before anything starts; BusyError, StorageError and
-    other trouble around a stage after what else was running has ended. With no `cancel`, Ctrl-C turns one.
+    after it is on disk. Raises MissingInputError, MissingPluginError and UsageError before
+    anything starts; BusyError, StorageError and other trouble around a stage after what else was running has ended. With no `cancel`, Ctrl-C turns one.
     """
     options = options or RunOptions()
     refuse_missing_inputs(plan, root)
+    refuse_impossible_copies(plan)
     started = time.time()
     masker = Masker.of({one for step in plan.steps for one in step.instance.spec.secrets}, os.environ)
     folder = open_run(root, masker.anything(plan_to_keep(plan)), now=started)
