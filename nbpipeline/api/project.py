@@ -103,7 +103,7 @@ class Project:
             )[1]
 
     def plan_diff(self, plan: Plan) -> str:
-        """Show what changed in the cells of a plan's stages; empty where none did."""
+        """Show what changed in the cells and modules of a plan's stages; empty where none did."""
         with self._open() as (_, place):
             texts = [(one, explain.diff(one, place.store, place.fingerprinter)) for one in plan.steps]
         return "\n\n".join(f"{step.instance.id}\n{text}" for step, text in texts if text)

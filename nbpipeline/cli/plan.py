@@ -26,7 +26,7 @@ from nbpipeline.encoding import plan_data
 )
 @selectors_argument
 @selection_options
-@click.option("--diff", is_flag=True, help="Show what changed in cells, line by line.")
+@click.option("--diff", is_flag=True, help="Show what changed in cells and modules, line by line.")
 @click.option("--all", "everything", is_flag=True, help="List the fresh stages too.")
 @format_option("text", "json")
 @settings_options

@@ -7,6 +7,7 @@ from itertools import zip_longest
 
 from nbpipeline.encoding import value_from
 from nbpipeline.fingerprint.code import OPAQUE
+from nbpipeline.fingerprint.texts import digest_of
 from nbpipeline.model import Fingerprint, Reason, ReasonKind, Value
 
 CELL = "cell "
@@ -82,13 +83,11 @@ def _changed(
 def _modules(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Reason]:
     for path, was, now in _changed(before, after):
         detail = ADDED if was is None else REMOVED if now is None else _names_changed(was, now)
-        yield Reason(
-            kind=ReasonKind.MODULE, subject=path, before=_first(was), after=_first(now), detail=detail
-        )
+        yield Reason(kind=ReasonKind.MODULE, subject=path, before=_own(was), after=_own(now), detail=detail)
 
 
-def _first(text: str | None) -> str | None:
-    return text.partition(" ")[0] if text else None
+def _own(text: str | None) -> str | None:
+    return digest_of(text) if text else None
 
 
 def _names_changed(before: str, after: str) -> str:

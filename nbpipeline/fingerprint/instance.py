@@ -16,6 +16,7 @@ from nbpipeline.fingerprint.facts import SCHEME, Facts, FactsCache
 from nbpipeline.fingerprint.interpreter import Interpreters
 from nbpipeline.fingerprint.kernels import KernelSpec, find_kernel
 from nbpipeline.fingerprint.modules import Look, ModuleFinder, Modules
+from nbpipeline.fingerprint.texts import module_texts
 from nbpipeline.location import is_url
 from nbpipeline.model import Fingerprint, ProjectSpec, StageInstance, StageSpec
 from nbpipeline.ports import Cache, Digests
@@ -124,9 +125,10 @@ class Fingerprinter:
         modules = _without_outputs(cells.modules.local, instance)
         return replace(fingerprint, modules=modules, environment=environment)
 
-    def sources(self, instance: StageInstance) -> Mapping[str, str]:
-        """Give the sources of the cells that count, by their digest in the fingerprint: for the store."""
-        return {facts.digest: cell.source for cell, facts in counted_cells(instance.spec, self._facts)}
+    def sources(self, instance: StageInstance, fingerprint: Fingerprint) -> Mapping[str, str]:
+        """Give the texts of cells and modules that count, by their digests in the fingerprint."""
+        cells = {facts.digest: cell.source for cell, facts in counted_cells(instance.spec, self._facts)}
+        return {**module_texts(self._root, fingerprint.modules), **cells}
 
     def imports(self, instance: StageInstance) -> frozenset[str]:
         """Top-level names of the third-party modules that the stage imports."""

@@ -1,7 +1,7 @@
-"""Reasons in words, and the difference of a cell that `plan --diff` shows."""
+"""Reasons in words, and the difference of cells and modules that `plan --diff` shows."""
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 
 from nbpipeline.encoding import canonical
 from nbpipeline.fingerprint import Fingerprinter
@@ -15,27 +15,41 @@ def words(reason: Reason) -> str:
 
 
 def diff(step: Step, store: Store, fingerprinter: Fingerprinter) -> str:
-    """Show what the changed cells of a step were and are, as a unified diff; empty where none changed."""
-    sources = fingerprinter.sources(step.instance)
-    return "\n".join(text for one in step.reasons for text in _cell_diff(one, store, sources.get))
+    """Show what the changed cells and modules of a step were and are, as a unified diff; empty where none."""
+    shown = [one for one in step.reasons if _has_text(one)]
+    if not shown:
+        return ""
+    present = fingerprinter.sources(step.instance, step.fingerprint)
+    return "\n".join(_code_diff(one, store, present) for one in shown)
 
 
-def _cell_diff(reason: Reason, store: Store, present: Callable[[str], str | None]) -> Iterator[str]:
-    if reason.kind is not ReasonKind.CODE or not reason.subject.startswith("cell "):
-        return
-    before = store.get_text(reason.before) if reason.before else ""
-    after = (present(reason.after) or store.get_text(reason.after)) if reason.after else ""
-    if before is None or after is None:
-        yield f"--- {reason.subject}\n(the earlier text is not in the store)"
-        return
+def _has_text(reason: Reason) -> bool:
+    if reason.kind is ReasonKind.CODE:
+        return reason.subject.startswith("cell ")
+    return reason.kind is ReasonKind.MODULE
+
+
+def _code_diff(reason: Reason, store: Store, present: Mapping[str, str]) -> str:
+    name = reason.subject if reason.kind is ReasonKind.CODE else f"module {reason.subject}"
+    before = _text(reason.before, store.get_text)
+    after = _text(reason.after, lambda digest: present.get(digest) or store.get_text(digest))
+    if before is None:
+        return f"--- {name}\n(the earlier text is not in the store)"
+    if after is None:
+        return f"--- {name}\n(it is no text that can be shown)"
     lines = difflib.unified_diff(
         before.splitlines(),
         after.splitlines(),
-        fromfile=f"{reason.subject}, last run",
-        tofile=f"{reason.subject}, now",
+        fromfile=f"{name}, last run",
+        tofile=f"{name}, now",
         lineterm="",
     )
-    yield "\n".join(lines)
+    return "\n".join(lines)
+
+
+def _text(digest: Value, find: Callable[[str], str | None]) -> str | None:
+    """Find what a digest stands for; nothing stands for no text."""
+    return find(digest) if isinstance(digest, str) and digest else ""
 
 
 def value_text(value: Value) -> str:

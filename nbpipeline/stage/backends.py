@@ -9,8 +9,8 @@ from nbpipeline.ports import Digests, Kernels, State, Store, Verdict
 from nbpipeline.stage.backing import Backing
 
 
-def no_sources(_instance: StageInstance) -> Mapping[str, str]:
-    """Keep no sources: `plan --diff` then shows no cells of earlier runs."""
+def no_sources(_instance: StageInstance, _fingerprint: Fingerprint) -> Mapping[str, str]:
+    """Keep no sources: `plan --diff` then shows no code of earlier runs."""
     return {}
 
 
@@ -35,8 +35,8 @@ class Backends:
     """The state that the instance would run in now, read from disk."""
     following: Callable[[Fingerprint, StageInstance, tuple[str, ...]], Fingerprint] = no_following
     """The state with just these files followed as modules beside what the code names."""
-    sources: Callable[[StageInstance], Mapping[str, str]] = no_sources
-    """Digest -> text of the instance's cells, kept with its record (`Fingerprinter.sources`)."""
+    sources: Callable[[StageInstance, Fingerprint], Mapping[str, str]] = no_sources
+    """Digest -> text of the state's cells and modules, kept with its record (`Fingerprinter.sources`)."""
     wait: bool = False
     """Wait for an instance that another run holds, instead of refusing."""
 

@@ -61,7 +61,7 @@ def keep(  # noqa: PLR0913 - a record has that many sides
         followed=tuple(followed),
         planned="" if planned == state else planned,
     )
-    for digest, text in backends.sources(instance).items():
+    for digest, text in backends.sources(instance, fingerprint).items():
         backends.store.put_text(digest, text)
     if followed:
         # Who knows of no run yet finds it under what the code alone tells, and there what else counts.

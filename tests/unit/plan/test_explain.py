@@ -1,5 +1,6 @@
-"""Reasons in words, word for word, and the difference of a cell."""
+"""Reasons in words, word for word, and the difference of a cell or module."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from builders import code, header
 from workbench import Workbench
 
 from nbpipeline.encoding import plan_data
+from nbpipeline.fingerprint.texts import module_texts
 from nbpipeline.model import PathValue, Reason, ReasonKind
 from nbpipeline.plan.explain import diff, words
 
@@ -104,6 +106,40 @@ def test_the_difference_of_a_changed_cell(bench: Workbench) -> None:
 def test_the_difference_of_a_new_cell(bench: Workbench) -> None:
     notebook(bench, "x = 1\ny = 2", code("z = 3"))
     assert shown(bench).splitlines() == ["--- cell 3, last run", "+++ cell 3, now", "@@ -0,0 +1 @@", "+z = 3"]
+
+
+def test_the_difference_of_a_changed_module(bench: Workbench) -> None:
+    bench.write("notebooks/lib.py", "# what it is for\nLIMIT = 3\n\n\ndef build(x):\n    return x\n")
+    notebook(bench, "import lib\ny = 2")
+    bench.run()
+    bench.write("notebooks/lib.py", "# what it is for\nLIMIT = 3\n\n\ndef build(x):\n    return x + 1\n")
+    assert bench.reasons() == {"one": ["module lib.py changed (build)"]}
+    assert shown(bench).splitlines() == [
+        "--- module lib.py, last run",
+        "+++ module lib.py, now",
+        "@@ -3,4 +3,4 @@",
+        " ",
+        " ",
+        " def build(x):",
+        "-    return x",
+        "+    return x + 1",
+    ]
+
+
+def test_what_a_run_read_beside_code_is_not_kept_as_text(bench: Workbench) -> None:
+    bench.write("notebooks/.env", "TOKEN=hidden\n")
+    bench.write("notebooks/lib.py", "x = 1\n")
+    modules = {"notebooks/.env": "d1", "notebooks/lib.py": "d2 x:1", "notebooks/gone.py": "d3"}
+    assert module_texts(bench.root, modules) == {"d2": "x = 1\n"}
+
+
+def test_a_module_that_is_no_text(bench: Workbench) -> None:
+    reason = Reason(kind=K.MODULE, subject="fast.so", before="", after="b" * 32, detail="changed")
+    step = replace(bench.plan().steps[0], reasons=(reason,))
+    assert diff(step, bench.store, bench.fingerprinter).splitlines() == [
+        "--- module fast.so",
+        "(it is no text that can be shown)",
+    ]
 
 
 def test_a_text_that_the_store_has_lost(bench: Workbench) -> None:

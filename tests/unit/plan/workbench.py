@@ -147,7 +147,7 @@ class Workbench:
             finished=time.time() if self.clock is None else self.clock,
             **more,
         )
-        for digest, text in self.fingerprinter.sources(step.instance).items():
+        for digest, text in self.fingerprinter.sources(step.instance, step.fingerprint).items():
             self.store.put_text(digest, text)
         self.store.put_record(record)
         self.state.add_record(record)
