@@ -69,7 +69,8 @@ def run(  # noqa: PLR0913 - the one seam between the composition root and the ru
 
     `executor` is given un-entered: a run with nothing to do never enters it. `emit` hears every event
     after it is on disk. Raises MissingInputError, MissingPluginError and UsageError before
-    anything starts; BusyError, StorageError and other trouble around a stage after what else was running has ended. With no `cancel`, Ctrl-C turns one.
+    anything starts; BusyError, StorageError and other trouble around a stage after what else was running
+    has ended. With no `cancel`, Ctrl-C turns one.
     """
     options = options or RunOptions()
     refuse_missing_inputs(plan, root)
