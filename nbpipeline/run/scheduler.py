@@ -166,6 +166,8 @@ class _Shift:
     def _interrupt(self, level: int) -> None:
         self.interrupted = True
         self._stopped = True
+        if self._restorers is not None:  # those not begun are not begun
+            self._restorers.shutdown(wait=False, cancel_futures=True)
         if self._entered:
             self.executor.cancel(level)
 
@@ -279,6 +281,8 @@ class _Shift:
 
     def _run_instead(self, name: str, result: StageResult) -> None:
         """Execute the stage after all: the store could not give its outputs back."""
+        for told in result.notices:
+            self.history.events.emit("notice", name, text=told)
         why = result.failure.what if result.failure else "the store could not give the outputs back"
         self.history.events.emit("notice", name, text=f"'{name}' runs instead of being restored: {why}")
         self._decided[name] = dataclasses.replace(self._decided[name], action=Action.RUN, record=None)

@@ -175,6 +175,7 @@ def _executed(
         environment=kernel_environment(job, token, context),
         imports=job.imports,
     )
+    last = notebook.name == f"attempt-{spec.retries + 1}.ipynb"  # an earlier kernel would outlive a success
     copy = executed_copy(job.instance, test=job.test, run=job.run)
     recorder = Recorder(notebook, Path(job.folder) / "log", masker)
     try:
@@ -187,7 +188,7 @@ def _executed(
             language=spec.notebook.language,
             timeout=spec.timeout,
             cell_timeout=spec.cell_timeout,
-            keep_kernel=job.keep_kernel,
+            keep_kernel=job.keep_kernel and last,
             undeclared_root="" if job.test else str(root),
         )
         return engine.execute(copy, orders), notices

@@ -39,6 +39,8 @@ def _wrong(instance: StageInstance, backends: Backends, root: Path, run: str) ->
         written = _written(output, path, root, run)
         if not written.exists():
             yield failures.missing_output(output.spec, path)
+        elif not output.spec.allow_outside and _leads_outside(written, root):
+            yield failures.outside_output(output.spec, path, os.path.realpath(written))
         elif written.is_dir():
             if not any(one.is_file() for one in written.rglob("*")):
                 yield failures.empty_output(output.spec, path, folder=True)
@@ -51,9 +53,14 @@ def _wrong(instance: StageInstance, backends: Backends, root: Path, run: str) ->
             yield failure
 
 
+def _leads_outside(written: Path, root: Path) -> bool:
+    """Whether a notebook put a link there that leads out of the project."""
+    return not Path(os.path.realpath(written)).is_relative_to(os.path.realpath(root))
+
+
 def _written(output: BoundArtifact, path: str, root: Path, run: str) -> Path:
-    target = Path(os.path.realpath(absolute(root, path)))
-    return staged_of(target, run) if output.spec.publish == "atomic" else target
+    target = absolute(root, path)
+    return staged_of(Path(os.path.realpath(target)), run) if output.spec.publish == "atomic" else target
 
 
 def _places(artifact: BoundArtifact, root: Path) -> tuple[Path, ...]:

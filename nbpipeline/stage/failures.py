@@ -177,6 +177,16 @@ def empty_output(artifact: Artifact, path: str, *, folder: bool) -> Failure:
     )
 
 
+def outside_output(artifact: Artifact, path: str, place: str) -> Failure:
+    """Say that the notebook put a link out of the project where an output should be."""
+    return Failure(
+        kind="output",
+        where=artifact.where,
+        what=f"output '{artifact.name}' was written outside the project: {path} is a link to {place}.",
+        mend="write a copy into the project, or declare the output with `allow_outside: true`",
+    )
+
+
 def failed_checks(side: str, name: str, verdicts: Iterable[Verdict]) -> Failure | None:
     """Say which checks did not hold; None where all did."""
     failed = [verdict for verdict in verdicts if not verdict.passed]

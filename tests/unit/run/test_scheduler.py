@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -228,6 +229,36 @@ def test_our_own_bug_is_raised_and_the_run_is_closed(root):
 
 
 # --- cancelling ------------------------------------------------------------------------------
+
+
+def test_ctrl_c_begins_no_further_restore(root):
+    switch, full, cancelled = CancelSwitch(), threading.Semaphore(0), threading.Event()
+    worker = Worker()
+    begun = []
+
+    def restore(job, _kept, _cancel):
+        begun.append(job.instance.id)
+        full.release()
+        cancelled.wait(30)
+        return StageResult(instance=job.instance.id, status=Status.RESTORED)
+
+    def interrupt():
+        for _ in range(4):
+            full.acquire(timeout=30)
+        switch.raise_to(1)
+
+    def hear(event):
+        if event.kind == "stage_finished" and event.data["status"] == "cancelled":
+            cancelled.set()
+
+    worker.restore = restore
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    result = do(plan_of(dict.fromkeys("abcdefgh", RESTORE)), worker, root, cancel=switch, emit=hear)
+    thread.join()
+    assert result.interrupted
+    assert Counter(statuses(result).values()) == {"restored": 4, "cancelled": 4}
+    assert len(begun) == 4
 
 
 @pytest.mark.parametrize("level", [1, 2])

@@ -7,6 +7,7 @@ import psutil
 import pytest
 from stages import Bench, artifact, instance
 
+from nbpipeline.kernels import registry
 from nbpipeline.model import StageResult, Status
 
 WRITE = "open('../models/m.txt', 'w').write('half')"
@@ -72,6 +73,31 @@ def test_the_line_is_the_cell_s_own_when_the_error_is_deeper(at: Bench) -> None:
     at.write("notebooks/helper_for_line.py", "def f():\n    raise KeyError('deep')\n")
     result = refused(at, "import helper_for_line", "\n\nhelper_for_line.f()")
     assert str(result.failure.where) == "notebooks/train.ipynb, cell 2, line 3"
+
+
+@pytest.mark.parametrize("publish", ["direct", "atomic"])
+def test_a_link_out_of_the_project(at: Bench, tmp_path: Path, publish: str) -> None:
+    elsewhere = tmp_path / "elsewhere.txt"
+    elsewhere.write_text("not of this project")
+    model = artifact("model", "models/m.txt", publish=publish)
+    name = "models/.nbpipeline-run-1.m.txt" if publish == "atomic" else "models/m.txt"
+    result = refused(at, f"import os; os.symlink({str(elsewhere)!r}, '../{name}')", outputs=(model,))
+    assert result.failure.kind == "output"
+    assert result.failure.what == (
+        f"output 'model' was written outside the project: models/m.txt is a link to {elsewhere}."
+    )
+    assert "allow_outside: true" in result.failure.mend
+    assert elsewhere.read_text() == "not of this project"
+
+
+def test_only_the_last_attempt_s_kernel_is_kept(at: Bench) -> None:
+    once = (
+        "import os\nif not os.path.exists('../tried'):\n    open('../tried', 'w').close(); raise ValueError\n"
+    )
+    result = at.run(instance([once + WRITE], outputs=[MODEL], retries=1), keep_kernel=True)
+    assert result.status is Status.SUCCEEDED
+    assert result.notices == ()
+    assert registry.kept_kernels(at.root) == ()
 
 
 def test_a_syntax_error(at: Bench) -> None:
