@@ -9,6 +9,8 @@ import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 
+from nbpipeline.reading.syntax import written
+
 _HERE = "/" + "/".join(f"@{number}" for number in range(40))
 """Stands for the kernel's folder; deep enough for any `parent`."""
 
@@ -99,7 +101,7 @@ def _evaluated(node: ast.expr, names: Mapping[str, ast.expr], depth: int = 0) ->
         case ast.Attribute() | ast.Subscript():
             found = _attribute(node, value)
         case ast.Call(func=ast.Attribute(value=inner, attr=attr), args=args):
-            owner = [] if ast.unparse(inner) in _MODULES else [inner]
+            owner = [] if written(inner) in _MODULES else [inner]
             found = _called(attr, [value(one) for one in (*owner, *args)])
         case ast.Call(func=ast.Name(id=name), args=args):
             found = _called(name, [value(one) for one in args])

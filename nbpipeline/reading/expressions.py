@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 
 from nbpipeline.model import Expression, PathValue, Value
+from nbpipeline.reading.syntax import written
 
 MAX_LENGTH = 65_536
 """Characters of a text, items of a list: more is refused, so that sums of sums stay small."""
@@ -41,7 +42,7 @@ def parse(node: ast.expr, aliases: Mapping[str, str] | None = None) -> Expressio
 
 
 def _described(node: ast.expr) -> str:
-    text = ast.unparse(node)
+    text = written(node)
     return f"`{text if len(text) <= _SHOWN else f'{text[:_SHOWN]} ...'}`"
 
 
@@ -49,6 +50,10 @@ def _constant(node: ast.Constant, _: Mapping[str, str]) -> Expression:
     if not isinstance(node.value, _SCALARS):
         kind = type(node.value).__name__
         raise ValueError(f"{_described(node)} is of type {kind}, which has no place here")  # noqa: TRY004 - one kind of error
+    try:
+        repr(node.value)
+    except ValueError as error:  # 0xfff... parses at any length, but nobody can show it or keep it
+        raise ValueError("a number has too many digits") from error
     return Expression("literal", (node.value,), node.lineno)
 
 

@@ -135,7 +135,7 @@ def _symbols(source: str, tree: ast.Module) -> symtable.SymbolTable:
     try:
         return symtable.symtable(source, "<cell>", "exec")
     except SyntaxError:
-        return symtable.symtable(ast.unparse(tree), "<cell>", "exec")
+        return symtable.symtable(syntax.written(tree), "<cell>", "exec")
 
 
 def _scopes(table: symtable.SymbolTable) -> tuple[set[str], set[str], set[str]]:

@@ -268,7 +268,7 @@ def _opaque(parameter: Parameter, nodes: list[ast.stmt] | list[ast.expr]) -> Par
 def _annotated(parameter: Parameter, annotation: ast.expr | None, comment: str) -> Parameter:
     """Add the annotation as type; papermill's `# type: int` and the rest of the comment as help."""
     declared = _TYPE_COMMENT.match(comment)
-    kind = ast.unparse(annotation) if annotation else declared.group(1) if declared else None
+    kind = syntax.written(annotation) if annotation else declared.group(1) if declared else None
     text = comment[declared.end() :] if declared else comment
     return replace(parameter, type=kind, help=text.strip())
 

@@ -5,6 +5,7 @@ under one are good under the next.
 """
 
 import ast
+import copy
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -185,6 +186,25 @@ def _imported_by_call(node: ast.Call) -> str | None:
     if isinstance(first, ast.Constant) and isinstance(first.value, str) and not first.value.startswith("."):
         return first.value
     return None
+
+
+class _Shortened(ast.NodeTransformer):
+    """Puts `...` in place of numbers with more digits than Python writes."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+        try:
+            repr(node.value)
+        except ValueError:
+            return ast.Constant(value=...)
+        return node
+
+
+def written(node: ast.AST) -> str:
+    """Write a tree as Python code; a hexadecimal number too long to be written in decimals as `...`."""
+    try:
+        return ast.unparse(node)
+    except ValueError:
+        return ast.unparse(_Shortened().visit(copy.deepcopy(node)))
 
 
 # --- canonical text --------------------------------------------------------------------------

@@ -88,12 +88,18 @@ def plain(text: str) -> Value:
     if _INTEGER.fullmatch(text):
         return int(text)
     if _OTHER_INTEGER.fullmatch(text):
-        return int(text, 0)
+        return _writable(int(text, 0))
     if _FLOAT.fullmatch(text):
         return float(text)
     if _INFINITE.fullmatch(text):
         return float(text.replace(".", ""))
     return text
+
+
+def _writable(value: int) -> int:
+    """Refuse a number of more decimal digits than Python writes. Raises ValueError."""
+    str(value)
+    return value
 
 
 def _compose(text: str) -> yaml.Node | None:

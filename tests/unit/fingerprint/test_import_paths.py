@@ -52,6 +52,7 @@ WAYS = {
     "site.addsitedir('../a')": ("../a",),
     "if '../a' not in sys.path:\n    sys.path.append('../a')": ("../a",),
     "for one in folders: sys.path.append(one)": (),
+    f"sys.path.append(f(0x{'f' * 5000}).x('../a'))": (),
     "os.path.append('../a')": (),
     "names.append('../a')": (),
     "path = ['../a']": (),

@@ -96,6 +96,9 @@ def test_names_in_are_those_needed(text):
             expressions.evaluate(expression, {other: NAMES[other] for other in needed - {name}})
 
 
+HUGE = "0x" + "f" * 5000
+"""Parses, though Python writes no number of so many decimal digits."""
+
 UNREADABLE = [
     ("open('x')", "`open('x')` cannot be read without running the notebook"),
     ("Path.cwd()", "`Path.cwd()` cannot be read without running the notebook"),
@@ -115,6 +118,8 @@ UNREADABLE = [
         "`__import__('os').system('touch /tmp/x')` cannot be read without running the notebook",
     ),
     ("[f() for f in x]", "`[f() for f in x]` cannot be read without running the notebook"),
+    (HUGE, "a number has too many digits"),
+    (f"f({HUGE})", "`f(...)` cannot be read without running the notebook"),
     ("a" * 80 + "()", "`" + "a" * 60 + " ...` cannot be read without running the notebook"),
 ]
 

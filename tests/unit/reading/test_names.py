@@ -203,3 +203,22 @@ def test_other_languages_are_not_read(root):
     stage = dataclasses.replace(read_project(root)[0].stages[0], notebook=notebook)
     assert check_stage(stage) == ()
     assert header_only_names(stage) == ()
+
+
+def test_numbers_that_python_reads_and_cannot_write(root):
+    huge = "0x" + "f" * 5000
+    cells = (
+        code(f"C = {huge}\nD: Literal[{huge}, 1] = 1", "parameters"),
+        code(f"%matplotlib inline\nprint(C, D, {huge}, undefined)"),
+    )
+    assert checked(root, *cells) == [
+        (
+            "notebooks/train.ipynb, cell 2, line 2: the name 'undefined' is undefined here.\n"
+            "  mend: assign or import it in a cell above."
+        )
+    ]
+    spec, _ = read_project(root)
+    assert [(one.opaque, one.type) for one in spec.stages[0].parameters] == [
+        (True, None),
+        (False, "Literal[..., 1]"),
+    ]

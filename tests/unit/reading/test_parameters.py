@@ -37,6 +37,8 @@ from nbpipeline.reading.parameters import accepts, parse_value
         ("x", "MyType", "x"),
         ("3", "'int'", 3),
         ("3", "not a type at all", 3),
+        ("9" * 5000, None, "9" * 5000),
+        ("0x" + "f" * 5000, None, "0x" + "f" * 5000),
     ],
 )
 def test_values(text, kind, value):

@@ -86,6 +86,7 @@ REFUSED = [
     ("&a [*a]", "values are nested deeper than 60 levels", 1),
     ("x: *nobody", "the alias *nobody names no anchor", 1),
     ("a: " + "9" * 5000, "a number has too many digits", 1),
+    ("a: 0x" + "f" * 5000, "a number has too many digits", 1),
     ("a: \x01", "unacceptable character #x0001: control characters are not allowed", None),
     ("- " * 70 + "x", "values are nested deeper than 60 levels", 1),
 ]
