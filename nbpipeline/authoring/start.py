@@ -1,9 +1,10 @@
 """`nbpipeline init`: a project from a template, or skeletons of the notebooks that a pipeline.yaml names."""
 
 import json
+import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
@@ -13,8 +14,10 @@ from nbpipeline.authoring.cells import Cell, code, markdown, notebook
 from nbpipeline.authoring.writing import write_new
 from nbpipeline.errors import Complaint, ExitCode, ReadingError, UsageError, did_you_mean, gather
 from nbpipeline.graph import Graph
-from nbpipeline.location import Location
+from nbpipeline.location import Location, is_url
+from nbpipeline.pipeline import build
 from nbpipeline.reading.kinds import NAME
+from nbpipeline.reading.project import read_project
 from nbpipeline.reading.yaml12 import Document, YamlError, load
 
 _NAME_MARK = "PROJECT_NAME"
@@ -87,13 +90,17 @@ class _Listed:
     notebook: str
     needs: tuple[str, ...]
     after: tuple[str, ...]
+    outputs: Mapping[str, str] | None = None
+    """What a notebook that is there declares, name -> project path; None where it is still to be made."""
 
 
 def from_pipeline(file: Path) -> Made:
     """Make a notebook for each stage that the file names and that has none yet.
 
     Each skeleton reads what the stages before it write and writes a small result of its own, so that the
-    pipeline runs at once. Raises ReadingError or PipelineError with all complaints about the file.
+    pipeline runs at once. Of a notebook that is there, it reads the outputs that this declares; where it
+    declares none, the stage is only waited for. Raises ReadingError or PipelineError with all complaints
+    about the file.
     """
     try:
         document = load(file.read_text(encoding="utf-8"))
@@ -111,7 +118,11 @@ def from_pipeline(file: Path) -> Made:
     listed = _listed(document, file.name)
     root = file.resolve().parent
     kept = tuple(one.notebook for one in listed if (root / one.notebook).exists())
-    makers = {one.name: one for one in listed}
+    written = _outputs_there(root, kept) if kept else {}
+    makers = {
+        one.name: replace(one, outputs=written.get(one.notebook, {})) if one.notebook in kept else one
+        for one in listed
+    }
     texts = {one.notebook: notebook(_skeleton(one, makers)) for one in listed if one.notebook not in kept}
     return Made(folder=root, written=write_new(root, texts), kept=kept)
 
@@ -214,22 +225,42 @@ def _circles(found: Sequence[_Listed], name: str, document: Document) -> list[Co
     ]
 
 
+def _outputs_there(root: Path, kept: Collection[str]) -> dict[str, dict[str, str]]:
+    """Give what notebooks that are there write, by their paths; nothing where that cannot be told yet."""
+    project, _ = read_project(root)
+    stages = tuple(replace(one, links=()) for one in project.stages if one.notebook.path in kept)
+    pipeline, _ = build(replace(project, stages=stages))
+    return {
+        one.spec.notebook.path: {
+            output.name: path for output in one.outputs for path in output.paths[:1] if not is_url(path)
+        }
+        for one in pipeline or ()
+        if not one.axes
+    }
+
+
 def _skeleton(listed: _Listed, makers: Mapping[str, _Listed]) -> list[Cell]:
     title = listed.name.replace("_", " ").replace("-", " ").capitalize()
-    reads = {_variable(one): _result(listed, makers[one]) for one in listed.needs}
+    before = [makers[one] for one in listed.needs]
+    made = {_variable(one.name): _result(listed, one) for one in before if one.outputs is None}
+    there = {
+        _variable(one.name, output): _from(listed, path)
+        for one in before
+        for output, path in (one.outputs or {}).items()
+    }
     cells = [
         markdown(
             f"# {title}\n\nWhat this stage is for. Replace what the last cells do; keep the tagged ones."
         ),
         code("sample: float = 1.0  # the share of the data to use", "parameters"),
     ]
-    if reads:
-        cells.append(code("\n".join(f'{name} = "{path}"' for name, path in reads.items()), "inputs"))
+    if made or there:
+        cells.append(
+            code("\n".join(f"{name} = {json.dumps(path)}" for name, path in (made | there).items()), "inputs")
+        )
     cells.append(code(f'result = "{_result(listed, listed)}"', "outputs"))
     cells.append(code("import json\nimport os"))
-    body = [f'content = {{"stage": "{listed.name}", "sample": sample, "from": []}}']
-    body += [f'with open({name}) as file:\n    content["from"].append(json.load(file))' for name in reads]
-    cells.append(code("\n\n".join(body)))
+    cells.append(code("\n\n".join(_body(listed.name, made, there))))
     cells.append(
         code(
             """
@@ -242,11 +273,25 @@ def _skeleton(listed: _Listed, makers: Mapping[str, _Listed]) -> list[Cell]:
     return cells
 
 
-def _variable(stage: str) -> str:
-    return stage.replace("-", "_") + "_result"
+def _body(name: str, made: Collection[str], there: Collection[str]) -> list[str]:
+    """Code that runs at once: it takes in what skeletons write, and notes the size of everything else."""
+    sizes = ', "bytes": {}' if there else ""
+    body = [f'content = {{"stage": "{name}", "sample": sample, "from": []{sizes}}}']
+    body += [f'with open({one}) as file:\n    content["from"].append(json.load(file))' for one in made]
+    body += [f'content["bytes"]["{one}"] = os.path.getsize({one})' for one in there]
+    return body
+
+
+def _variable(stage: str, output: str = "result") -> str:
+    return f"{stage.replace('-', '_')}_{output}"
 
 
 def _result(reader: _Listed, maker: _Listed) -> str:
     """Path of the maker's result from the reader's folder."""
-    up = "../" * (len(PurePosixPath(reader.notebook).parts) - 1)
-    return f"{up}data/{maker.name}.json"
+    return _from(reader, f"data/{maker.name}.json")
+
+
+def _from(reader: _Listed, path: str) -> str:
+    """Write a project path as the reader's notebook sees it."""
+    folder = PurePosixPath(reader.notebook).parent
+    return path if PurePosixPath(path).is_absolute() else os.path.relpath(path, folder).replace(os.sep, "/")

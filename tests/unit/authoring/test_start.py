@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from builders import command
+from builders import code, command, write_files, write_notebook
 
 from nbpipeline.__main__ import main
 from nbpipeline.authoring.start import templates
@@ -102,6 +102,62 @@ def test_notebooks_that_are_there_are_kept(root: Path, capsys: pytest.CaptureFix
     assert main(["init", "--from", str(root / "pipeline.yaml")]) == 0
     assert "kept notebooks/model_training.ipynb, which is there already\n" in capsys.readouterr().out
     assert (root / "notebooks/model_training.ipynb").read_text() == "mine"
+
+
+def evaluation_of(root: Path, stages: str) -> str:
+    """Make what is missing; gives the source of `evaluation`."""
+    write_files(root, {"pipeline.yaml": f"stages:\n{stages}"})
+    assert main(["init", "--from", str(root / "pipeline.yaml")]) == 0
+    cells = json.loads((root / "notebooks/evaluation.ipynb").read_text())["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells)
+
+
+AFTER_TRAINING = "  - name: model_training\n  - {name: evaluation, dependencies: [model_training]}\n"
+
+
+def test_a_notebook_that_is_there_and_says_nothing_of_files_is_only_waited_for(root: Path) -> None:
+    training = root / "notebooks/model_training.ipynb"
+    write_notebook(training, code("alpha = 0.1", "parameters"), code("print(alpha)"))
+    source = evaluation_of(root, AFTER_TRAINING)
+    assert "model_training" not in source
+    checked = command("check", "--strict", cwd=root)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    done = command("run", cwd=root)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads((root / "data/evaluation.json").read_text())["stage"] == "evaluation"
+
+
+def test_outputs_of_a_notebook_that_is_there_are_read_where_they_are(root: Path) -> None:
+    write_notebook(
+        root / "notebooks/model_training.ipynb",
+        code("alpha = 0.1", "parameters"),
+        code('model = "../models/model.txt"\nscore = f"../models/score-{alpha}.txt"', "outputs"),
+        code("for path in (model, score):\n    open(path, 'w').write('7')"),
+    )
+    write_files(root, {"models/.gitkeep": ""})
+    source = evaluation_of(root, AFTER_TRAINING)
+    assert 'model_training_model = "../models/model.txt"' in source
+    assert 'model_training_score = "../models/score-0.1.txt"' in source
+    checked = command("check", "--strict", cwd=root)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    done = command("run", cwd=root)
+    assert done.returncode == 0, done.stdout + done.stderr
+    content = json.loads((root / "data/evaluation.json").read_text())
+    assert content["bytes"] == {"model_training_model": 1, "model_training_score": 1}
+
+
+def test_of_a_matrix_that_is_there_no_paths_are_guessed(root: Path) -> None:
+    write_notebook(
+        root / "notebooks/model_training.ipynb",
+        code('region = "eu"', "parameters"),
+        code('model = f"../models/{region}.txt"', "outputs"),
+        code("open(model, 'w').write(region)"),
+    )
+    entry = "  - {name: model_training, matrix: {region: [eu, us]}}\n"
+    source = evaluation_of(root, entry + AFTER_TRAINING.partition("\n")[2])
+    assert "models/" not in source
+    assert "model_training" not in source
+    assert main(["check", "--strict", "--project", str(root)]) == 0
 
 
 @pytest.mark.parametrize(
