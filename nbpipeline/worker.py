@@ -5,7 +5,7 @@
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +15,7 @@ from nbpipeline.errors import MissingPluginError, gather
 from nbpipeline.fingerprint import Fingerprinter
 from nbpipeline.kernels.plain import PlainKernels
 from nbpipeline.location import STATE_FOLDER, Location, is_url
-from nbpipeline.model import Fingerprint, Job, ProjectSpec, StageInstance, StageResult
+from nbpipeline.model import BY_BYTES, Fingerprint, Job, ProjectSpec, StageInstance, StageResult
 from nbpipeline.ports import Cancel, Emit, Store
 from nbpipeline.reading.project import read_project
 from nbpipeline.run.cancel import CancelSwitch
@@ -96,6 +96,13 @@ def open_store(project: ProjectSpec) -> Store:
     return LocalStore(Path(project.root) / path)
 
 
+def _followed(job: Job, place: Workplace) -> Iterator[str]:
+    """Give the job's modules, named by the code or not, each to be compared by what it counted by."""
+    for path, digest in job.fingerprint.modules.items():
+        present = place.digests.of_file(Path(job.root, path)) or ""
+        yield f"{BY_BYTES}{path}" if present.startswith(digest) else path
+
+
 def run_job(job: Job, emit: Emit, cancel: Cancel | None = None) -> StageResult:
     """Execute one instance in this process, on the files under `job.root`.
 
@@ -108,7 +115,7 @@ def run_job(job: Job, emit: Emit, cancel: Cancel | None = None) -> StageResult:
     with Workplace(project) as place:
 
         def present(instance: StageInstance) -> Fingerprint:
-            followed = tuple(job.fingerprint.modules)  # by name or as seen: here it makes no difference
+            followed = tuple(_followed(job, place))
             return place.fingerprinter.of(instance, upstream=job.fingerprint.upstream, followed=followed)
 
         return execute(job, place.backends(present), emit, cancel or CancelSwitch())

@@ -22,7 +22,9 @@ def _nbpipeline_watch(root):
         if (flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
             return note(path, 'write')
         frame = sys._getframe(2)
-        while frame.f_back and 'pathlib' in frame.f_code.co_filename:
+        while frame.f_back and (
+            'pathlib' in frame.f_code.co_filename or frame.f_code.co_name == '_modified_open'
+        ):  # IPython puts the latter before a cell's own open
             frame = frame.f_back
         caller = frame.f_code.co_filename
         loads = caller.startswith('<frozen ') or caller.endswith(loaders)

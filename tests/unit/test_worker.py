@@ -52,3 +52,31 @@ def test_a_job_runs_in_another_process_and_is_fresh_here(root: Path) -> None:
         "train[region=eu]": Action.RUN,
         "train[region=us]": Action.SKIP,
     }
+
+
+def test_what_an_earlier_run_showed_is_compared_on_the_far_side_too(root: Path) -> None:
+    write_files(
+        root,
+        {"pipeline.yaml": "name: far\n", "notebooks/text.py": "A = 1  # as text\n", "lib/m.py": "B = 1\n"},
+    )
+    write_notebook(
+        root / "notebooks" / "it.ipynb",
+        code('out = "../data/out.txt"', "outputs"),
+        code("import sys\nfor one in ['../lib']:\n    sys.path.append(one)\nfrom m import B"),
+        code("open(out, 'w').write(open('text.py').read() + str(B))"),
+    )
+    project = nbpipeline.Project(root)
+    for number in range(2):
+        (step,) = project.plan().steps if not number else project.plan(force=True).steps
+        folder = root / ".nbpipeline" / "runs" / f"far-{number}" / "it"
+        job = Job(
+            root=project.root,
+            run=f"far-{number}",
+            folder=str(folder),
+            instance=step.instance,
+            fingerprint=step.fingerprint,
+        )
+        result = run_job(job, lambda event: None)
+        assert result.record is not None, result.notices
+        assert result.record.followed == ("=notebooks/text.py", "lib/m.py")
+        assert [one.action for one in project.plan().steps] == [Action.SKIP]

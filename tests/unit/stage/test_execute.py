@@ -411,10 +411,16 @@ def test_files_are_seen_that_no_open_of_pythons_own_shows(at: Bench) -> None:
     at.write("notebooks/shown.py", "x = 1")
     at.write("notebooks/script.py", "import warnings; warnings.warn('shows its line, so reads it')")
     read += "\nimport runpy; runpy.run_path('script.py'); get_ipython().run_line_magic('run', 'script.py')"
-    read += "\nfrom pathlib import Path; Path('shown.py').read_text()"
+    read += "\nfrom pathlib import Path; Path('shown.py').read_text(); open('too.py').read()"
+    at.write("notebooks/too.py", "x = 1")
     record = at.run(instance([read], outputs=[MODEL])).record
     assert record.undeclared == ("data/a.db", "data/b.db", "data/c.csv")
-    assert record.followed == ("=notebooks/shown.py", "notebooks/program.py", "notebooks/script.py")
+    assert record.followed == (
+        "=notebooks/shown.py",
+        "=notebooks/too.py",
+        "notebooks/program.py",
+        "notebooks/script.py",
+    )
 
 
 @dataclass
