@@ -25,7 +25,7 @@ from nbpipeline.stage import asides, processes
 from nbpipeline.stage.backing import Backing, Previous
 from nbpipeline.stage.entries import COPY, RENAME, SWAP, Entry, Journal, enter, folder_of, place_of, read
 from nbpipeline.stage.lock import hold
-from nbpipeline.stage.places import absolute, aside_of, local_outputs, make_folders, staged_of
+from nbpipeline.stage.places import absolute, aside_of, local_outputs, make_folders, relative, staged_of
 from nbpipeline.stage.rollback import Back, roll_back
 
 __all__ = [
@@ -211,7 +211,12 @@ def recover(root: Path, instance_id: str, backing: Backing | None = None) -> tup
     said = f"its previous outputs are back: {', '.join(back.paths)}"
     if not back.paths:
         said = "nothing had to be brought back" if not back.notices else "not all came back"
-    notices = tuple(f"{instance_id}: {one}" for one in back.notices)
+    notices = [f"{instance_id}: {one}" for one in back.notices]
+    rejected = Path(journal.rejected)
+    went = [one.path for one in journal.entries if asides.exists(rejected / one.path.lstrip("/"))]
+    if went:
+        place = relative(root, rejected)
+        notices.append(f"{instance_id}: what stood there meanwhile is in {place}: {', '.join(went)}")
     return (f"{instance_id}: run {journal.run} died; {said}", *notices)
 
 

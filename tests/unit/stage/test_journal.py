@@ -66,7 +66,10 @@ def test_a_dead_run_s_outputs_come_back(root: Path, mode: str) -> None:
     assert target.exists() == (mode == "update")
     target.write_text("half")
     notices = journal.replay(root)
-    assert notices == (f"train: run {RUN} died; its previous outputs are back: models/m.txt",)
+    assert notices == (
+        f"train: run {RUN} died; its previous outputs are back: models/m.txt",
+        "train: what stood there meanwhile is in rejected-1: models/m.txt",
+    )
     assert target.read_text() == "previous"
     assert (root / "rejected-1/models/m.txt").read_text() == "half"
     assert clean(root)
