@@ -12,11 +12,12 @@ from nbpipeline.cli.frame import (
     selectors_argument,
     settings_options,
 )
-from nbpipeline.errors import StorageError
+from nbpipeline.errors import StorageError, UsageError
 from nbpipeline.model import Plan
 
 _FORMATS = ("text", "mermaid", "svg", "html", "json")
 _SUFFIXES = {
+    ".txt": "text",
     ".svg": "svg",
     ".html": "html",
     ".htm": "html",
@@ -32,7 +33,7 @@ _SUFFIXES = {
 @click.option("--format", "output_format", type=click.Choice(_FORMATS), help="[default: by FILE, else text]")
 @click.option(
     "-o", "--output", "target", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-    help="Write it there instead of printing it.",
+    help="Write it there instead of printing it: .svg, .html, .mmd, .md, .txt or .json.",
 )  # fmt: skip
 @click.option("--no-plan", is_flag=True, help="Only the stages, not what is stale.")
 @selectors_argument
@@ -45,7 +46,7 @@ def command(
     The HTML and SVG files stand alone. With `--format json`: {"version", "stages": [{"stage", "notebook",
     "description", "inputs", "outputs", "action"}], "edges": [{"upstream", "downstream", "kind", "path"}]}.
     """
-    chosen = output_format or _SUFFIXES.get(target.suffix.lower() if target else "", "text")
+    chosen = output_format or (_format_of(target) if target else "text")
     project = open_project(given)
     if chosen == "json":
         text = json_text(graph_data(project.plan(*selectors)))
@@ -56,6 +57,18 @@ def command(
     else:
         _write(target, text + "\n" * (not text.endswith("\n")))
     return 0
+
+
+def _format_of(target: Path) -> str:
+    """Tell the format by the file's ending. Raises UsageError for an ending that stands for none of ours."""
+    suffix = target.suffix.lower()
+    if suffix and suffix not in _SUFFIXES:
+        raise UsageError.of(
+            f"no format goes with the name {target}.",
+            known=f"known endings: {', '.join(_SUFFIXES)}",
+            mend="choose one of these, or add --format",
+        )
+    return _SUFFIXES.get(suffix, "text")
 
 
 def graph_data(plan: Plan) -> dict[str, Any]:

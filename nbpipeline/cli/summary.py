@@ -1,13 +1,14 @@
 """What became of a run, in words."""
 
 import os
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nbpipeline.cli.wording import counted
 from nbpipeline.location import is_url
-from nbpipeline.model import Failure, Pipeline, RunResult, StageResult, Status, slug_of
+from nbpipeline.model import Failure, Pipeline, RunResult, StageResult, Status, shell_name, slug_of
 from nbpipeline.report.wording import duration
 
 _WORDS = {
@@ -21,6 +22,11 @@ _WORDS = {
 }
 _LAST_LINES = 6
 """Lines of a traceback that are shown; the log has all."""
+_FRAME = re.compile(r"(?:Cell|Input) In ?\[\d+\]|File \S+:\d+")
+_LIBRARY = re.compile(r"File .*(?:site-packages|dist-packages|/lib/python\d|<)")
+_ARROW = re.compile(r"-+> *\d+ ")
+_FRAMES = 3
+"""The deepest frames of the user's own code that are shown beside a traceback's end."""
 
 
 def summary_lines(result: RunResult, pipeline: Pipeline) -> Iterator[str]:
@@ -48,14 +54,34 @@ def failure_lines(result: StageResult, failure: Failure, folder: Path) -> Iterat
     yield f"{where}{failure.what}"
     if failure.known:
         yield f"  {failure.known}"
-    for line in [one for one in failure.traceback.splitlines() if one.strip()][-_LAST_LINES:]:
+    for line in traceback_lines(failure.traceback):
         yield f"  | {line}"
     executed = sorted(folder.glob("attempt-*.ipynb"), key=lambda one: int(one.stem.rpartition("-")[2]))
     if executed:
         yield f"  executed notebook: {_shown(executed[-1])}"
-    yield f"  mend: {failure.mend or f'nbpipeline debug {result.instance}'}"
+    yield f"  mend: {failure.mend or f'nbpipeline debug {shell_name(result.instance)}'}"
     if failure.kind in {"cell", "exit"} and "nbpipeline debug" not in failure.mend:
-        yield f"        nbpipeline debug {result.instance}"
+        yield f"        nbpipeline debug {shell_name(result.instance)}"
+
+
+def traceback_lines(traceback: str) -> list[str]:
+    """Give a traceback's end, under the user's own lines where a library's code is all that it shows."""
+    lines = [one for one in traceback.splitlines() if one.strip()]
+    hidden = len(lines) - _LAST_LINES
+    own = [line for place, line in _own_lines(lines) if place < hidden][-_FRAMES:]
+    return [*own, *(["..."] if own else []), *lines[-_LAST_LINES:]]
+
+
+def _own_lines(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Find what the user's cells and modules called: the places of their lines, and the lines."""
+    head = ""
+    for place, line in enumerate(lines):
+        if _FRAME.match(line):
+            head = line
+        elif head and _ARROW.match(line):
+            if not _LIBRARY.match(head):
+                yield place, line if head[0] != "F" else f"{head}: {line}"
+            head = ""
 
 
 def _metric_lines(run: RunResult) -> Iterator[str]:

@@ -54,6 +54,7 @@ from nbpipeline.model.resolved import (
     StageInstance,
     axis_text,
     canonical_id,
+    shell_name,
     slug_of,
 )
 
@@ -97,5 +98,6 @@ __all__ = [
     "Value",
     "axis_text",
     "canonical_id",
+    "shell_name",
     "slug_of",
 ]

@@ -88,6 +88,14 @@ def canonical_id(text: str) -> str:
     return f"{stage}[{axes}]" if sign else text
 
 
+def shell_name(instance_id: str) -> str:
+    """Write an id for a command line that is printed, so that a shell takes it: `train@region=eu`."""
+    import shlex  # noqa: PLC0415 - only failures and mends need it; start-up is counted
+
+    stage, bracket, axes = instance_id.partition("[")
+    return shlex.quote(f"{stage}@{axes.removesuffix(']')}" if bracket else instance_id)
+
+
 def axis_text(value: Value) -> str:
     """Write an axis value as ids and collected keys do: `eu`, `2013`, `true`."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nbpipeline.errors import UsageError, did_you_mean
-from nbpipeline.model import Status, canonical_id, slug_of
+from nbpipeline.model import Status, canonical_id, shell_name, slug_of
 from nbpipeline.ports import State
 from nbpipeline.report.results import failure_lines, reason_words, reasons_of, result_data
 from nbpipeline.report.stage_page import LOOKED_AT, show_stage
@@ -170,7 +170,9 @@ def log(state: State, root: Path, stage: str, run: str | None, stages: Sequence[
         raise UsageError.of(
             f"there is no log of '{stage}'" + (f" in run '{run}'." if run else "."),
             known=f"runs with one: {', '.join(known) or 'none'}",
-            mend="name one of those with `--run`" if known else f"run it: `nbpipeline run {stage}`",
+            mend="name one of those with `--run`"
+            if known
+            else f"run it: `nbpipeline run {shell_name(stage)}`",
         )
     if len(texts) == 1:
         return texts[0][1]

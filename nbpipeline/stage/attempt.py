@@ -10,13 +10,13 @@ from nbpipeline.errors import NbpipelineError, StorageError, UsageError
 from nbpipeline.fingerprint import state_digest
 from nbpipeline.kernels import registry
 from nbpipeline.kernels.resolve import kernel_of
-from nbpipeline.model import CellProfile, Failure, Fingerprint, Job, StageRecord, Value
+from nbpipeline.model import CellProfile, Failure, Fingerprint, Job, StageRecord, Value, shell_name
 from nbpipeline.ports import Cancel
 from nbpipeline.stage import checks, executed, failures, journal, processes, undeclared
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.environment import kernel_environment, write_context
 from nbpipeline.stage.outcome import Found, Orders
-from nbpipeline.stage.places import absolute
+from nbpipeline.stage.places import absolute, relative
 from nbpipeline.stage.prepare import executed_copy
 from nbpipeline.stage.record import keep
 from nbpipeline.stage.recorder import Recorder
@@ -30,6 +30,8 @@ class Attempt:
     """How an attempt went."""
 
     number: int
+    began: float = 0.0
+    """When the stage began, its earlier attempts and their pauses included; of the monotonic clock."""
     failure: Failure | None = None
     record: StageRecord | None = None
     cells: tuple[CellProfile, ...] = ()
@@ -37,9 +39,19 @@ class Attempt:
 
 
 def run_attempt(
-    job: Job, backends: Backends, cancel: Cancel, masker: Masker, tell: Tell, *, number: int
+    job: Job,
+    backends: Backends,
+    cancel: Cancel,
+    masker: Masker,
+    tell: Tell,
+    *,
+    number: int,
+    began: float,
 ) -> Attempt:
-    """Try once; whatever goes wrong, the previous outputs are back when this returns."""
+    """Try once; whatever goes wrong, the previous outputs are back when this returns.
+
+    `began` is when the stage did (of the monotonic clock): its record counts all of its seconds.
+    """
     token = uuid.uuid4().hex
     root = Path(job.root)
     folder = Path(job.folder)
@@ -58,7 +70,9 @@ def run_attempt(
         failure = failures.of_disk(job.instance, error, "the outputs' places could not be prepared")
         return Attempt(number=number, failure=failure)
     try:
-        attempt, aside = _under_journal(job, backends, cancel, masker, tell, number=number, aside=aside)
+        attempt, aside = _under_journal(
+            job, backends, cancel, masker, tell, attempt=Attempt(number=number, began=began), aside=aside
+        )
     except OSError as error:
         failure = failures.of_disk(job.instance, error, "the stage could not be recorded")
         attempt = Attempt(number=number, failure=failure)
@@ -97,18 +111,19 @@ def _under_journal(
     masker: Masker,
     tell: Tell,
     *,
-    number: int,
+    attempt: Attempt,
     aside: journal.Journal,
 ) -> tuple[Attempt, journal.Journal]:
     """Run the notebook and judge it; on success the outputs are published and on record."""
     root = Path(job.root)
-    notebook = Path(job.folder) / f"attempt-{number}.ipynb"
+    notebook = Path(job.folder) / f"attempt-{attempt.number}.ipynb"
     started = time.time()
     found, notices = _executed(job, backends, cancel, masker, tell, notebook=notebook, token=aside.token)
-    attempt = Attempt(number=number, cells=tuple(found.cells), notices=(*notices, *found.notices))
+    attempt = replace(attempt, cells=tuple(found.cells), notices=(*notices, *found.notices))
     if found.stop is not None:
         kept = _kept_kernel(job, found, aside.token)
-        stopped = failures.of_stop(job.instance, found.stop, masker)
+        log = relative(root, Path(job.folder) / "log") if job.test else ""
+        stopped = failures.of_stop(job.instance, found.stop, masker, tested=log)
         return replace(attempt, failure=stopped, notices=(*attempt.notices, *kept)), aside
     failure = checks.after(job.instance, backends, root, job.run)
     if failure is not None or job.test:
@@ -126,8 +141,8 @@ def _under_journal(
         backends,
         root=root,
         run=job.run,
-        attempt=number,
-        seconds=sum(cell.seconds for cell in found.cells),
+        attempt=attempt.number,
+        seconds=time.monotonic() - attempt.began,
         metrics=found.metrics,
         undeclared=seen.undeclared,
         followed=seen.followed,
@@ -149,7 +164,7 @@ def _kept_kernel(job: Job, found: Found, token: str) -> tuple[str, ...]:
     except OSError as error:
         processes.end(token)
         return (f"the kernel could not be kept: {error}",)
-    return (f"the kernel is kept: `nbpipeline debug {job.instance.id}`",)
+    return (f"the kernel is kept: `nbpipeline debug {shell_name(job.instance.id)}`",)
 
 
 def _executed(

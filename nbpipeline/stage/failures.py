@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nbpipeline.location import Location
-from nbpipeline.model import Artifact, Failure, StageInstance
+from nbpipeline.model import Artifact, Failure, StageInstance, shell_name
 from nbpipeline.ports import Verdict
 from nbpipeline.stage.outcome import Stop
 from nbpipeline.stage.recorder import without_colours
@@ -25,10 +25,10 @@ MOST_LINES = 400
 _NO_ROOM = {errno.ENOSPC: "No space left on device", errno.EDQUOT: "Disk quota exceeded"}
 
 
-def of_stop(instance: StageInstance, stop: Stop, masker: Masker) -> Failure:
-    """Say why execution stopped, and in which line."""
+def of_stop(instance: StageInstance, stop: Stop, masker: Masker, *, tested: str = "") -> Failure:
+    """Say why execution stopped, and in which line; `tested`: a test's log, which no command prints."""
     trace = masker.text(without_colours("\n".join(stop.traceback)))
-    what, mend = _words(instance, stop)
+    what, mend = _words(instance, stop, tested)
     full = stop.kind == "cell" and stop.name in ("OSError", "IOError") and _says_full(stop.value)
     return Failure(
         kind="storage" if full else stop.kind,
@@ -67,8 +67,11 @@ def _says_full(text: str) -> bool:
     return any(f"[Errno {number}]" in text for number in _NO_ROOM)
 
 
-def _words(instance: StageInstance, stop: Stop) -> tuple[str, str]:
-    log = f"see the whole of it with `nbpipeline log {instance.id}`"
+def _words(instance: StageInstance, stop: Stop, tested: str) -> tuple[str, str]:
+    name = shell_name(instance.id)
+    log = (
+        f"see the whole of it in {tested}" if tested else f"see the whole of it with `nbpipeline log {name}`"
+    )
     if stop.kind == "cell":
         first = stop.value.strip().splitlines()[0] if stop.value.strip() else "no message"
         return f"the cell raised {stop.name}: {first}", log
@@ -88,7 +91,10 @@ def _words(instance: StageInstance, stop: Stop) -> tuple[str, str]:
             "find what takes so long, or raise `cell_timeout:` in the header",
         )
     if stop.kind == "cancelled":
-        return "the stage was interrupted.", f"start it again: `nbpipeline run {instance.id}`"
+        return (
+            "the stage was interrupted.",
+            f"start it again: `nbpipeline {'test' if tested else 'run'} {name}`",
+        )
     return _death(stop)
 
 

@@ -20,7 +20,8 @@ from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.lock import hold
 from nbpipeline.stage.secrets import SHORTEST, Masker
 
-NOT_RETRIED = ("input", "cancelled")
+NOT_RETRIED = ("input", "check", "cancelled")
+"""Kinds of failures that another attempt would only meet again."""
 
 
 def execute(job: Job, backends: Backends, emit: Emit, cancel: Cancel) -> StageResult:
@@ -78,14 +79,16 @@ class _Life:
             failure = failures.of_disk(self.job.instance, error, "the stage could not be prepared")
         if failure is not None:
             return self._ended(Attempt(number=0, failure=failure), started)
-        return self._ended(self._attempts(), started)
+        return self._ended(self._attempts(started), started)
 
-    def _attempts(self) -> Attempt:
+    def _attempts(self, began: float) -> Attempt:
         spec = self.job.instance.spec
         pause = spec.retry_delay
         for number in range(1, spec.retries + 2):
             self.tell("attempt_started", {"attempt": number, "of": spec.retries + 1})
-            attempt = run_attempt(self.job, self.backends, self.cancel, self.masker, self.tell, number=number)
+            attempt = run_attempt(
+                self.job, self.backends, self.cancel, self.masker, self.tell, number=number, began=began
+            )
             if attempt.failure is None:
                 return attempt
             last = number == spec.retries + 1 or attempt.failure.kind in NOT_RETRIED

@@ -16,6 +16,7 @@ from nbpipeline.model import (
     StageResult,
     Status,
     StoredOutput,
+    shell_name,
 )
 from nbpipeline.ports import Cancel
 from nbpipeline.stage import asides, failures, journal
@@ -122,5 +123,5 @@ def _not_stored(job: Job, paths: list[str]) -> Failure:
         kind="storage",
         where=job.instance.spec.where,
         what=f"the store no longer holds {', '.join(paths)}",
-        mend=f"run the stage: `nbpipeline run {job.instance.id}`",
+        mend=f"run the stage: `nbpipeline run {shell_name(job.instance.id)}`",
     )

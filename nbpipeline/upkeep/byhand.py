@@ -15,6 +15,7 @@ from nbpipeline.model import (
     StageInstance,
     StageRecord,
     Status,
+    shell_name,
 )
 from nbpipeline.run.folder import new_run_id
 from nbpipeline.stage import keep, restore
@@ -105,7 +106,8 @@ def _narrowed(instance: StageInstance, path: str) -> StageInstance:
 def _required(instance: StageInstance, record: StageRecord | None) -> StageRecord:
     if record is None:
         raise UsageError.of(
-            f"nothing is on record of stage '{instance.id}'.", mend=f"run it: nbpipeline run {instance.id}"
+            f"nothing is on record of stage '{instance.id}'.",
+            mend=f"run it: nbpipeline run {shell_name(instance.id)}",
         )
     return record
 
@@ -161,5 +163,5 @@ def _lost(instance: StageInstance) -> Failure:
     return Failure(
         kind="storage",
         what=f"the outputs of '{instance.id}' could not be brought back.",
-        mend=f"run it: nbpipeline run {instance.id}",
+        mend=f"run it: nbpipeline run {shell_name(instance.id)}",
     )

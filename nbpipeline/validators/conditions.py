@@ -8,8 +8,8 @@ from nbpipeline.validators.duplicates import Duplicates
 from nbpipeline.validators.tables import Batch, Table
 from nbpipeline.validators.values import ALSO, TYPES, hashed, is_member, moment, number
 
-SHOWN_ROWS = 20
-"""The first failing rows that a message shows."""
+SHOWN_ROWS = 3
+"""The first failing rows that a message shows; it counts all."""
 _SHOWN_NAMES = 40
 _REMEMBERED = 10_000
 """So many texts are remembered as members or not, since columns repeat them."""

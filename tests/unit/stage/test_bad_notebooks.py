@@ -5,10 +5,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from stages import Bench, artifact, instance
+from stages import Bench, artifact, bench, instance
 
 from nbpipeline.kernels import registry
-from nbpipeline.model import StageResult, Status
+from nbpipeline.location import Location
+from nbpipeline.model import Check, StageResult, Status
+from nbpipeline.validators.columns import Finding
 
 WRITE = "open('../models/m.txt', 'w').write('half')"
 MODEL = artifact("model", "models/m.txt")
@@ -37,6 +39,39 @@ def test_a_cell_that_raises(at: Bench) -> None:
     assert "ValueError: no rows" in at.log()
     rejected = Path(at.last.folder) / "rejected-1" / "models" / "m.txt"
     assert rejected.read_text() == "half"
+
+
+def test_a_failed_test_names_its_own_log(at: Bench) -> None:
+    failure = at.run(instance(["1 / 0"]), test=True).failure
+    log = Path(at.last.folder).relative_to(at.root) / "log"
+    assert failure.mend == f"see the whole of it in {log}"
+    assert "ZeroDivisionError" in (at.root / log).read_text()
+
+
+def test_a_mend_names_an_instance_as_shells_take_it(at: Bench) -> None:
+    failure = at.run(instance(["1 / 0"], parts={"axes": (("region", "eu"),)})).failure
+    assert failure.mend == "see the whole of it with `nbpipeline log train@region=eu`"
+
+
+def test_the_record_counts_all_seconds_of_the_stage_and_its_failed_attempts(at: Bench) -> None:
+    once = (
+        "import pathlib\nmark = pathlib.Path('../tried')\n"
+        "if not mark.exists():\n    mark.touch(); raise ValueError\n"
+    )
+    result = at.run(instance([once + WRITE], outputs=[MODEL], retries=1, retry_delay=0.5))
+    assert sum(cell.seconds for cell in result.cells) + 0.5 < result.record.seconds <= result.seconds
+
+
+def test_a_failed_check_is_not_tried_again(root: Path) -> None:
+    wrong = Check(name="short", arguments=None, where=Location(path="notebooks/train.ipynb", cell=1))
+
+    def refuse(_paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Finding, ...]:
+        return tuple(Finding(check=one, passed=False, message="too long") for one in checks)
+
+    with bench(root, validators=refuse) as at:
+        result = at.run(instance([WRITE], outputs=[MODEL], retries=3, expect={"model": (wrong,)}))
+        assert (result.status, result.attempts) == (Status.CHECK_FAILED, 1)
+        assert [one.data["last"] for one in at.events if one.kind == "attempt_failed"] == [True]
 
 
 def test_a_message_without_end_is_cut_where_it_is_told(at: Bench) -> None:

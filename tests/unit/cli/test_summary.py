@@ -1,0 +1,103 @@
+"""How a failure is told: the user's own line, and mends that every shell takes."""
+
+from pathlib import Path
+
+import pytest
+from builders import code, write_notebook
+
+from nbpipeline.__main__ import main
+from nbpipeline.cli.summary import failure_lines, traceback_lines
+from nbpipeline.model import Failure, StageResult, Status, canonical_id, shell_name
+
+IN_A_LIBRARY = """\
+---------------------------------------------------------------------------
+ValueError                                Traceback (most recent call last)
+Cell In[4], line 7
+      5 model = Ridge()
+      6
+----> 7 model.fit(X, y)
+
+File ~/venv/lib/python3.11/site-packages/sklearn/base.py:1336, in _fit_context(estimator)
+   1335 with config_context():
+-> 1336     return fit_method(estimator)
+
+File ~/project/notebooks/lib.py:12, in check
+     11 def check(X):
+---> 12     return check_array(X)
+
+File ~/venv/lib/python3.11/site-packages/sklearn/utils/validation.py:1118, in check_array
+   1115 if ensure_min_samples > 0:
+   1116     n_samples = _num_samples(array)
+   1117     if n_samples < ensure_min_samples:
+-> 1118         raise ValueError(
+   1119             "Found array with no samples"
+   1120         )
+
+ValueError: Found array with no samples
+"""
+
+
+def test_a_failure_inside_a_library_shows_the_users_own_lines_first() -> None:
+    assert traceback_lines(IN_A_LIBRARY) == [
+        "----> 7 model.fit(X, y)",
+        "File ~/project/notebooks/lib.py:12, in check: ---> 12     return check_array(X)",
+        "...",
+        "   1116     n_samples = _num_samples(array)",
+        "   1117     if n_samples < ensure_min_samples:",
+        "-> 1118         raise ValueError(",
+        '   1119             "Found array with no samples"',
+        "   1120         )",
+        "ValueError: Found array with no samples",
+    ]
+
+
+def test_a_failure_in_a_cell_shows_its_line_once() -> None:
+    short = "Cell In[1], line 1\n----> 1 1/0\n\nZeroDivisionError: division by zero\n"
+    assert traceback_lines(short) == [
+        "Cell In[1], line 1",
+        "----> 1 1/0",
+        "ZeroDivisionError: division by zero",
+    ]
+    assert traceback_lines("") == []
+
+
+@pytest.mark.parametrize(
+    ("instance", "typed"),
+    [
+        ("train", "train"),
+        ("train[region=eu,year=2013]", "train@region=eu,year=2013"),
+        ("train[region=New York]", "'train@region=New York'"),
+    ],
+)
+def test_an_instance_is_printed_as_shells_take_it(instance: str, typed: str) -> None:
+    assert shell_name(instance) == typed
+    assert canonical_id(typed.strip("'")) == instance
+
+
+def test_a_mend_names_the_instance_as_shells_take_it(tmp_path: Path) -> None:
+    failure = Failure(kind="cell", what="it broke", mend="see the log")
+    result = StageResult(instance="fit[region=east]", status=Status.FAILED, failure=failure)
+    assert list(failure_lines(result, failure, tmp_path)) == [
+        "",
+        "fit[region=east] failed",
+        "it broke",
+        "  mend: see the log",
+        "        nbpipeline debug fit@region=east",
+    ]
+
+
+def test_a_drawing_in_a_format_that_is_none_is_refused(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_notebook(root / "notebooks" / "one.ipynb", code("x = 1", "parameters"))
+    for name in ("g.png", "g.PDF"):
+        target = root / name
+        assert main(["graph", "--project", str(root), "-o", str(target)]) == 2
+        assert capsys.readouterr().err == (
+            f"no format goes with the name {target}.\n"
+            "  known endings: .txt, .svg, .html, .htm, .mmd, .md, .json\n"
+            "  mend: choose one of these, or add --format\n"
+        )
+        assert not target.exists()
+    for arguments in (["-o", str(root / "g.png"), "--format", "text"], ["-o", str(root / "drawing")]):
+        assert main(["graph", "--project", str(root), *arguments]) == 0
