@@ -115,9 +115,13 @@ def read(root: Path) -> tuple[Acceptance, ...]:
 
     try:
         data = yaml.safe_load(text) or {}
-        return tuple(_entry(one) for one in data.get("accepted", ()))
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _unreadable(" ".join(str(error).split())) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise _unreadable("this is no YAML", mark.line + 1 if mark else None) from error
+    entries = (data.get("accepted") or []) if isinstance(data, dict) else None
+    if not isinstance(entries, list):
+        raise _unreadable("there is no list under `accepted`")
+    return tuple(_entry(one, number) for number, one in enumerate(entries, start=1))
 
 
 def add(root: Path, entry: Acceptance) -> None:
@@ -131,7 +135,16 @@ def add(root: Path, entry: Acceptance) -> None:
     temporary.replace(root / FILE)
 
 
-def _entry(data: Mapping[str, Any]) -> Acceptance:
+def _entry(data: Mapping[str, Any], number: int) -> Acceptance:
+    try:
+        return _acceptance(data)
+    except KeyError as error:
+        raise _unreadable(f"entry {number} lacks {error}") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise _unreadable(f"entry {number} is not as `accept` writes it") from error
+
+
+def _acceptance(data: Mapping[str, Any]) -> Acceptance:
     return Acceptance(
         stage=data["stage"],
         because=data["because"],
@@ -161,9 +174,9 @@ def _data(entry: Acceptance) -> dict[str, Any]:
     return {"stage": entry.stage, "because": entry.because, "date": entry.day, "changes": changes}
 
 
-def _unreadable(why: str) -> ReadingError:
+def _unreadable(why: str, line: int | None = None) -> ReadingError:
     return ReadingError.of(
         f"the accepted changes cannot be read: {why}.",
-        where=Location(path=FILE),
+        where=Location(path=FILE, line=line),
         mend="mend the entry or delete it; its stage is then stale again.",
     )

@@ -151,19 +151,28 @@ def test_no_file_is_nothing_accepted(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "words"),
     [
-        "accepted: [",
-        "accepted: [{stage: one}]",
-        "accepted: 3",
-        "- a",
-        "accepted: [{stage: a, because: b, date: c, changes: [{kind: nonsense}]}]",
+        ("accepted: [\n- : [ ^", ", line 2: the accepted changes cannot be read: this is no YAML."),
+        ("accepted: [{stage: one}]", ": the accepted changes cannot be read: entry 1 lacks 'because'."),
+        ("accepted: 3", ": the accepted changes cannot be read: there is no list under `accepted`."),
+        ("- a", ": the accepted changes cannot be read: there is no list under `accepted`."),
+        ("accepted: [a]", ": the accepted changes cannot be read: entry 1 is not as `accept` writes it."),
+        (
+            "accepted: [{stage: a, because: b, date: c, changes: [{kind: nonsense}]}]",
+            ": the accepted changes cannot be read: entry 1 is not as `accept` writes it.",
+        ),
     ],
 )
-def test_a_file_that_cannot_be_read_is_told(root: Path, text: str) -> None:
+def test_a_file_that_cannot_be_read_is_told(root: Path, text: str, words: str) -> None:
     (root / accept.FILE).write_text(text)
     with pytest.raises(ReadingError) as caught:
         accept.read(root)
-    message = str(caught.value)
-    assert message.startswith("nbpipeline.accept.yaml: the accepted changes cannot be read: ")
-    assert message.endswith("\n  mend: mend the entry or delete it; its stage is then stale again.")
+    assert str(caught.value) == (
+        f"nbpipeline.accept.yaml{words}\n  mend: mend the entry or delete it; its stage is then stale again."
+    )
+
+
+def test_a_file_whose_entries_were_all_deleted_accepts_nothing(root: Path) -> None:
+    (root / accept.FILE).write_text("# accepted\naccepted:\n")
+    assert accept.read(root) == ()
