@@ -136,6 +136,9 @@ class State(Protocol):
     def last_records(self) -> Mapping[str, StageRecord]:
         """Give the newest success of every instance, in one read."""
 
+    def earlier_records(self, instance: str) -> tuple[StageRecord, ...]:
+        """Give the newest success of some other states, newest first, without `last_record`."""
+
     def last_failure(self, instance: str) -> Mapping[str, Any] | None:
         """`{run, kind, what, state, finished}` when an attempt newer than the last success failed."""
 

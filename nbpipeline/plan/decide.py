@@ -58,6 +58,8 @@ class Evidence:
     """Instances whose results are not known yet."""
     stale_with: tuple[str, ...]
     """Of these, those that are certain to make it stale (`dependencies`)."""
+    earlier: Callable[[], tuple[StageRecord, ...]]
+    """Successes before the last, newest first, in other states: for telling what changed."""
     find: Callable[[str], StageRecord | None]
     """A record of the instance in another state, from the store."""
     outputs: Callable[[StageRecord], tuple[Reason, ...]]
@@ -95,9 +97,9 @@ class _Case:
         if spec.frozen:
             return self._frozen()
         if self.evidence.forced:
-            return self._run(Reason(kind=ReasonKind.FORCED), *self._differences(), *self._blemishes())
+            return self._run(Reason(kind=ReasonKind.FORCED), *self._beside())
         if not spec.cache:
-            return self._run(Reason(kind=ReasonKind.ALWAYS), *self._differences(), *self._blemishes())
+            return self._run(Reason(kind=ReasonKind.ALWAYS), *self._beside())
         if self.state is None:
             return self._waiting()
         return self._settled(self.state)
@@ -113,15 +115,16 @@ class _Case:
 
     def _waiting(self) -> Step:
         """Decide as far as can be while upstream has yet to run."""
-        record = self.record
+        record, changes = self._nearest(self._differences())
         if record is None:
-            return self._run(*self._differences())
+            return self._run(*changes)
         upstream = [_upstream(name) for name in self.evidence.waits_for]
-        sure = [*self._differences(), *self._unsettling(record, record.state)]
+        sure = [*changes, *self._unsettling(record, record.state)]
         outputs = self.evidence.outputs(record)
+        told = self._altered(outputs, record)
         if sure or self.evidence.stale_with or (outputs and not self.evidence.restorable(record)):
-            return self._run(*sure, *outputs, *upstream)
-        return self._give(Action.MAYBE, (*outputs, *upstream), None)
+            return self._run(*sure, *told, *upstream)
+        return self._give(Action.MAYBE, (*told, *upstream), None)
 
     def _settled(self, state: str) -> Step:
         """Decide with the whole state known."""
@@ -143,11 +146,28 @@ class _Case:
         failed = tuple(self._failed(state))
         earlier = self._earlier(state) if not failed else None
         if earlier is not None:
-            if not self.evidence.outputs(earlier):
+            outputs = self.evidence.outputs(earlier)
+            if not outputs:
                 return self._give(Action.SKIP, (), earlier)
+            told = self._causes(changes, outputs, earlier)
             if self.evidence.restorable(earlier):
-                return self._give(Action.RESTORE, changes, earlier)
-        return self._run(*changes, *self._blemishes())
+                return self._give(Action.RESTORE, told, earlier)
+            return self._run(*told)
+        record, nearest = self._nearest(changes) if len(changes) > 1 or failed else (self.record, changes)
+        told = (*failed, *nearest, *self._blemishes(record))
+        return self._run(*(told or changes))
+
+    def _causes(
+        self, changes: tuple[Reason, ...], outputs: tuple[Reason, ...], earlier: StageRecord
+    ) -> tuple[Reason, ...]:
+        """Tell why outputs are not those of the earlier success in this state.
+
+        What is as the last run left it differs for what changed since; to the rest something was done.
+        """
+        if self.record is None:
+            return changes
+        altered = self._altered(outputs, earlier)
+        return altered if len(altered) == len(outputs) else (*changes, *altered)
 
     def _earlier(self, state: str) -> StageRecord | None:
         """Find a record of the state that is still good."""
@@ -164,18 +184,47 @@ class _Case:
         """Tell what differs from the last success and was not accepted."""
         if self.record is None:
             return (Reason(kind=ReasonKind.NEVER_RUN),)
-        if self.state == self.record.state:
+        return self._differences_from(self.record)
+
+    def _differences_from(self, record: StageRecord) -> tuple[Reason, ...]:
+        if self.state == record.state:
             return ()
         name, accepted = self.instance.id, self.evidence.accepted
-        before = accepted.read_as(name, self.record.fingerprint, self.fingerprint)
+        before = accepted.read_as(name, record.fingerprint, self.fingerprint)
         told = (relative_to(self.instance.spec, one) for one in differences(before, self.fingerprint))
         return tuple(one for one in told if not accepted.covers(name, one))
 
-    def _blemishes(self) -> tuple[Reason, ...]:
-        """Tell what else is wrong with the last success, of an instance that runs anyway."""
-        if self.record is None:
+    def _nearest(self, changes: tuple[Reason, ...]) -> tuple[StageRecord | None, tuple[Reason, ...]]:
+        """Find the success that the present state differs least from, and how; of equals, the newest.
+
+        `changes` are those since the last success. With profiles in turn, that was often in another one.
+        """
+        best, fewest = self.record, changes
+        if best is not None and fewest:
+            for one in self.evidence.earlier():
+                found = self._differences_from(one)
+                if len(found) < len(fewest):
+                    best, fewest = one, found
+        return best, fewest
+
+    def _beside(self) -> tuple[Reason, ...]:
+        """Tell what is not fresh about an instance that runs anyway."""
+        record, changes = self._nearest(self._differences())
+        return (*changes, *self._blemishes(record))
+
+    def _blemishes(self, record: StageRecord | None) -> tuple[Reason, ...]:
+        """Tell what else is wrong with a success, of an instance that runs anyway."""
+        if record is None:
             return ()
-        return (*self._aged(self.record), *self.evidence.outputs(self.record))
+        return (*self._aged(record), *self._altered(self.evidence.outputs(record), record))
+
+    def _altered(self, outputs: tuple[Reason, ...], record: StageRecord) -> tuple[Reason, ...]:
+        """Of the outputs that differ from the record's, give those that no run left so."""
+        last = self.record
+        if last is None or last is record:
+            return outputs
+        left = {one.digest for one in last.outputs}
+        return tuple(one for one in outputs if one.after not in left)
 
     def _unsettling(self, record: StageRecord, state: str) -> Iterator[Reason]:
         """Why a success in this very state is not enough."""

@@ -207,6 +207,7 @@ class Planner:
             forced=instance.id in self._forced,
             waits_for=tuple(known.waits_for),
             stale_with=tuple(known.stale_with),
+            earlier=lambda: self._state.earlier_records(instance.id),
             find=lambda state: self._earlier(instance, known, glance, followed, state),
             outputs=lambda one: self._outputs(instance, one),
             restorable=self._restorable,

@@ -7,6 +7,9 @@ from typing import Any, Self
 
 from nbpipeline.model import StageRecord, StageResult, Status
 
+EARLIER_KEPT = 8
+"""States of an instance whose records are remembered, the last included."""
+
 FAILURES = frozenset({Status.FAILED, Status.CHECK_FAILED})
 
 
@@ -28,6 +31,7 @@ class MemoryState:
 
     notices: tuple[str, ...] = ()
     _records: dict[str, StageRecord] = field(default_factory=dict)
+    _earlier: dict[str, dict[str, StageRecord]] = field(default_factory=dict)
     _failures: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     _runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     _results: dict[str, list[StageResult]] = field(default_factory=dict)
@@ -50,6 +54,11 @@ class MemoryState:
         with self._lock:
             return dict(self._records)
 
+    def earlier_records(self, instance: str) -> tuple[StageRecord, ...]:
+        """Give the newest success of some other states, newest first."""
+        with self._lock:
+            return tuple(reversed(self._earlier.get(instance, {}).values()))[1:]
+
     def last_failure(self, instance: str) -> Mapping[str, Any] | None:
         """Give the failure that came after the last success."""
         return self._failures.get(instance)
@@ -63,6 +72,11 @@ class MemoryState:
         """Remember a success."""
         with self._lock:
             self._records[record.instance] = record
+            known = self._earlier.setdefault(record.instance, {})
+            known.pop(record.state, None)
+            known[record.state] = record
+            while len(known) > EARLIER_KEPT:
+                known.pop(next(iter(known)))
             self._failures.pop(record.instance, None)
 
     def add_run(self, run: str, *, started: float, data: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from nbpipeline.encoding import dumps, record_from_text, result_from, value_from
 from nbpipeline.errors import ReadingError, StorageError
 from nbpipeline.location import Location
 from nbpipeline.model import StageRecord, StageResult
-from nbpipeline.state.memory import FAILURES, last_failure_data
+from nbpipeline.state.memory import EARLIER_KEPT, FAILURES, last_failure_data
 
 if TYPE_CHECKING:
     from nbpipeline.ports import Cache, State
@@ -28,6 +28,10 @@ _BUSY_SECONDS = 30.0
 _CACHE_KEPT_SECONDS = 90 * 86400
 _FLUSH_ENTRIES = 2000
 _FLUSH_SECONDS = 1.0
+_FORGET = (
+    "DELETE FROM earlier WHERE instance = ? AND id NOT IN "
+    "(SELECT id FROM earlier WHERE instance = ? ORDER BY id DESC LIMIT ?)"
+)
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 
@@ -39,6 +43,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE results (id INTEGER PRIMARY KEY, run TEXT, instance TEXT, finished REAL, data TEXT)",
         "CREATE INDEX results_of_run ON results (run)",
         "CREATE TABLE cache (kind TEXT, key TEXT, value TEXT, saved INTEGER, PRIMARY KEY (kind, key))",
+    ),
+    (
+        "CREATE TABLE earlier (id INTEGER PRIMARY KEY, instance TEXT, state TEXT, data TEXT)",
+        "CREATE UNIQUE INDEX earlier_states ON earlier (instance, state)",
     ),
 )
 """Each step brings the file from the version of its index to the next."""
@@ -103,6 +111,12 @@ class SqliteState:
         found = ((instance, record_from_text(data)) for instance, data in rows)
         return {instance: record for instance, record in found if record is not None}
 
+    def earlier_records(self, instance: str) -> tuple[StageRecord, ...]:
+        """Give the newest success of some other states, newest first."""
+        query = "SELECT data FROM earlier WHERE instance = ? ORDER BY id DESC LIMIT -1 OFFSET 1"
+        found = (record_from_text(data) for (data,) in self._rows(query, instance))
+        return tuple(one for one in found if one is not None)
+
     def last_failure(self, instance: str) -> Mapping[str, Any] | None:
         """Give the failure that came after the last success."""
         rows = self._rows("SELECT data FROM failures WHERE instance = ?", instance)
@@ -119,6 +133,9 @@ class SqliteState:
         def write(db: sqlite3.Connection) -> None:
             db.execute("INSERT OR REPLACE INTO latest VALUES (?, ?, ?, ?)", row)
             db.execute("DELETE FROM failures WHERE instance = ?", (record.instance,))
+            one = (record.instance, record.state, row[-1])
+            db.execute("INSERT OR REPLACE INTO earlier (instance, state, data) VALUES (?, ?, ?)", one)
+            db.execute(_FORGET, (record.instance, record.instance, EARLIER_KEPT))
 
         self._write(write, durable=True)
 

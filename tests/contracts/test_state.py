@@ -97,6 +97,20 @@ def test_the_newest_record_counts(state: Any) -> None:
     assert state.durations() == {"train[region=eu]": 9.0, "other": 3.25}
 
 
+def test_earlier_records_newest_first_each_state_once(state: Any) -> None:
+    assert state.earlier_records("train[region=eu]") == ()
+    for number in (1, 2, 3, 1):
+        state.add_record(record(state=f"s{number}", seconds=float(number)))
+    state.add_record(record("other", state="s7"))
+    assert [one.state for one in state.earlier_records("train[region=eu]")] == ["s3", "s2"]
+    assert state.earlier_records("other") == ()
+    for number in range(20):
+        state.add_record(record(state=f"t{number}"))
+    assert [one.state for one in state.earlier_records("train[region=eu]")] == [
+        f"t{number}" for number in range(18, 11, -1)
+    ]
+
+
 def test_a_failure_until_the_next_success(state: Any) -> None:
     state.add_record(record())
     state.add_result("r2", failure(), finished=20.0)

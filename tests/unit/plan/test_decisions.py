@@ -133,6 +133,73 @@ def test_a_failure_is_not_told_of_a_state_that_is_not_known_yet(bench: Workbench
     assert bench.reasons() == {"a": ["code: cell 2 changed"], "b": ["upstream a"]}
 
 
+def sampled(bench: Workbench, sample: str, profile: str, power: int = 2) -> None:
+    bench.notebook(
+        "a",
+        header(f"outputs: {{made: ../out/{profile}.txt}}"),
+        code(f"sample = {sample}", "parameters"),
+        code(f"with open(made, 'w') as file:\n    file.write('x' * {power})"),
+    )
+
+
+def test_a_damaged_output_is_the_cause_where_the_state_has_a_record(bench: Workbench) -> None:
+    sampled(bench, "0.5", "made")
+    bench.run()
+    sampled(bench, "0.0", "made")
+    bench.run()
+    sampled(bench, "0.5", "made")
+    assert bench.reasons() == {}, "the same bytes"
+    bench.write("out/made.txt", "junk")
+    assert bench.reasons() == {"a": ["output ../out/made.txt changed"]}
+    assert bench.actions() == {"a": "restore"}
+    bench.store.trim(0)
+    assert bench.reasons() == {"a": ["output ../out/made.txt changed"]}
+    assert bench.actions() == {"a": "run"}
+
+
+def test_what_the_last_run_left_is_told_by_what_changed_since(bench: Workbench) -> None:
+    sampled(bench, "0.5", "made")
+    bench.run()
+    sampled(bench, "0.0", "made", power=3)
+    bench.run()
+    sampled(bench, "0.5", "made")
+    assert bench.reasons() == {"a": ["code: cell 3 changed", "parameter sample: 0.0 -> 0.5"]}
+    assert bench.actions() == {"a": "restore"}
+
+
+def test_reasons_are_told_against_the_nearest_success(bench: Workbench) -> None:
+    sampled(bench, "None", "default")
+    bench.run()
+    sampled(bench, "0.05", "dev")
+    bench.run()
+    sampled(bench, "None", "default", power=3)
+    assert bench.reasons() == {"a": ["code: cell 3 changed"]}
+    assert bench.reasons(forced=["a"]) == {"a": ["forced", "code: cell 3 changed"]}
+    sampled(bench, "0.05", "dev", power=3)
+    assert bench.reasons() == {"a": ["code: cell 3 changed"]}
+
+
+def test_a_waiting_stage_is_told_against_the_nearest_success(bench: Workbench) -> None:
+    def second(sample: str) -> None:
+        bench.notebook(
+            "b",
+            header("inputs: {first: ../out/first.txt}\noutputs: {second: ../out/second.txt}"),
+            code(f"sample = {sample}", "parameters"),
+            code("open(second, 'w').write(open(first).read() + str(sample))"),
+        )
+
+    bench.notebook("a", *writer(name="first"))
+    second("1")
+    bench.run()
+    second("2")
+    bench.run()
+    second("1")
+    bench.notebook("a", *writer(name="first", text="str('x')"))
+    assert bench.reasons() == {"a": ["code: cell 2 changed"], "b": ["upstream a"]}
+    assert bench.run() == {"a": "run", "b": "restore"}
+    assert (bench.root / "out/second.txt").read_text() == "x1"
+
+
 def test_undeclared_io_is_stale_every_time(bench: Workbench) -> None:
     bench.notebook("a", *writer())
     bench.execute(bench.plan().steps[0], undeclared=("data/secret.csv",))
