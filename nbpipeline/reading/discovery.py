@@ -1,6 +1,6 @@
 """Which files are a project's notebooks: patterns, exclusions, pairs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -9,7 +9,7 @@ from nbpipeline.location import Location
 from nbpipeline.model import Notebook
 from nbpipeline.reading.notebook import NOTEBOOK_SUFFIXES, project_name, read_notebook
 from nbpipeline.reading.place import Findings, Place
-from nbpipeline.reading.text_notebook import TEXT_SUFFIXES, may_declare, twins
+from nbpipeline.reading.text_notebook import TEXT_SUFFIXES, looks_like_stage, may_declare, twins
 
 DEFAULT_PATTERNS = ("notebooks/*.ipynb",)
 _NEVER = ("Untitled*", "*-Copy*")
@@ -65,6 +65,33 @@ def _wanted(path: Path, root: Path, excluded: Sequence[str]) -> bool:
     if any(_excludes(pattern, inside) for pattern in excluded):
         return False
     return path.suffix not in TEXT_SUFFIXES or may_declare(path)
+
+
+def overlooked(
+    root: Path, patterns: Sequence[tuple[str, Place | None]], exclude: Iterable[str], known: Collection[str]
+) -> list[Path]:
+    """List the text notebooks that stand where patterns look for `.ipynb`, and that none of them matches.
+
+    `known` are the project paths that were read; a file beside a notebook of its name is half of a pair.
+    """
+    excluded = tuple(exclude)
+    wider = {
+        f"{pattern.removesuffix('.ipynb')}{suffix}"
+        for pattern, _ in patterns
+        if pattern.endswith(".ipynb")
+        for suffix in TEXT_SUFFIXES
+    }
+    found = {
+        path for pattern in sorted(wider) for path in _matched(root, pattern, None) or () if path.is_file()
+    }
+    stems = {name.rpartition(".")[0] for name in known}
+    return sorted(
+        path
+        for path in found
+        if path.relative_to(root).as_posix().rpartition(".")[0] not in stems
+        and _wanted(path, root, excluded)
+        and looks_like_stage(path)
+    )
 
 
 def _excludes(pattern: str, path: PurePosixPath) -> bool:

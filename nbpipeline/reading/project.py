@@ -9,7 +9,13 @@ from nbpipeline.errors import Complaint, ExitCode
 from nbpipeline.location import Location
 from nbpipeline.model import Notebook, ProjectSpec, StageSpec, Value
 from nbpipeline.reading import stage
-from nbpipeline.reading.discovery import DEFAULT_PATTERNS, find_notebooks, read_notebooks, read_one
+from nbpipeline.reading.discovery import (
+    DEFAULT_PATTERNS,
+    find_notebooks,
+    overlooked,
+    read_notebooks,
+    read_one,
+)
 from nbpipeline.reading.files import stands
 from nbpipeline.reading.header import Header, read_header
 from nbpipeline.reading.layers import Layer
@@ -116,7 +122,22 @@ class _Stages:
             one for one in self.candidates.values() if one.is_stage and one.notebook.path not in taken
         ]
         listed = [(name or found.name, layers, found) for name, layers, found in chosen if found]
+        self._warn_of_overlooked(patterns, excluded)
         return self._distinct([*listed, *((one.name, (), one) for one in discovered)])
+
+    def _warn_of_overlooked(
+        self, patterns: Sequence[tuple[str, Place | None]], excluded: Sequence[str]
+    ) -> None:
+        for path in overlooked(self.root, patterns, excluded, self.candidates):
+            shown = path.relative_to(self.root)
+            more = ", ".join(
+                (*(pattern for pattern, _ in patterns), f"{shown.parent.as_posix()}/*{path.suffix}")
+            )
+            Place(file=shown.as_posix(), findings=self.findings).complain(
+                "this looks like a stage, but no pattern of 'notebooks' matches it.",
+                mend=f"write `notebooks: [{more}]` in {FILE}, or name the file under `exclude:`.",
+                warning=True,
+            )
 
     def _candidate(self, notebook: Notebook, table: Table) -> _Candidate:
         header = read_header(notebook, self.findings)
@@ -147,9 +168,10 @@ class _Stages:
         found = self._by_name(name or "")
         if found is None:
             known = sorted({one.name for one in self.candidates.values()})
+            stages = sorted({one.name for one in self.candidates.values() if one.is_stage})
             (layers[0].place.child("name")).complain(
                 f"the stage {name!r} has no notebook.",
-                known=f"known stages: {', '.join(known) or 'none'}",
+                known=f"known stages: {', '.join(stages) or 'none'}",
                 mend=mend_by_name(
                     name or "",
                     known,

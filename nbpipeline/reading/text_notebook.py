@@ -11,6 +11,12 @@ _DOCUMENT_MARKS = re.compile(r"^(```|~~~)|\A---\s*$", re.MULTILINE)
 _DECLARES = re.compile(r"nbpipeline|parameters|inputs|outputs|dependencies|expectations|metrics|jupytext:")
 
 
+_STAGE_MARKS = re.compile(
+    r"^(?:(?:# (?:%%|\+)|```|~~~).*\btags\b|:tags:).*\b(?:parameters|inputs|outputs)\b|^(?:# ?)?nbpipeline:",
+    re.MULTILINE,
+)
+
+
 def looks_like_notebook(text: str, suffix: str) -> bool:
     """Tell a text notebook from a module or a page of prose, without jupytext."""
     marks = _SCRIPT_MARKS if suffix in {".py", ".R"} else _DOCUMENT_MARKS
@@ -24,6 +30,15 @@ def may_declare(path: Path) -> bool:
     except (OSError, UnicodeDecodeError):
         return True  # reading it says what is wrong
     return bool(_DECLARES.search(text)) and looks_like_notebook(text, path.suffix)
+
+
+def looks_like_stage(path: Path) -> bool:
+    """Whether a text file plainly is a stage: a tagged cell, or a header. Without jupytext."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return bool(_STAGE_MARKS.search(text)) and looks_like_notebook(text, path.suffix)
 
 
 def as_json(text: str, suffix: str) -> Mapping[str, Any]:

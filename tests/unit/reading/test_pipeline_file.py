@@ -85,6 +85,17 @@ def test_an_axis_of_many_values_is_read_in_one_go(project):
     ]
 
 
+def test_a_notebook_without_tags_is_no_known_stage(project):
+    write_notebook(project / "notebooks/nothing.ipynb", code("x = 1"))
+    (project / "pipeline.yaml").write_text("stages: [{name: notthing}]")
+    assert told(project) == [
+        (
+            "pipeline.yaml, line 1: the stage 'notthing' has no notebook.\n"
+            "  known stages: train\n  mend: did you mean 'nothing'?"
+        )
+    ]
+
+
 # --- values ----------------------------------------------------------------------------------
 
 QUOTES = "mend: write, for example, a word, in quotes if it looks like a number."

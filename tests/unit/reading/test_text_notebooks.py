@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from builders import code, header, notebook_json, write_files
+from builders import code, header, notebook_json, write_files, write_notebook
 
 from nbpipeline.reading.project import read_project
 
@@ -247,3 +247,48 @@ def test_two_files_that_are_no_pair_clash(root):
     write_files(root, {"pipeline.yaml": SPEC})
     (complaint,) = read_project(root)[1]
     assert complaint.what == "the stage name 'fit' is taken."
+
+
+# --- text notebooks that no pattern matches --------------------------------------------------
+
+TAGGED = '# %% tags=["parameters"]\nx = 1\n'
+FENCED = '```python tags=["outputs"]\nx = "../x.csv"\n```\n'
+HEADED = "# %% [raw]\n# ---\n# nbpipeline:\n#   stage: other\n# ---\n\n# %%\nprint(1)\n"
+
+
+def overlooked(root, files):
+    write_notebook(root / "notebooks/train.ipynb", code("x = 1", "parameters"))
+    write_files(root, files)
+    _, complaints = read_project(root)
+    assert all(one.warning for one in complaints)
+    return [str(one) for one in complaints]
+
+
+@pytest.mark.parametrize(("name", "text"), [("fit.py", TAGGED), ("fit.md", FENCED), ("fit.py", HEADED)])
+def test_a_stage_that_no_pattern_matches_is_told(root, name, text):
+    suffix = name.removeprefix("fit")
+    assert overlooked(root, {f"notebooks/{name}": text}) == [
+        (
+            f"notebooks/{name}: this looks like a stage, but no pattern of 'notebooks' matches it.\n"
+            f"  mend: write `notebooks: [notebooks/*.ipynb, notebooks/*{suffix}]` in pipeline.yaml, "
+            "or name the file under `exclude:`."
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"notebooks/train.py": TAGGED},
+        {"notebooks/tools.py": "def outputs():\n    return 'parameters, nbpipeline'\n"},
+        {
+            "notebooks/README.md": "Cells tagged `parameters`:\n\n```python\nx = 1\n```\n\nnbpipeline runs them.\n"
+        },
+        {"notebooks/fit.py": TAGGED, "pipeline.yaml": "exclude: [notebooks/fit.py]"},
+        {"notebooks/fit.py": TAGGED, "pipeline.yaml": "stages: [{notebook: notebooks/fit.py}]"},
+        {"notebooks/fit.py": TAGGED, "pipeline.yaml": 'notebooks: ["notebooks/*.py", "notebooks/*.ipynb"]'},
+        {"elsewhere/fit.py": TAGGED},
+    ],
+)
+def test_modules_prose_pairs_and_what_is_listed_are_not(root, files):
+    assert overlooked(root, files) == []
