@@ -56,7 +56,9 @@ def command(
         click.echo("nothing was removed")
         return 0
     done = project.clean(found)
-    click.echo(f"removed {counted(done.outputs, 'output')}, {counted(done.runs, 'run')}, {size(done.bytes)}")
+    told = [(found.doomed, counted(done.outputs, "output")), (found.runs, counted(done.runs, "run"))]
+    told.append((found.store, f"{size(done.bytes)} of the store"))
+    click.echo(f"removed {', '.join(words for asked, words in told if asked)}")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -196,7 +197,7 @@ def test_clean_removes_what_can_come_back(green: Path) -> None:
     assert "`clean` asks before it removes, and nobody is there to answer." in asked.stderr
     done = command("clean", "--yes", cwd=green)
     assert done.returncode == 0
-    assert "removed 2 outputs" in done.stdout
+    assert done.stdout.splitlines()[-1] == "removed 2 outputs"
     assert not (green / "out/table.csv").exists()
     assert (green / "out/copy.csv").read_text() == "altered"
     assert plan(green)["total"] == "restore"
@@ -213,6 +214,7 @@ def test_clean_of_runs_and_store_keeps_what_a_restore_needs(green: Path) -> None
     command("run", cwd=green)
     done = command("clean", "--runs", "--store", "--yes", cwd=green)
     assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"removed \d+ runs?, .+ B of the store", done.stdout.splitlines()[-1])
     left = list((green / ".nbpipeline/runs").iterdir())
     assert 1 <= len(left) <= 2
     (green / "out/table.csv").unlink()
