@@ -203,7 +203,12 @@ class SqliteState:
             self._flushed = time.monotonic()
             pending, self._pending = self._pending, {}
             saved = int(time.time())
-            rows = [(kind, *pair, saved) for kind, entries in pending.items() for pair in entries.items()]
+            rows = [
+                (kind, *pair, saved)
+                for kind, entries in pending.items()
+                for pair in entries.items()
+                if all(map(_is_unicode, pair))
+            ]
             if not rows or self._connection is None:
                 return
 
@@ -338,6 +343,17 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
             mend="upgrade nbpipeline, or move the file away: history and caches are lost, nothing else.",
         )
     return version
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether SQLite can keep it: a file may have a name that is none, and is then looked at each time."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_one_of(codes: frozenset[int], error: sqlite3.DatabaseError) -> bool:

@@ -217,3 +217,10 @@ def test_a_killed_writer_leaves_whole_records(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", script, str(tmp_path / "s")], check=False).returncode == -9
     with open_state(tmp_path / "s") as state:
         assert len(state.last_records()) == 10
+
+
+def test_a_file_name_that_is_no_unicode_costs_its_cache_entry_alone(folder: Path) -> None:
+    with open_state(folder) as state:
+        state.save("names", {"/a/\udcff.txt": "1", "/a/ü.txt": "2", "/b": "\ud800"})
+    with open_state(folder) as state:
+        assert state.load("names") == {"/a/ü.txt": "2"}
