@@ -56,8 +56,11 @@ def command(
         click.echo("nothing was removed")
         return 0
     done = project.clean(found)
-    told = [(found.doomed, counted(done.outputs, "output")), (found.runs, counted(done.runs, "run"))]
-    told.append((found.store, f"{size(done.bytes)} of the store"))
+    told = (
+        (found.doomed, counted(done.outputs, "output")),
+        (found.runs, counted(done.runs, "run")),
+        (found.store, f"{size(done.bytes)} of the store"),
+    )
     click.echo(f"removed {', '.join(words for asked, words in told if asked)}")
     return 0
 
