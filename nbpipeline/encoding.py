@@ -132,6 +132,7 @@ def record_from(data: Mapping[str, Any]) -> StageRecord:
         origin=data.get("origin", "run"),
         metrics=value_from(data.get("metrics", {})),
         undeclared=tuple(data.get("undeclared", ())),
+        written=tuple(data.get("written", ())),
         followed=tuple(data.get("followed", ())),
         planned=data.get("planned", ""),
     )

@@ -114,6 +114,8 @@ class StageRecord:
     metrics: Mapping[str, Value] = field(default_factory=dict)
     undeclared: tuple[str, ...] = ()
     """Project files read or written without being declared."""
+    written: tuple[str, ...] = ()
+    """Of these, the ones that were opened for writing."""
     followed: tuple[str, ...] = ()
     """Project files that its run was seen to take code or settings from, beyond what its imports name.
 

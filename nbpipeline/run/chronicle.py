@@ -1,17 +1,18 @@
 """What is told of a run while it goes on: events, the state's rows, control.json."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nbpipeline.encoding import plain, reason_data
-from nbpipeline.model import Action, Plan, RunResult, StageResult, Step
+from nbpipeline.model import Action, Pipeline, Plan, RunResult, StageResult, Step
 from nbpipeline.ports import State
 from nbpipeline.run.board import Board
 from nbpipeline.run.events import EventWriter
 from nbpipeline.run.folder import RunFolder, close_run
 from nbpipeline.run.options import RunOptions
 from nbpipeline.run.summary import counts, result_to_json, run_status
+from nbpipeline.run.undeclared import notices
 
 
 class Chronicle:
@@ -24,9 +25,11 @@ class Chronicle:
         self._state = state
         self._started = started
         self._clock = time.monotonic()
+        self._pipeline: Pipeline | None = None
 
     def begin(self, plan: Plan, board: Board, options: RunOptions) -> None:
         """Say what is to be done: what may run, with the seconds that each is expected to take."""
+        self._pipeline = plan.pipeline
         stages = [step for step in plan.steps if step.action is not Action.SKIP]
         expected: Mapping[str, float] = self._state.durations() if stages else {}
         planned = {step.instance.id for step in stages}
@@ -73,6 +76,7 @@ class Chronicle:
         seconds = time.monotonic() - self._clock
         status = run_status(results, interrupted=interrupted)
         self._state.end_run(self.folder.run, finished=time.time(), status=status)
+        self._tell_undeclared(results)
         for text in self.events.trouble:
             self.events.emit("notice", text=text)
         self.events.emit("run_finished", status=status, seconds=round(seconds, 3), counts=counts(results))
@@ -87,3 +91,10 @@ class Chronicle:
             seconds=seconds,
             interrupted=interrupted,
         )
+
+    def _tell_undeclared(self, results: Sequence[StageResult]) -> None:
+        """Tell of files that stages opened and did not declare, now that all are seen who made them."""
+        if self._pipeline is None or not any(one.record and one.record.undeclared for one in results):
+            return
+        for stage, text in notices(self._pipeline, results, self._state.last_records()):
+            self.events.emit("notice", stage, text=text)

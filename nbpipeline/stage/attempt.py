@@ -145,6 +145,7 @@ def _under_journal(
         seconds=time.monotonic() - attempt.began,
         metrics=found.metrics,
         undeclared=seen.undeclared,
+        written=seen.written,
         followed=seen.followed,
         planned=state_digest(job.fingerprint),
         executed=notebook,

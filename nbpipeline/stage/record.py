@@ -32,6 +32,7 @@ def keep(  # noqa: PLR0913 - a record has that many sides
     origin: str = "run",
     metrics: Mapping[str, Value] | None = None,
     undeclared: Sequence[str] = (),
+    written: Sequence[str] = (),
     followed: Sequence[str] = (),
     planned: str = "",
     executed: Path | None = None,
@@ -58,6 +59,7 @@ def keep(  # noqa: PLR0913 - a record has that many sides
         origin=origin,
         metrics=dict(metrics or {}),
         undeclared=tuple(undeclared),
+        written=tuple(written),
         followed=tuple(followed),
         planned="" if planned == state else planned,
     )

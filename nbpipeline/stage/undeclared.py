@@ -23,6 +23,8 @@ class Seen:
     """Read or written without being declared."""
     followed: tuple[str, ...]
     """Code that was loaded and that the code by itself does not name; behind `=`, what cells read as text."""
+    written: tuple[str, ...] = ()
+    """Of `undeclared`, what was opened for writing."""
 
 
 def files(job: Job, opened: Mapping[str, str], named: Container[str], started: float) -> Seen:
@@ -38,13 +40,15 @@ def files(job: Job, opened: Mapping[str, str], named: Container[str], started: f
         for artifact in (*job.instance.inputs, *job.instance.outputs)
         for path in artifact.paths
     }
-    undeclared, followed = set(), set()
+    undeclared, followed, written_to = set(), set(), set()
     for name, how in opened.items():
         file = _source_of(Path(name))
         path = relative(root, file)
         if not file.is_file() or _passed_over(file, root) or _covered(path, declared):
             continue
         written = how == "write" and file == Path(name)
+        if written:
+            written_to.add(path)
         if not _is_followed(path):
             undeclared.add(path)
         elif written or _changed_since(file, started):
@@ -55,7 +59,7 @@ def files(job: Job, opened: Mapping[str, str], named: Container[str], started: f
             followed.add(f"{BY_BYTES}{path}")
         elif path not in named:
             followed.add(path)
-    return Seen(tuple(sorted(undeclared)), tuple(sorted(followed)))
+    return Seen(tuple(sorted(undeclared)), tuple(sorted(followed)), tuple(sorted(undeclared & written_to)))
 
 
 def _source_of(file: Path) -> Path:

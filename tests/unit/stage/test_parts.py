@@ -150,6 +150,8 @@ def test_which_opened_files_are_followed_and_which_undeclared(root: Path) -> Non
     opened = {str(root / name): "write" if name in written else "load" for name in names}
     seen = undeclared.files(job, opened, {"src/named.py", "src/named_too.py"}, time.time() + 60)
     assert seen.undeclared == ("data/other.csv", "src/named_too.py", "src/written.py")
+    assert seen.written == tuple(one for one in seen.undeclared if one in written)
+    assert "src/written.py" in seen.written
     assert seen.followed == (".env", "notebooks/a.ipynb", "pipeline.yaml", "src/compiled.py", "src/x.py")
 
 
