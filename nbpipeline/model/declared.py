@@ -237,3 +237,5 @@ class ProjectSpec:
     tracking: Mapping[str, Value] = field(default_factory=dict)
     schedule: Mapping[str, Value] = field(default_factory=dict)
     plugins: Mapping[str, Value] = field(default_factory=dict)
+    passed_over: tuple[str, ...] = ()
+    """Paths of the notebooks found that are no stages, for nothing in them or in pipeline.yaml says so."""

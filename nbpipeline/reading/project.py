@@ -50,7 +50,8 @@ def read_project(
     root = root.resolve()
     findings: Findings = []
     file = read_pipeline_file(root, profile, frozenset(plugin_keys), findings)
-    stages = _Stages(root=root, file=file, findings=findings, plugin_keys=frozenset(plugin_keys)).read()
+    finder = _Stages(root=root, file=file, findings=findings, plugin_keys=frozenset(plugin_keys))
+    stages = finder.read()
     _check_shared_params(file, stages, findings)
     _check_any(stages, root, findings)
     spec = ProjectSpec(
@@ -65,6 +66,7 @@ def read_project(
         tracking=file.values.get("tracking") or {},
         schedule=file.values.get("schedule") or {},
         plugins={name: file.values[name] for name in plugin_keys if name in file.values},
+        passed_over=finder.passed_over(stages),
     )
     return spec, tuple(sorted(dict.fromkeys(findings), key=_order))
 
@@ -138,6 +140,15 @@ class _Stages:
                 mend=f"write `notebooks: [{more}]` in {FILE}, or name the file under `exclude:`.",
                 warning=True,
             )
+
+    def passed_over(self, stages: Sequence[StageSpec]) -> tuple[str, ...]:
+        """Name the notebooks that nothing makes stages, and nothing says that they are none."""
+        taken = {one.notebook.path for one in stages}
+        return tuple(
+            path
+            for path, one in self.candidates.items()
+            if path not in taken and one.header is None and not one.is_stage
+        )
 
     def _candidate(self, notebook: Notebook, table: Table) -> _Candidate:
         header = read_header(notebook, self.findings)

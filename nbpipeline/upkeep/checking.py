@@ -20,6 +20,8 @@ class Checked:
     stages: tuple[str, ...]
     """Ids of the instances; names of stages where there is no pipeline."""
     complaints: tuple[Complaint, ...]
+    passed_over: tuple[str, ...] = ()
+    """Paths of notebooks that are no stages: they have no header and no tagged cell."""
     needs_magic: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Stages that run by hand only with `%nbpipeline`, and the names that it defines for them."""
 
@@ -53,7 +55,12 @@ def check(
         unique = tuple(replace(one, warning=False) for one in unique)
     ordered = sorted(unique, key=lambda one: one.where.order if one.where else ("", 0, 0))
     stages = tuple(pipeline.instances) if pipeline else tuple(one.name for one in project.stages)
-    return Checked(stages=stages, complaints=tuple(ordered), needs_magic=dict(by_hand(project.stages)))
+    return Checked(
+        stages=stages,
+        complaints=tuple(ordered),
+        passed_over=project.passed_over,
+        needs_magic=dict(by_hand(project.stages)),
+    )
 
 
 def expectation_complaints(stages: Iterable[StageSpec]) -> Iterator[Complaint]:

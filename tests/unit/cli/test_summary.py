@@ -1,4 +1,4 @@
-"""How a failure is told: the user's own line, and mends that every shell takes."""
+"""What is told: a failure with the user's own line, mends that every shell takes, drawings, what is no stage."""
 
 from pathlib import Path
 
@@ -101,3 +101,13 @@ def test_a_drawing_in_a_format_that_is_none_is_refused(
         assert not target.exists()
     for arguments in (["-o", str(root / "g.png"), "--format", "text"], ["-o", str(root / "drawing")]):
         assert main(["graph", "--project", str(root), *arguments]) == 0
+
+
+def test_check_names_the_notebooks_that_are_no_stages(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_notebook(root / "notebooks" / "one.ipynb", code("x = 1", "parameters"))
+    write_notebook(root / "notebooks" / "nothing.ipynb", code("x = 1"))
+    assert main(["check", "--project", str(root)]) == 0
+    assert capsys.readouterr().out == (
+        "note: notebooks/nothing.ipynb is no stage: it has no header, and no cell with a tag such as `parameters`\n"
+        "1 stage: nothing to complain of\n"
+    )
