@@ -3,9 +3,9 @@
 import difflib
 from collections.abc import Callable, Mapping
 
-from nbpipeline.encoding import canonical
 from nbpipeline.fingerprint import Fingerprinter
-from nbpipeline.model import PathValue, Reason, ReasonKind, Step, Value
+from nbpipeline.model import Reason, ReasonKind, Step, Value
+from nbpipeline.plan.values import inner_change, value_text, whole_change
 from nbpipeline.ports import Store
 
 
@@ -52,13 +52,6 @@ def _text(digest: Value, find: Callable[[str], str | None]) -> str | None:
     return find(digest) if isinstance(digest, str) and digest else ""
 
 
-def value_text(value: Value) -> str:
-    """Write a parameter's value as a reader expects it: text without quotes, the rest as JSON."""
-    if isinstance(value, (str, PathValue)):
-        return str(value)
-    return canonical(value)
-
-
 def _changed(reason: Reason) -> str:
     return reason.detail or "changed"
 
@@ -66,7 +59,11 @@ def _changed(reason: Reason) -> str:
 def _code(reason: Reason) -> str:
     if reason.subject.startswith("cell ") or None in (reason.before, reason.after):
         return f"code: {reason.subject} {_changed(reason)}"
-    return f"code: {reason.subject} {value_text(reason.before)} -> {value_text(reason.after)}"
+    kind, _, name = reason.subject.partition(" ")
+    inner = inner_change(reason.before, reason.after, checks=kind == "expect" and bool(name))
+    if inner:
+        return f"code: {reason.subject}: {inner}"
+    return f"code: {reason.subject} {whole_change(reason.before, reason.after)}"
 
 
 def _module(reason: Reason) -> str:
@@ -78,7 +75,8 @@ def _parameter(reason: Reason) -> str:
         return f"parameter {reason.subject} added ({value_text(reason.after)})"
     if reason.detail == "removed":
         return f"parameter {reason.subject} removed"
-    return f"parameter {reason.subject}: {value_text(reason.before)} -> {value_text(reason.after)}"
+    inner = inner_change(reason.before, reason.after)
+    return f"parameter {reason.subject}: {inner or whole_change(reason.before, reason.after)}"
 
 
 def _environment(reason: Reason) -> str:

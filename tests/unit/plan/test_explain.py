@@ -70,6 +70,56 @@ def test_every_kind_has_words() -> None:
     assert {reason.kind for reason, _ in WORDS} == set(ReasonKind)
 
 
+NORTH, SOUTH, EAST = ({one: PathValue(f"../models/model-{one}.json")} for one in ("north", "south", "east"))
+INNER = [
+    (
+        Reason(kind=K.CODE, subject="input models", before=NORTH | SOUTH, after=NORTH | EAST),
+        "code: input models: added east, removed south",
+    ),
+    (
+        Reason(kind=K.CODE, subject="input models", before={"a": "x", "b": "y"}, after={"a": "z", "b": "y"}),
+        "code: input models: changed a (x -> z)",
+    ),
+    (
+        Reason(kind=K.CODE, subject="input models", before={"a": "x" * 80}, after={"a": "y" * 80}),
+        "code: input models: changed a",
+    ),
+    (
+        Reason(kind=K.CODE, subject="input models", before={"a": 1, "b": 2}, after={"b": 2, "a": 1}),
+        "code: input models: order changed",
+    ),
+    (
+        Reason(
+            kind=K.CODE,
+            subject="expect clean",
+            before=[["rows", {"at_least": 1}], ["not_null", ["a"]], ["unique", ["a"]]],
+            after=[["rows", {"at_least": 5}], ["not_null", ["a"]], ["unique", ["a"]], ["unique", ["b"]]],
+        ),
+        'code: expect clean: changed rows ({"at_least":1} -> {"at_least":5}), added unique #2',
+    ),
+    (
+        Reason(
+            kind=K.PARAMETER, subject="xs", before=[*range(30)], after=[*range(1, 30), 99], detail="changed"
+        ),
+        "parameter xs: added 99, removed 0",
+    ),
+    (
+        Reason(kind=K.PARAMETER, subject="xs", before=[*range(30)], after=[*range(40)], detail="changed"),
+        "parameter xs: added 30, added 31, added 32, added 33, added 34 and 5 more",
+    ),
+    (
+        Reason(kind=K.PARAMETER, subject="xs", before=[*range(30)], after=[*range(29, -1, -1)]),
+        "parameter xs: order or repeated elements changed",
+    ),
+    (Reason(kind=K.PARAMETER, subject="xs", before=[1], after=[1, 2]), "parameter xs: [1] -> [1,2]"),
+]
+
+
+@pytest.mark.parametrize(("reason", "told"), INNER)
+def test_mappings_and_long_lists_are_told_by_what_differs(reason: Reason, told: str) -> None:
+    assert words(reason) == told
+
+
 @pytest.fixture
 def bench(root: Path) -> Workbench:
     bench = Workbench(root)
