@@ -18,6 +18,7 @@ from nbpipeline.stage import checks, executed, failures, journal
 from nbpipeline.stage.attempt import Attempt, run_attempt
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.lock import hold
+from nbpipeline.stage.rescue import rescue
 from nbpipeline.stage.secrets import SHORTEST, Masker
 
 NOT_RETRIED = ("input", "check", "cancelled")
@@ -73,6 +74,7 @@ class _Life:
         """Settle what a dead run left, look at the inputs, try until it works or tries are used up."""
         started = time.monotonic()
         try:
+            self.notices += rescue(self.job.instance, self.root)
             self.notices += journal.recover(self.root, self.job.instance.id, self.backends.backing)
             failure = checks.before(self.job.instance, self.backends, self.root, self.environment)
         except OSError as error:

@@ -223,7 +223,7 @@ def _journals(project: ProjectSpec, *, fix: bool) -> Iterator[Finding]:
     unreadable = [one.name for one in found if journal.read(one) is None and one.exists()]
     for name in unreadable:
         what = f"{STATE_FOLDER}/journals/{name} cannot be read"
-        mend = "look for hidden `.NAME.nbpipeline-RUN` files beside the outputs, then remove it"
+        mend = "run its stage: that brings back what waits beside the outputs, and keeps what stands there"
         yield Finding(subject="journals", state="bad", what=what, mend=mend)
     if waiting and not fix:
         names = ", ".join(one.instance for one in waiting)
