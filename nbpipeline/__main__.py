@@ -8,7 +8,6 @@ import tempfile
 import time
 import traceback
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -92,9 +91,16 @@ def refused(error: OSError) -> int:
             what = f"what it needs is refused: {why}: {error.filename}"
     else:
         return internal(traceback.format_exc())
-    with suppress(OSError):  # there may be nowhere to tell it
-        click.echo(f"nbpipeline: {what}.\n  mend: {mend}", err=True)
+    last_words(f"nbpipeline: {what}.\n  mend: {mend}")
     return int(ExitCode.USAGE)
+
+
+def last_words(text: str) -> None:
+    """Tell it if there is anywhere to tell it; else Python must not try again at its end (exit code 120)."""
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def is_gone() -> bool:
@@ -116,12 +122,10 @@ def internal(details: str) -> int:
         known = f"details: {path}"
     except OSError:
         known = details
-    with suppress(OSError):
-        click.echo(
-            f"nbpipeline: a bug of nbpipeline's own: {last}\n  {known}\n"
-            "  mend: run `nbpipeline doctor`; if it stays, report it with the details",
-            err=True,
-        )
+    last_words(
+        f"nbpipeline: a bug of nbpipeline's own: {last}\n  {known}\n"
+        "  mend: run `nbpipeline doctor`; if it stays, report it with the details"
+    )
     return int(ExitCode.INTERNAL)
 
 
