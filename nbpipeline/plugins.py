@@ -11,7 +11,7 @@ from nbpipeline.errors import MissingPluginError, did_you_mean
 
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "executors": {"local": "nbpipeline.executors.local"},
-    "kernels": {"plain": "nbpipeline.kernels.plain"},
+    "kernels": {"fork": "nbpipeline.kernels.fork", "plain": "nbpipeline.kernels.plain"},
     "stores": {"local": "nbpipeline.stores.local"},
     "validators": {"columns": "nbpipeline.validators.columns"},
     "trackers": {},

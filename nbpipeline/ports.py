@@ -4,7 +4,7 @@ A stateless port is filled by a module with these functions, a stateful one by a
 Every implementation passes the port's suite in tests/contracts/.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,6 +13,8 @@ from typing import Any, Protocol, runtime_checkable
 from nbpipeline.model import (
     Check,
     Event,
+    ExpectedKernel,
+    Imported,
     Job,
     Pipeline,
     StageInstance,
@@ -47,15 +49,25 @@ class Executor(AbstractContextManager["Executor"], Protocol):
 
 
 class Kernels(AbstractContextManager["Kernels"], Protocol):
-    """Where kernels come from (`kernels: plain | fork`). Entry points: `nbpipeline.kernels`."""
+    """Where kernels come from (`kernels: plain | fork`).
+
+    Entry points: `nbpipeline.kernels`, each a module with `open_kernels(cache, *, insist)`: `insist` where
+    the kind was asked for by name, and not taken since nobody said.
+    """
+
+    def expect(self, coming: Sequence[ExpectedKernel]) -> None:
+        """Prepare for the kernels that a run will ask for, in this order; only a hint."""
 
     def manager(
-        self, *, kernel: str, folder: Path, environment: Mapping[str, str], imports: Iterable[str]
+        self, *, kernel: str, folder: Path, environment: Mapping[str, str], imports: Sequence[Imported]
     ) -> Any:
         """Give a not yet started `jupyter_client` kernel manager for nbclient to start.
 
         `kernel` is a kernelspec's name, `folder` the kernel's working folder, `environment` its
-        whole environment, `imports` the third-party modules that the notebook imports.
+        whole environment, `imports` the third-party modules that the notebook imports. Its attributes
+        `fallback` (why it is not of the kind that was asked for; empty where it is), `late` (code to run
+        in it before anything else) and `echo` (a file that it writes its process's output to; None: what
+        `start_kernel` is given) stand for what jupyter_client has no word for.
         """
 
 

@@ -4,19 +4,28 @@
 `Workplace` once for a whole run.
 """
 
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from nbpipeline import plugins
 from nbpipeline.errors import MissingPluginError, gather
 from nbpipeline.fingerprint import Fingerprinter
-from nbpipeline.kernels.plain import PlainKernels
 from nbpipeline.location import STATE_FOLDER, Location, is_url
-from nbpipeline.model import BY_BYTES, Fingerprint, Job, ProjectSpec, StageInstance, StageResult
-from nbpipeline.ports import Cancel, Emit, Store
+from nbpipeline.model import (
+    BY_BYTES,
+    ExpectedKernel,
+    Fingerprint,
+    Job,
+    ProjectSpec,
+    StageInstance,
+    StageResult,
+)
+from nbpipeline.ports import Cancel, Emit, Kernels, Store
 from nbpipeline.reading.project import read_project
 from nbpipeline.run.cancel import CancelSwitch
 from nbpipeline.run.folder import state_folder
@@ -33,12 +42,14 @@ Taking = Callable[[StageInstance], Fingerprint]
 class Workplace:
     """An opened project: its history, its store, its digests. A context manager."""
 
-    def __init__(self, project: ProjectSpec) -> None:
-        """Open nothing yet."""
+    def __init__(self, project: ProjectSpec, kernels: str = "") -> None:
+        """Open nothing yet. `kernels` is the kind of kernels; by default the project's."""
         self.project = project
+        self._kind = kernels or project.kernels
+        self._coming: Callable[[], Sequence[ExpectedKernel]] = tuple
         self._stack = ExitStack()
         self._lock = threading.Lock()
-        self._kernels: PlainKernels | None = None
+        self._kernels: Kernels | None = None
 
     def __enter__(self) -> Self:
         """Open history and digests. Raises StorageError where the folder refuses, else as `open_store`."""
@@ -67,7 +78,8 @@ class Workplace:
         """
         with self._lock:
             if self._kernels is None:
-                self._kernels = self._stack.enter_context(PlainKernels())
+                self._kernels = self._stack.enter_context(self._open_kernels())
+                self._kernels.expect(self._coming())
         return Backends(
             kernels=self._kernels,
             store=self.store,
@@ -79,6 +91,15 @@ class Workplace:
             sources=self.fingerprinter.sources,
             wait=wait,
         )
+
+    def expect(self, coming: Callable[[], Sequence[ExpectedKernel]]) -> None:
+        """Say which kernels will be wanted; asked once, when the first of them is."""
+        self._coming = coming
+
+    def _open_kernels(self) -> Kernels:
+        kind = self._kind or ("fork" if sys.platform.startswith("linux") else "plain")
+        kernels: Kernels = plugins.load("kernels", kind).open_kernels(self.state, insist=bool(self._kind))
+        return kernels
 
 
 def open_store(project: ProjectSpec) -> Store:

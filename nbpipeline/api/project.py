@@ -9,6 +9,7 @@ from typing import Any, TypedDict, Unpack
 from nbpipeline import plugins
 from nbpipeline.api.loading import Loaded, load, overrides
 from nbpipeline.api.planning import Wanted, only_one, part_of, plan_apart, plan_wanted
+from nbpipeline.api.warming import expected_kernels
 from nbpipeline.errors import UsageError
 from nbpipeline.executors.local import LocalExecutor
 from nbpipeline.model import (
@@ -129,6 +130,7 @@ class Project:
         only: bool = False,
         force: bool = False,
         wait: bool = False,
+        kernels: str = "",
         on_plan: Callable[[Plan], None] | None = None,
         on_event: Emit | None = None,
         cancel: Cancel | None = None,
@@ -136,11 +138,12 @@ class Project:
     ) -> RunResult:
         """Run what is stale; stages that fail are in the result.
 
-        `on_plan` hears the plan before it is carried out, `on_event` every event. Raises UsageError for
-        a selector that names nothing, MissingPluginError for a tracker that is not installed,
-        MissingInputError before anything starts, BusyError where another run holds a stage (unless `wait`).
+        `kernels` is `fork` or `plain`. `on_plan` hears the plan before it is carried out, `on_event` every
+        event. Raises UsageError for a selector that names nothing, MissingPluginError for a tracker that is
+        not installed, MissingInputError before anything starts, BusyError where another run holds a stage
+        (unless `wait`).
         """
-        with self._open() as (pipeline, place):
+        with self._open(kernels) as (pipeline, place):
             root = Path(self.root)
             for name in pipeline.project.tracking:
                 plugins.load("trackers", name)
@@ -152,6 +155,7 @@ class Project:
             if not wait:
                 refuse_held(plan, root)
             chosen = RunOptions(**options)
+            place.expect(lambda: expected_kernels(plan, planner, root))
 
             def work(job: Job, emit: Emit, cancel: Cancel) -> StageResult:
                 return execute(job, place.backends(planner.fingerprint, wait=wait), emit, cancel)
@@ -320,9 +324,9 @@ class Project:
             yield place, tuple(names)
 
     @contextmanager
-    def _open(self) -> Iterator[tuple[Pipeline, Workplace]]:
+    def _open(self, kernels: str = "") -> Iterator[tuple[Pipeline, Workplace]]:
         pipeline = self._load().sound()
-        with Workplace(pipeline.project) as place:
+        with Workplace(pipeline.project, kernels) as place:
             yield pipeline, place
 
     def _trim(self, place: Workplace, result: RunResult) -> None:

@@ -140,6 +140,16 @@ def format_option(*choices: str) -> Callable[[Function], Function]:
     )
 
 
+def kernels_option(function: Function) -> Function:
+    """`--kernels`: how kernels are started."""
+    return click.option(
+        "--kernels",
+        type=click.Choice(["fork", "plain"]),
+        help="`fork`: from a process that has imported what the stages need; `plain`: each anew "
+        "[default: pipeline.yaml's, else `fork` on Linux where several stages run].",
+    )(function)
+
+
 def selectors_argument(function: Function) -> Function:
     """Zero or more selectors of stages."""
     return click.argument("selectors", nargs=-1, metavar="[SELECTOR]...", shell_complete=complete_stages)(

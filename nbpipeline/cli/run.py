@@ -11,6 +11,7 @@ from nbpipeline.cli.frame import (
     SELECTORS,
     define,
     format_option,
+    kernels_option,
     open_project,
     say,
     selection,
@@ -46,6 +47,7 @@ from nbpipeline.run.summary import exit_code
     show_default=True,
     help="`keep`: a failed stage's kernel stays for `nbpipeline debug`.",
 )
+@kernels_option
 @format_option("text", "json")
 @settings_options
 def command(
@@ -56,6 +58,7 @@ def command(
     dry_run: bool,
     wait: bool,
     on_failure: str,
+    kernels: str | None,
     output_format: str,
     **given: Any,
 ) -> int:
@@ -87,6 +90,7 @@ def command(
             keep_going=keep_going,
             wait=wait,
             on_failure=on_failure,
+            kernels=kernels or "",
             on_event=on_event,
             on_plan=on_plan,
             cancel=cancel,

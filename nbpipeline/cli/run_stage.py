@@ -4,7 +4,15 @@ from typing import Any
 
 import click
 
-from nbpipeline.cli.frame import complete_stages, define, format_option, open_project, say, settings_options
+from nbpipeline.cli.frame import (
+    complete_stages,
+    define,
+    format_option,
+    kernels_option,
+    open_project,
+    say,
+    settings_options,
+)
 from nbpipeline.cli.progress import listener
 from nbpipeline.cli.signals import cancelling
 from nbpipeline.cli.summary import summary_lines
@@ -16,9 +24,12 @@ from nbpipeline.run.summary import exit_code
 @click.argument("stage", shell_complete=complete_stages)
 @click.option("--force", is_flag=True, help="Run it even if it is fresh.")
 @click.option("--wait", is_flag=True, help="Wait for another run that holds it.")
+@kernels_option
 @format_option("text", "json")
 @settings_options
-def command(*, stage: str, force: bool, wait: bool, output_format: str, **given: Any) -> int:
+def command(
+    *, stage: str, force: bool, wait: bool, kernels: str | None, output_format: str, **given: Any
+) -> int:
     """Run one instance, as an orchestrator's task does: nothing before it, nothing after it.
 
     STAGE is one instance: `train`, `train[region=eu]`, or `train@region=eu`, which no shell expands.
@@ -32,7 +43,13 @@ def command(*, stage: str, force: bool, wait: bool, output_format: str, **given:
             cancel.arm()
 
         result = open_project(given).run_stage(
-            stage, force=force, wait=wait, on_event=on_event, on_plan=on_plan, cancel=cancel
+            stage,
+            force=force,
+            wait=wait,
+            kernels=kernels or "",
+            on_event=on_event,
+            on_plan=on_plan,
+            cancel=cancel,
         )
     if not as_json:
         say(summary_lines(result, plans[0].pipeline))

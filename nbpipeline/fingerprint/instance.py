@@ -18,7 +18,7 @@ from nbpipeline.fingerprint.kernels import KernelSpec, find_kernel
 from nbpipeline.fingerprint.modules import Look, ModuleFinder, Modules
 from nbpipeline.fingerprint.texts import module_texts
 from nbpipeline.location import is_url
-from nbpipeline.model import Fingerprint, ProjectSpec, StageInstance, StageSpec
+from nbpipeline.model import Fingerprint, Imported, ProjectSpec, StageInstance, StageSpec
 from nbpipeline.ports import Cache, Digests
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -130,9 +130,9 @@ class Fingerprinter:
         cells = {facts.digest: cell.source for cell, facts in counted_cells(instance.spec, self._facts)}
         return {**module_texts(self._root, fingerprint.modules), **cells}
 
-    def imports(self, instance: StageInstance) -> frozenset[str]:
-        """Top-level names of the third-party modules that the stage imports."""
-        return self._cells(instance.spec, (), Glance()).modules.others
+    def imports(self, instance: StageInstance, glance: Glance | None = None) -> frozenset[Imported]:
+        """Name the third-party modules that the stage imports."""
+        return self._cells(instance.spec, (), glance or Glance()).modules.foreign
 
     # --- parts -------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nbpipeline.fingerprint.facts import Facts, FactsCache
-from nbpipeline.model import BY_BYTES
+from nbpipeline.model import BY_BYTES, Imported
 from nbpipeline.ports import Digests
 from nbpipeline.reading.syntax import ImportedModule
 
@@ -24,7 +24,7 @@ class Look:
     folders: dict[str, dict[str, bool]] = field(default_factory=dict)
     """Folder -> name -> whether it is a folder."""
     found: dict[tuple[tuple[str, ...], str], str | None] = field(default_factory=dict)
-    needs: dict[tuple[tuple[str, ...], str], tuple[tuple["_File", ...], frozenset[str]]] = field(
+    needs: dict[tuple[tuple[str, ...], str], tuple[tuple["_File", ...], frozenset[Imported]]] = field(
         default_factory=dict
     )
 
@@ -47,8 +47,13 @@ class Modules:
 
     local: dict[str, str]
     """Project path -> digest, with those of the top-level names behind it."""
-    others: frozenset[str]
-    """Top-level names of everything that is not the project's."""
+    foreign: frozenset[Imported]
+    """Everything that is not the project's."""
+
+    @property
+    def others(self) -> frozenset[str]:
+        """Top-level names of what is not the project's."""
+        return frozenset(one.module.partition(".")[0] for one in self.foreign)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ class ModuleFinder:
         `StageRecord.followed` has them.
         """
         files: list[_File] = []
-        others: set[str] = set()
+        others: set[Imported] = set()
         for facts in codes:
             if not (facts.imports or facts.runs):
                 continue
@@ -96,7 +101,7 @@ class ModuleFinder:
             local[path] = (self._digests.of_file(Path(self._root, path)) or "missing")[:32]
         return Modules(dict(sorted(local.items())), frozenset(others))
 
-    def _follow(self, files: list["_File"], local: dict[str, str], others: set[str]) -> None:
+    def _follow(self, files: list["_File"], local: dict[str, str], others: set[Imported]) -> None:
         while files:
             file = files.pop()
             shown = file.path[len(self._root) + 1 :]
@@ -107,7 +112,7 @@ class ModuleFinder:
             files += further
             others |= foreign
 
-    def _module(self, file: "_File") -> tuple[str, tuple["_File", ...], frozenset[str]]:
+    def _module(self, file: "_File") -> tuple[str, tuple["_File", ...], frozenset[Imported]]:
         content = self._digests.of_file(Path(file.path))
         if content is None:
             return "missing", (), frozenset()
@@ -130,21 +135,21 @@ class ModuleFinder:
 
     def _needs_of(
         self, facts: Facts, folder: str, roots: tuple[str, ...]
-    ) -> tuple[tuple["_File", ...], frozenset[str]]:
+    ) -> tuple[tuple["_File", ...], frozenset[Imported]]:
         files: list[_File] = []
-        others: set[str] = set()
+        others: set[Imported] = set()
         for one in facts.imports:
             local = [_File(path, roots) for path in self._imported(one, folder, roots)]
             files += local
-            if not local and not one.level:
-                others.add(one.module.partition(".")[0])
+            if not local and not one.level and one.module.partition(".")[0] != _OURS:
+                others.add(Imported(one.module, tuple(sorted(set(one.names) - {"*"}))))
         for name in facts.runs:
             path = os.path.normpath(os.path.join(folder, name))
             if self._inside(path):
                 # A program finds its neighbours, wherever it is run from.
                 own = path.rpartition("/")[0]
                 files.append(_File(path, roots if own in roots else (own, *roots)))
-        return tuple(files), frozenset(others - {_OURS})
+        return tuple(files), frozenset(others)
 
     def _imported(self, one: ImportedModule, folder: str, roots: tuple[str, ...]) -> Iterator[str]:
         """Give the files that one import reads: packages on the way, the module, submodules taken from it."""

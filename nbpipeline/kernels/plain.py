@@ -6,15 +6,20 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from nbpipeline.errors import UsageError
+from nbpipeline.model import ExpectedKernel, Imported
+from nbpipeline.ports import Cache
 
 LONGEST_SOCKET_PATH = 100
 """Bytes that the path of a Unix socket may have everywhere."""
+ARGUMENTS = ("--HistoryManager.hist_file=:memory:",)
+"""What an ipykernel is started with beside its connection file: it keeps no history on disk."""
 _PREFIX = "nbpipeline-"
 
 
@@ -24,7 +29,8 @@ class PlainKernels:
     def __init__(self) -> None:
         """Make nothing yet."""
         self._folder: Path | None = None
-        self._count = 0
+        self._lock = threading.Lock()
+        self._specs: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         """Make the private folder; those of dead processes are swept."""
@@ -40,8 +46,11 @@ class PlainKernels:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
+    def expect(self, coming: Sequence[ExpectedKernel]) -> None:
+        """Do nothing: each kernel is started when it is needed."""
+
     def manager(
-        self, *, kernel: str, folder: Path, environment: Mapping[str, str], imports: Iterable[str]
+        self, *, kernel: str, folder: Path, environment: Mapping[str, str], imports: Sequence[Imported]
     ) -> Any:
         """Give a manager that nbclient starts; `kernel` empty is the Python that runs nbpipeline.
 
@@ -51,10 +60,18 @@ class PlainKernels:
         from jupyter_client.manager import AsyncKernelManager  # noqa: PLC0415 - costs 0.4 s, only to run
 
         manager = AsyncKernelManager(kernel_name=kernel or "python3")
-        manager._kernel_spec = _own_python() if not kernel else _installed(manager, kernel)  # noqa: SLF001
+        manager._kernel_spec = self.spec(kernel)  # noqa: SLF001 - it has no public way in
         self._place(manager)
         manager.start_kernel = functools.partial(manager.start_kernel, cwd=str(folder), env=dict(environment))
+        manager.fallback, manager.late, manager.echo = "", "", None
         return manager
+
+    def spec(self, kernel: str) -> Any:
+        """Give a kernelspec as jupyter_client has it. Raises `UsageError` where it is not installed."""
+        with self._lock:
+            if kernel not in self._specs:
+                self._specs[kernel] = _installed(kernel) if kernel else _own_python()
+            return self._specs[kernel]
 
     def _place(self, manager: Any) -> None:
         """Name the connection file, and Unix sockets beside it where the kernel is known to take them.
@@ -73,6 +90,12 @@ class PlainKernels:
             manager.ip = sockets
 
 
+def open_kernels(cache: Cache, *, insist: bool) -> PlainKernels:
+    """Fill the entry point: plain kernels need no memory, and are to be had anyway."""
+    del cache, insist
+    return PlainKernels()
+
+
 def _own_python() -> Any:
     """Describe the kernel of this very interpreter, whatever kernelspecs are installed."""
     from jupyter_client.kernelspec import KernelSpec  # noqa: PLC0415 - the same
@@ -81,13 +104,14 @@ def _own_python() -> Any:
     return KernelSpec(argv=command, display_name="Python 3", language="python", metadata={"debugger": True})
 
 
-def _installed(manager: Any, kernel: str) -> Any:
-    from jupyter_client.kernelspec import NoSuchKernel  # noqa: PLC0415 - the same
+def _installed(kernel: str) -> Any:
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel  # noqa: PLC0415 - the same
 
+    found = KernelSpecManager()
     try:
-        return manager.kernel_spec_manager.get_kernel_spec(kernel)
+        return found.get_kernel_spec(kernel)
     except NoSuchKernel:
-        known = ", ".join(sorted(manager.kernel_spec_manager.find_kernel_specs())) or "none"
+        known = ", ".join(sorted(found.find_kernel_specs())) or "none"
         raise UsageError.of(
             f"kernel '{kernel}' is not installed.",
             known=f"installed kernels: {known}",

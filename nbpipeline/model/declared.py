@@ -233,6 +233,8 @@ class ProjectSpec:
     params: Mapping[str, Value] = field(default_factory=dict)
     environment: Value = "imported"
     """`imported`, `none`, or `{"lock": PATH}`."""
+    kernels: str = ""
+    """How kernels are started, `fork` or `plain`; empty: as it pays."""
     store: Mapping[str, Value] = field(default_factory=dict)
     tracking: Mapping[str, Value] = field(default_factory=dict)
     schedule: Mapping[str, Value] = field(default_factory=dict)

@@ -3,11 +3,34 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from nbpipeline.location import Location
 from nbpipeline.model.declared import Value
 from nbpipeline.model.planned import Fingerprint, StageRecord
 from nbpipeline.model.resolved import StageInstance
+
+
+class Imported(NamedTuple):
+    """A third-party module that code imports."""
+
+    module: str
+    """Dotted."""
+    names: tuple[str, ...] = ()
+    """What is taken from it: attributes or submodules, which only an import can tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedKernel:
+    """A kernel that a run is going to ask for."""
+
+    kernel: str
+    """A kernelspec's name; empty: the Python that runs nbpipeline."""
+    folder: str
+    """Absolute path of its working folder."""
+    environment: Mapping[str, str]
+    """Its variables but those that only the attempt can tell."""
+    imports: tuple[Imported, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +43,8 @@ class Job:
     """Absolute path of the instance's folder in the run's: attempts, logs, rejected outputs."""
     instance: StageInstance
     fingerprint: Fingerprint
-    imports: tuple[str, ...] = ()
-    """Top-level names of the third-party modules that the notebook and the project's modules import."""
+    imports: tuple[Imported, ...] = ()
+    """The third-party modules that the notebook and the project's modules import."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables that trackers hand to the kernel."""
     keep_kernel: bool = False

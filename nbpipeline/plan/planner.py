@@ -18,6 +18,7 @@ from nbpipeline.model import (
     Action,
     Edge,
     Fingerprint,
+    Imported,
     Pipeline,
     Plan,
     Reason,
@@ -87,6 +88,7 @@ class Planner:
             if edge.kind != "after":
                 self._edges.setdefault(edge.downstream, []).append(edge)
         self._last_maker = _last_makers(pipeline)
+        self._hints = Glance()
 
     def plan(self) -> Plan:
         """Look at everything once and decide, without running anything."""
@@ -113,9 +115,9 @@ class Planner:
             self._state.last_failure(instance_id),
         )
 
-    def imports(self, instance: StageInstance) -> tuple[str, ...]:
+    def imports(self, instance: StageInstance) -> tuple[Imported, ...]:
         """Name the third-party modules that the stage imports, sorted: what a warm kernel may load before."""
-        return tuple(sorted(self._fingerprinter.imports(instance)))
+        return tuple(sorted(self._fingerprinter.imports(instance, self._hints)))
 
     def fingerprint(self, instance: StageInstance) -> Fingerprint:
         """Take the state that the instance would run in now, its upstream being done."""

@@ -62,6 +62,7 @@ def read_project(
         profile=profile,
         params={name: value for name, value, _ in file.params},
         environment=file.values.get("environment") or "imported",
+        kernels=file.values.get("kernels") or "",
         store=file.values.get("store") or {},
         tracking=file.values.get("tracking") or {},
         schedule=file.values.get("schedule") or {},

@@ -215,6 +215,11 @@ def project_table(plugin_keys: Collection[str] = ()) -> Table:
             "imported",
         ),
         _key(
+            "kernels",
+            choice("fork", "plain"),
+            "How kernels start: forked from a process that has imported what stages need, or each anew.",
+        ),
+        _key(
             "store",
             Table(
                 keys=(

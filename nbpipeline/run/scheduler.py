@@ -16,6 +16,7 @@ from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import (
     Action,
     Failure,
+    Imported,
     Job,
     Plan,
     RunResult,
@@ -49,7 +50,7 @@ class Decider(Protocol):
     def decide(self, instance_id: str) -> Step:
         """Decide from what is on disk now; never MAYBE."""
 
-    def imports(self, instance: StageInstance) -> tuple[str, ...]:
+    def imports(self, instance: StageInstance) -> tuple[Imported, ...]:
         """Name the third-party modules that the stage imports."""
 
 

@@ -192,6 +192,8 @@ def _executed(
         imports=job.imports,
     )
     last = notebook.name == f"attempt-{spec.retries + 1}.ipynb"  # an earlier kernel would outlive a success
+    if manager.fallback:
+        notices = (*notices, f"the kernel is a plain one: {manager.fallback}")
     copy = executed_copy(job.instance, test=job.test, run=job.run)
     recorder = Recorder(notebook, Path(job.folder) / "log", masker)
     try:

@@ -6,9 +6,7 @@ This module imports papermill, so it is itself imported where a stage runs, and 
 import asyncio
 import contextlib
 import logging
-import os
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -17,8 +15,10 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbclient.util import ensure_async
 from papermill.clientwrap import PapermillNotebookClient
 
+from nbpipeline.kernels.plain import ARGUMENTS
 from nbpipeline.model import CellProfile, Value
 from nbpipeline.stage import leaving, metrics, processes, watching
+from nbpipeline.stage.echo import Echo
 from nbpipeline.stage.memory import PeakMemory
 from nbpipeline.stage.outcome import Found, Orders, Stop
 from nbpipeline.stage.outputs import LIMIT, Intake, megabytes
@@ -34,7 +34,6 @@ QUIET_EXIT = 20.0
 QUICK_EXIT = 3.0
 ROOM = 100_000
 """Messages that wait for us; past it ZeroMQ drops them, and by itself it keeps a thousand."""
-_ECHO_LIMIT = 64
 SILENT = logging.getLogger("nbpipeline.kernel")
 """Takes what nbclient and jupyter_client would write to the terminal: results say it, in our words."""
 SILENT.addHandler(logging.NullHandler())
@@ -73,7 +72,6 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
         self._deadline = time.monotonic() + orders.timeout if orders.timeout else None
         self._intake = Intake()
         self._reply: Mapping[str, Any] = {}
-        self._echo: deque[bytes] = deque(maxlen=_ECHO_LIMIT)
         self._connection = ""
         self.on_cell_executed = self._executed
 
@@ -125,26 +123,21 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
     # --- start and end of the kernel ---------------------------------------------------------
 
     async def _start(self) -> None:
-        reader, writer = os.pipe()
-        os.set_blocking(reader, False)
-        asyncio.get_running_loop().add_reader(reader, self._hear, reader)
-        self._reader = reader
+        self._echo = Echo(self.km.echo)
         self._connection = self.km.connection_file
         try:
-            await self._bounded(self._launch(writer), None)
+            await self._bounded(self._launch(), None)
         except (RuntimeError, OSError, DeadKernelError) as error:
             await asyncio.sleep(0)
-            self._hear(reader)
-            said = without_colours(b"".join(self._echo).decode("utf-8", "replace")).strip()
-            raise Stopped("dead_kernel", said or str(error)) from error
+            raise Stopped("dead_kernel", self._echo.last_words() or str(error)) from error
         finally:
-            os.close(writer)
+            self._echo.started()
 
-    async def _launch(self, writer: int) -> None:
+    async def _launch(self) -> None:
         if any("ipykernel" in argument for argument in self.km.kernel_spec.argv):
-            self.extra_arguments = ["--HistoryManager.hist_file=:memory:"]
+            self.extra_arguments = list(ARGUMENTS)
         independent = {"independent": True} if self._orders.keep_kernel else {}
-        await self.async_start_new_kernel(stdout=writer, stderr=writer, **independent)
+        await self.async_start_new_kernel(stdout=self._echo.writer, stderr=self._echo.writer, **independent)
         self._pid = getattr(self.km.provisioner, "pid", None)
         self._process = getattr(self.km.provisioner, "process", None)
         self._memory = PeakMemory(self._pid)
@@ -155,22 +148,11 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
             self.nb.metadata["language_info"] = info["content"]["language_info"]
         if self._orders.language == "python":
             root = self._orders.undeclared_root
-            await self._ask({}, watching.ROOM + (watching.start(root) if root else ""))
-
-    def _hear(self, reader: int) -> None:
-        """Keep the last of what the kernel's process writes past Jupyter: why it died, mostly."""
-        try:
-            while piece := os.read(reader, 65536):
-                self._echo.append(piece)
-        except OSError:  # nothing more for now
-            return
-        # At its end a pipe is readable for ever: a kernel that has not our pipe would keep the loop busy.
-        asyncio.get_running_loop().remove_reader(reader)
+            await self._ask({}, self.km.late + watching.ROOM + (watching.start(root) if root else ""))
 
     async def _finish(self) -> None:
         """End the kernel and all that its cells started; a failed one may be kept."""
-        asyncio.get_running_loop().remove_reader(self._reader)
-        os.close(self._reader)
+        self._echo.close()
         if (
             self._orders.keep_kernel
             and self._found.stop

@@ -5,9 +5,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from nbpipeline.model import Job
+from nbpipeline.kernels.marks import MARK
+from nbpipeline.model import Job, StageSpec
 from nbpipeline.stage.places import absolute, staged_value, to_json, write_atomically
-from nbpipeline.stage.processes import MARK
 
 THREAD_VARIABLES = (
     "BLIS_NUM_THREADS",
@@ -31,10 +31,8 @@ def kernel_environment(
     spec = job.instance.spec
     root = Path(job.root)
     inherited = dict(os.environ if base is None else base)
-    threads = str(max(1, math.ceil(spec.resources.cpus)))
     own = {
-        **dict.fromkeys(THREAD_VARIABLES, threads),
-        **_python_path(job, inherited),
+        **_settled(spec, root, inherited),
         "JPY_SESSION_NAME": str(absolute(root, spec.notebook.path)),
         "NBPIPELINE_RUN": job.run,
         "NBPIPELINE_STAGE": job.instance.id,
@@ -44,8 +42,18 @@ def kernel_environment(
     return {**inherited, **own, **job.environment}
 
 
-def _python_path(job: Job, inherited: Mapping[str, str]) -> dict[str, str]:
-    roots = [str(absolute(Path(job.root), path)) for path in job.instance.spec.pythonpath]
+def expected_environment(spec: StageSpec, root: Path) -> dict[str, str]:
+    """Give the variables of a kernel that are known before its attempt begins."""
+    return {**os.environ, **_settled(spec, root, os.environ)}
+
+
+def _settled(spec: StageSpec, root: Path, inherited: Mapping[str, str]) -> dict[str, str]:
+    threads = str(max(1, math.ceil(spec.resources.cpus)))
+    return {**dict.fromkeys(THREAD_VARIABLES, threads), **_python_path(spec, root, inherited)}
+
+
+def _python_path(spec: StageSpec, root: Path, inherited: Mapping[str, str]) -> dict[str, str]:
+    roots = [str(absolute(root, path)) for path in spec.pythonpath]
     if not roots:
         return {}
     before = inherited.get("PYTHONPATH")

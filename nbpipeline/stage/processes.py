@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbpipeline.kernels.marks import MARK, process_name
+
 if TYPE_CHECKING:
     import psutil
 
-MARK = "NBPIPELINE_TOKEN"
-"""The variable that every process of an attempt inherits."""
 GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL."""
 POLL = 0.02
@@ -19,21 +19,25 @@ _HELPERS = ("multiprocessing", "resource_tracker", "loky")
 
 
 def marked(token: str) -> Iterator[int]:
-    """Pids of the living processes that inherited the token, this one left out."""
+    """Pids of the living processes that inherited the token, this one left out.
+
+    What was started anew has it in its environment; what a forked kernel has forked, in its name.
+    """
     needle = f"{MARK}={token}"
     proc = Path("/proc")
     if not (proc / "self" / "environ").exists():
         yield from _marked_by_psutil(token)
         return
-    wanted = needle.encode()
+    wanted, name = needle.encode(), process_name(token).encode() + b"\n"
     for folder in proc.iterdir():
         if not folder.name.isdigit() or int(folder.name) == os.getpid():
             continue
         try:
             inherited = (folder / "environ").read_bytes()
+            called = (folder / "comm").read_bytes()
         except OSError:  # ended meanwhile, or another user's
             continue
-        if wanted in inherited.split(b"\0"):
+        if called == name or wanted in inherited.split(b"\0"):
             yield int(folder.name)
 
 

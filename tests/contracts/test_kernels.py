@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,19 @@ import psutil
 import pytest
 
 from nbpipeline.errors import UsageError
+from nbpipeline.kernels.fork import ForkKernels
 from nbpipeline.kernels.plain import PlainKernels
+from nbpipeline.model import ExpectedKernel
 from nbpipeline.ports import Kernels
 
-IMPLEMENTATIONS: list[Callable[[], AbstractContextManager[Kernels]]] = [PlainKernels]
+IMPLEMENTATIONS: list[Callable[[], AbstractContextManager[Kernels]]] = [PlainKernels, ForkKernels]
+
+
+def expected(kernels: Kernels, kernel: str, folder: Path, *environments: Mapping[str, str]) -> None:
+    """Say that kernels come, so that a source that can prepare for them has."""
+    kernels.expect(
+        [ExpectedKernel(kernel=kernel, folder=str(folder), environment=one) for one in environments] * 2
+    )
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
@@ -61,6 +70,7 @@ def test_the_kernel_gets_folder_and_environment_and_nothing_else(kernels: Kernel
     environment = {**os.environ, "ONLY_HERE": "yes"}
     environment.pop("HOME", None)
     before = Path.cwd()
+    expected(kernels, "", tmp_path, environment)
     manager = kernels.manager(kernel="", folder=tmp_path, environment=environment, imports=())
     found = ask(
         manager,
@@ -70,16 +80,17 @@ def test_the_kernel_gets_folder_and_environment_and_nothing_else(kernels: Kernel
         "__import__('sys').executable",
     )
     assert found == [repr(str(tmp_path)), "'yes'", "False", repr(sys.executable)]
+    assert not manager.fallback
     assert Path.cwd() == before
     assert "ONLY_HERE" not in os.environ
 
 
 def test_parallel_kernels_do_not_meet(kernels: Kernels, tmp_path: Path) -> None:
+    environments = [{**os.environ, "N": str(n)} for n in range(4)]
+    expected(kernels, "python3", tmp_path, *environments)
     managers = [
-        kernels.manager(
-            kernel="python3", folder=tmp_path, environment={**os.environ, "N": str(n)}, imports=()
-        )
-        for n in range(4)
+        kernels.manager(kernel="python3", folder=tmp_path, environment=one, imports=())
+        for one in environments
     ]
 
     async def started() -> list[str]:
@@ -149,10 +160,13 @@ def test_a_long_runtime_folder_gives_ports_instead_of_sockets(
 RUNNER = """
 import asyncio, os, sys
 from pathlib import Path
+from nbpipeline.kernels.fork import ForkKernels
 from nbpipeline.kernels.plain import PlainKernels
+from nbpipeline.model import ExpectedKernel
 
 async def main():
-    with PlainKernels() as kernels:
+    with {kind}() as kernels:
+        kernels.expect([ExpectedKernel(kernel="", folder=os.getcwd(), environment=dict(os.environ))] * 2)
         manager = kernels.manager(kernel="", folder=Path("."), environment=os.environ, imports=())
         await manager.start_kernel()
         client = manager.client()
@@ -166,9 +180,13 @@ asyncio.run(main())
 """
 
 
-def test_a_kernel_dies_with_its_runner_even_by_sigkill(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["PlainKernels", "ForkKernels"])
+def test_a_kernel_dies_with_its_runner_even_by_sigkill(kind: str, tmp_path: Path) -> None:
     runner = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(RUNNER)], stdout=subprocess.PIPE, text=True, cwd=tmp_path
+        [sys.executable, "-c", textwrap.dedent(RUNNER.format(kind=kind))],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
     )
     kernel = psutil.Process(int(runner.stdout.readline()))
     runner.send_signal(signal.SIGKILL)
