@@ -299,15 +299,14 @@ def test_a_run_with_one_kernel_starts_no_server(bench: Bench) -> None:
     assert bench.ask("1") == [1]
 
 
-def test_kernels_wait_before_they_are_asked_for_and_go_when_nobody_comes(bench: Bench) -> None:
-    bench.expect(count=5)
+def test_kernels_wait_before_they_are_asked_for_and_go_when_nobody_comes(tmp_path: Path) -> None:
+    before = set(psutil.Process().children())
     with ForkKernels() as kernels:
-        one = ExpectedKernel(kernel="", folder=str(bench.folder), environment=bench.environment)
+        one = ExpectedKernel(kernel="", folder=str(tmp_path), environment=dict(os.environ))
         kernels.expect([one] * 5)
-        server = max(psutil.Process().children(), key=lambda child: child.create_time())
-        spares = kernels.waiting()
-        assert len(spares) == 2
-        pids = [spare.provisioner.child_asked.result(60).pid for spare in spares]
+        (server,) = set(psutil.Process().children()) - before
+        pids = [spare.provisioner.child_asked.result(60).pid for spare in kernels.waiting()]
+        assert len(pids) == 2
         assert {child.pid for child in server.children()} == set(pids)
     assert not any(psutil.pid_exists(pid) for pid in [server.pid, *pids])
 
