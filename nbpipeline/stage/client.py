@@ -7,17 +7,16 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
-import zmq
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbclient.util import ensure_async
 from papermill.clientwrap import PapermillNotebookClient
 
 from nbpipeline.kernels.plain import ARGUMENTS
 from nbpipeline.model import CellProfile, Value
-from nbpipeline.stage import leaving, metrics, processes, watching
+from nbpipeline.stage import leaving, meeting, metrics, processes, watching
 from nbpipeline.stage.echo import Echo
 from nbpipeline.stage.memory import PeakMemory
 from nbpipeline.stage.outcome import Found, Orders, Stop
@@ -32,8 +31,6 @@ INTERRUPT_GRACE = 5.0
 QUIET_EXIT = 20.0
 """Seconds that a kernel has to end by itself after success: its exit handlers write files."""
 QUICK_EXIT = 3.0
-ROOM = 100_000
-"""Messages that wait for us; past it ZeroMQ drops them, and by itself it keeps a thousand."""
 SILENT = logging.getLogger("nbpipeline.kernel")
 """Takes what nbclient and jupyter_client would write to the terminal: results say it, in our words."""
 SILENT.addHandler(logging.NullHandler())
@@ -141,14 +138,15 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
         self._pid = getattr(self.km.provisioner, "pid", None)
         self._process = getattr(self.km.provisioner, "process", None)
         self._memory = PeakMemory(self._pid)
-        self.km.client = _roomy(self.km.client)
-        await self.async_start_new_kernel_client()
-        info = await self.async_wait_for_reply(self.kc.kernel_info())
-        if info is not None:
-            self.nb.metadata["language_info"] = info["content"]["language_info"]
+        info = await meeting.meet(self.km, self._connect)
+        self.nb.metadata["language_info"] = info["language_info"]
         if self._orders.language == "python":
             root = self._orders.undeclared_root
             await self._ask({}, self.km.late + watching.ROOM + (watching.start(root) if root else ""))
+
+    def _connect(self, client: Any) -> None:
+        client.allow_stdin = False
+        self.kc = client
 
     async def _finish(self) -> None:
         """End the kernel and all that its cells started; a failed one may be kept."""
@@ -163,14 +161,12 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
             if self.kc is not None:
                 self.kc.stop_channels()
             return
-        if self._found.stop is None and self._orders.language == "python":
-            await self._within(leaving.FLUSH)
+        if self._talks:
+            flush = leaving.FLUSH if self._found.stop is None else ""
+            await self._within(flush + leaving.CLOSE_POOLS + leaving.QUIET)
         family = processes.family(self._pid_or_none())
         left = await self._without_children(family) if family else 0
-        if self._talks:
-            await self._within(leaving.QUIET)
         if self.km is not None and self.km.has_kernel:
-            self.km.shutdown_wait_time = QUICK_EXIT if self._found.stop else QUIET_EXIT
             with contextlib.suppress(RuntimeError):
                 await self._end_kernel()
         left += processes.end(self._orders.token, also=family)
@@ -180,11 +176,13 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
 
     async def _end_kernel(self) -> None:
         """Ask the kernel to end and wait; jupyter_client's own way interrupts it first, which may hang it."""
-        if self._killing.done() or not await ensure_async(self.km.is_alive()):
-            await ensure_async(self.km.shutdown_kernel(now=True))
-        else:
+        if not self._killing.done() and await ensure_async(self.km.is_alive()):
             await ensure_async(self.km.request_shutdown())
-            await ensure_async(self.km.finish_shutdown())
+            patience = QUICK_EXIT if self._found.stop else QUIET_EXIT
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.km.provisioner.wait(), patience)
+        if self.km.has_kernel:
+            await ensure_async(self.km.shutdown_kernel(now=True))
         await ensure_async(self.km.cleanup_resources())
         if self.kc is not None:
             self.kc.stop_channels()
@@ -192,8 +190,6 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
     async def _without_children(self, family: tuple[int, ...]) -> int:
         """End the kernel's children first: it would wait long for them. Returns how many cells had left."""
         talks = self._talks
-        if talks:
-            await self._within(leaving.CLOSE_POOLS)
         left = processes.end("", also=family, trackers=not talks)
         if talks:
             await self._within(leaving.REAP)
@@ -361,17 +357,6 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
         self._found.notices.append(said)
         text = f"\n[nbpipeline: {said}]\n"
         cell.outputs.append(v4_node({"output_type": "stream", "name": "stderr", "text": text}))
-
-
-def _roomy(make: Callable[..., Any]) -> Callable[..., Any]:
-    """Have a client's sockets made with room for a burst of output."""
-
-    def made(**settings: Any) -> Any:
-        client = make(**settings)
-        client.context.setsockopt(zmq.RCVHWM, ROOM)
-        return client
-
-    return made
 
 
 def _last_words(stop: Stop) -> str:
