@@ -31,6 +31,7 @@ from nbpipeline.run.cancel import CancelSwitch
 from nbpipeline.run.folder import state_folder
 from nbpipeline.stage import Backends, execute
 from nbpipeline.stage.backing import Backing
+from nbpipeline.stage.engine_import import import_engine
 from nbpipeline.state.digests import FileDigests
 from nbpipeline.state.sqlite import open_state
 from nbpipeline.stores.local import LocalStore
@@ -80,6 +81,7 @@ class Workplace:
             if self._kernels is None:
                 self._kernels = self._stack.enter_context(self._open_kernels())
                 self._kernels.expect(self._coming())
+                import_engine()
         return Backends(
             kernels=self._kernels,
             store=self.store,

@@ -8,6 +8,7 @@ be forked, a kernel is a plain one, and its manager's `fallback` says why.
 import asyncio
 import os
 import re
+import sys
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from nbpipeline.kernels.forking import ForkServer, NoForkError, Refusal
+from nbpipeline.fingerprint.kernels import find_kernel
+from nbpipeline.kernels.forking import LAUNCHER, ForkServer, NoForkError, Refusal, forkable
 from nbpipeline.kernels.marks import MARK, process_name
 from nbpipeline.kernels.plain import ARGUMENTS, PlainKernels
 from nbpipeline.kernels.refusals import Refusals
@@ -32,6 +34,8 @@ _STARTING = re.compile(r"PYTHON|LD_|DYLD_|MALLOC_|GLIBC_TUNABLES")
 """Variables that a process reads when it starts: kernels that differ in them have servers of their own."""
 _LATE = re.compile(r"NBPIPELINE_|JPY_SESSION_NAME$|MLFLOW_|WANDB_|OTEL_")
 """Variables that a kernel may get after its start, since nothing reads them before the first cell."""
+_READ_AT_IMPORT = ("matplotlibrc",)
+"""Files that a library reads from the working folder when it is imported."""
 _SERVER = {
     "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pyarrow's allocator starts a thread otherwise
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # debugpy, which ipykernel loads, writes a warning otherwise
@@ -55,6 +59,17 @@ del _nbpipeline_late
 """
 
 _Variables = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What kernels of one server have in common."""
+
+    command: tuple[str, ...]
+    """The interpreter and its flags."""
+    starting: _Variables
+    folder: str
+    """Where the server imports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +104,7 @@ class ForkKernels:
         self._least = least
         self._lock = threading.Lock()
         self._filler = ThreadPoolExecutor(1, thread_name_prefix="nbpipeline-spares")
-        self._nurseries: dict[tuple[tuple[str, ...], _Variables], _Nursery | str] = {}
+        self._nurseries: dict[_Kind, _Nursery | str] = {}
 
     def __enter__(self) -> Self:
         """Make the private folder; start no server yet."""
@@ -112,14 +127,17 @@ class ForkKernels:
 
     def expect(self, coming: Sequence[ExpectedKernel]) -> None:
         """Start the servers that pay, and the first kernels in them."""
-        groups: dict[tuple[tuple[str, ...], _Variables], list[ExpectedKernel]] = {}
+        groups: dict[_Kind, list[ExpectedKernel]] = {}
         for one in coming:
-            command = self._command(one.kernel)
-            if command is not None:
-                groups.setdefault((command, _starting(one.environment)), []).append(one)
-        for key, members in groups.items():
-            if len(members) >= self._least:
-                self._open(key, members)
+            kind = self._kind(one.kernel, one.folder, one.environment)
+            if kind is not None:
+                groups.setdefault(kind, []).append(one)
+        opened = [
+            self._open(kind, members) for kind, members in groups.items() if len(members) >= self._least
+        ]
+        for nursery in opened:  # all servers are at work before jupyter_client is imported
+            if isinstance(nursery, _Nursery):
+                self._filler.submit(self._fill, nursery).result()
 
     def manager(
         self, *, kernel: str, folder: Path, environment: Mapping[str, str], imports: Sequence[Imported]
@@ -128,9 +146,9 @@ class ForkKernels:
 
         Raises `UsageError` where no such kernel is installed.
         """
-        command = self._command(kernel)
+        kind = self._kind(kernel, str(folder), environment)
         with self._lock:
-            nursery = self._nurseries.get((command, _starting(environment))) if command else None
+            nursery = self._nurseries.get(kind) if kind else None
         if not isinstance(nursery, _Nursery):
             manager = self._plain.manager(
                 kernel=kernel, folder=folder, environment=environment, imports=imports
@@ -157,16 +175,16 @@ class ForkKernels:
 
     # --- servers -------------------------------------------------------------------------------
 
-    def _command(self, kernel: str) -> tuple[str, ...] | None:
-        """Give the interpreter and its flags; None for a kernel that cannot be forked."""
-        from nbpipeline.kernels.provisioner import forkable  # noqa: PLC0415 - it imports jupyter_client
-
-        argv = self._plain.spec(kernel).argv
+    def _kind(self, kernel: str, folder: str, environment: Mapping[str, str]) -> _Kind | None:
+        """Say which server a kernel may come from; None for one that cannot be forked."""
+        argv = find_kernel(kernel).argv if kernel else (sys.executable, *LAUNCHER)
         place = forkable(argv)
-        return None if place is None else tuple(argv[: place - 2])
+        if place is None:
+            return None
+        special = any(Path(folder, one).exists() for one in _READ_AT_IMPORT)
+        return _Kind(tuple(argv[: place - 2]), _starting(environment), folder if special else "/")
 
-    def _open(self, key: tuple[tuple[str, ...], _Variables], members: Sequence[ExpectedKernel]) -> None:
-        command = key[0]
+    def _open(self, kind: _Kind, members: Sequence[ExpectedKernel]) -> _Nursery | str:
         names: dict[str, dict[str, None]] = {}
         users: Counter[str] = Counter()
         for one in members:
@@ -175,24 +193,28 @@ class ForkKernels:
                 names.setdefault(each.module, {}).update(dict.fromkeys(each.names))
         order = sorted(names, key=lambda module: -users[module])  # stable: else as the run comes to them
         modules = [Imported(module, tuple(names[module])) for module in order]
-        refused = {one.module for one in self._refusals.of(command[0])}
+        refused = {one.module for one in self._refusals.of(kind.command[0])}
 
         def remember(refusal: Refusal) -> None:
-            self._refusals.add(command[0], refusal)
+            self._refusals.add(kind.command[0], refusal)
 
         nursery: _Nursery | str
         try:
             server = ForkServer(
-                command, _servers(members[0].environment), modules, refused=refused, on_refusal=remember
+                kind.command,
+                _servers(members[0].environment),
+                modules,
+                folder=kind.folder,
+                refused=refused,
+                on_refusal=remember,
             )
             nursery = _Nursery(server=server, shared=tuple(one for one in order if users[one] > 1))
             nursery.coming.update(_Berth(one.kernel, one.folder, _stable(one.environment)) for one in members)
         except OSError as error:
             nursery = f"the fork server does not start: {error}"
         with self._lock:
-            self._nurseries[key] = nursery
-        if isinstance(nursery, _Nursery):
-            self._filler.submit(self._fill, nursery).result()
+            self._nurseries[kind] = nursery
+        return nursery
 
     # --- kernels -------------------------------------------------------------------------------
 
@@ -231,7 +253,7 @@ class ForkKernels:
         self, nursery: _Nursery, berth: _Berth, environment: Mapping[str, str], needs: Sequence[str]
     ) -> Any:
         """Make the manager of a kernel that the server shall fork."""
-        from nbpipeline.kernels.provisioner import ForkProvisioner  # noqa: PLC0415 - the same
+        from nbpipeline.kernels.provisioner import ForkProvisioner  # noqa: PLC0415 - it imports jupyter_client
 
         manager = self._plain.manager(
             kernel=berth.kernel, folder=Path(berth.folder), environment=environment, imports=()

@@ -33,6 +33,8 @@ def become(message: dict[str, Any], files: list[int], server: int) -> None:
     for file in {one for one in (nothing, *files) if one > 2}:
         os.close(file)
     os.chdir(message["cwd"])
+    if "multiprocessing.process" in sys.modules:  # spawned workers start where it was imported
+        sys.modules["multiprocessing.process"].ORIGINAL_DIR = os.getcwd()  # type: ignore[attr-defined]
     os.environ.clear()
     os.environ.update(message["environment"])
     if message["independent"]:

@@ -48,8 +48,10 @@ Hear = Callable[["ServerProcess", Mapping[str, Any]], None]
 class ServerProcess:
     """A started server. `hear` gets what it says; ends of children reach their futures."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], hear: Hear) -> None:
-        """Start it with the interpreter and flags in `command`. Raises OSError."""
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], folder: str, hear: Hear
+    ) -> None:
+        """Start it with the interpreter and flags in `command`, in a folder. Raises OSError."""
         self._hear = hear
         self._children: dict[int, Child] = {}
         self._lock = threading.Lock()
@@ -65,7 +67,7 @@ class ServerProcess:
                     stdout=self._said,
                     stderr=self._said,
                     env=dict(environment),
-                    cwd="/",
+                    cwd=folder,
                     start_new_session=True,  # Ctrl-C at the terminal is the runner's business
                 )
         except OSError:

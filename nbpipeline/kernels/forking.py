@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from nbpipeline.kernels.fork_process import Child, ServerProcess
@@ -14,6 +15,18 @@ DEATHS = 2
 
 Modules = Sequence[tuple[str, tuple[str, ...]]]
 """What to import, and what is taken from each: `("sklearn", ("ensemble",))`."""
+
+
+LAUNCHER = ("-m", "ipykernel_launcher")
+"""Words of a kernelspec's command that tell a kernel which a fork server can make."""
+
+
+def forkable(argv: Sequence[str]) -> int | None:
+    """Give where the launcher's own words begin in a kernelspec's command; None for another kernel."""
+    for place in range(1, len(argv) - 1):
+        if tuple(argv[place : place + 2]) == LAUNCHER:
+            return place + 2
+    return None
 
 
 class NoForkError(Exception):
@@ -47,11 +60,12 @@ class ForkServer:
         environment: Mapping[str, str],
         modules: Modules,
         *,
+        folder: str = "/",
         refused: Collection[str] = (),
         on_refusal: Callable[[Refusal], None] = lambda _refusal: None,
     ) -> None:
-        """Start it; it loads `modules` but the `refused` ones. Raises OSError."""
-        self._command, self._environment = command, environment
+        """Start it in the folder; it loads `modules` but the `refused` ones. Raises OSError."""
+        self._start = partial(ServerProcess, command, environment, folder, self._hear)
         self._modules = list(modules)
         self._refused = set(refused)
         self._on_refusal = on_refusal
@@ -63,7 +77,7 @@ class ForkServer:
         self._closed = False
         self._gone = ""
         self._former: list[ServerProcess] = []
-        self._process = ServerProcess(command, environment, self._hear)
+        self._process = self._start()
         self._load()
 
     @property
@@ -166,7 +180,7 @@ class ForkServer:
     def _replace(self) -> None:
         self._former.append(self._process)
         try:
-            self._process = ServerProcess(self._command, self._environment, self._hear)
+            self._process = self._start()
         except OSError as error:
             self._give_up(f"the fork server does not start: {error}")
             return

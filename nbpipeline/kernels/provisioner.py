@@ -16,18 +16,7 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import List, Unicode
 
 from nbpipeline.kernels.fork_process import Child
-from nbpipeline.kernels.forking import ForkServer, NoForkError
-
-LAUNCHER = ("-m", "ipykernel_launcher")
-"""Words of a kernelspec's command that tell a kernel which a fork server can make."""
-
-
-def forkable(argv: Sequence[str]) -> int | None:
-    """Give where the launcher's own words begin in a kernelspec's command; None for another kernel."""
-    for place in range(1, len(argv) - 1):
-        if tuple(argv[place : place + 2]) == LAUNCHER:
-            return place + 2
-    return None
+from nbpipeline.kernels.forking import ForkServer, NoForkError, forkable
 
 
 class _Process:

@@ -292,6 +292,23 @@ async def _started(manager: Any) -> None:
         await manager.shutdown_kernel(now=True)
 
 
+def test_a_file_that_a_library_reads_where_it_is_imported_counts(bench: Bench, installed: Path) -> None:
+    module = write(installed, "placed", "import os\nmaker, place = os.getpid(), os.getcwd()")
+    (bench.folder / "matplotlibrc").write_text("figure.dpi: 33\n")
+    bench.expect(module)
+    asked = ("__import__('placed').place", "__import__('placed').maker", "__import__('os').getpid()")
+    place, maker, here = bench.ask(*asked, imports=[module])
+    assert place == str(bench.folder)
+    assert maker != here
+
+
+def test_spawned_workers_start_in_the_kernels_folder(bench: Bench) -> None:
+    (bench.folder / "beside.py").write_text("def triple(x):\n    return 3 * x\n")
+    bench.expect(Imported("multiprocessing"))
+    code = "import beside, multiprocessing\nwith multiprocessing.get_context('spawn').Pool(1) as pool: found = pool.map(beside.triple, range(3))"
+    assert bench.ask("found", code=code) == [[0, 3, 6]]
+
+
 def test_a_run_with_one_kernel_starts_no_server(bench: Bench) -> None:
     before = {one.pid for one in psutil.Process().children(recursive=True)}
     bench.expect(count=1)

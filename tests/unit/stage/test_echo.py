@@ -20,7 +20,7 @@ def test_the_end_of_the_kernels_own_output_does_not_keep_the_loop_busy() -> None
         gone = loop.create_future()
         loop.call_later(5, gone.set_result, False)
         watched = loop._selector.get_map()  # type: ignore[attr-defined]
-        while not gone.done() and any(one in watched for one in echo._readers):
+        while not gone.done() and any(one in watched for one in echo._readers):  # noqa: ASYNC110 - it is the loop that is tried
             await asyncio.sleep(0)
         words = echo.last_words()
         echo.close()
