@@ -135,7 +135,7 @@ class Bench:
         """Hidden siblings, journals and owners that should not be there after a run."""
         hidden = [str(one.relative_to(self.root)) for one in self.root.rglob(".*nbpipeline-run*")]
         state = self.root / ".nbpipeline"
-        files = [*state.glob("journals/*"), *state.glob("asides/*"), *state.glob("locks/*.owner")]
+        files = [*state.glob("journals/*"), *self.root.glob(".nbpipeline-*"), *state.glob("locks/*.owner")]
         return sorted(hidden + [str(one.relative_to(self.root)) for one in files])
 
 

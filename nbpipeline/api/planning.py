@@ -13,6 +13,7 @@ from nbpipeline.run.rivals import rivals
 from nbpipeline.selection import before, select
 from nbpipeline.stage import journal
 from nbpipeline.stage.lock import PATIENCE
+from nbpipeline.stage.rescue import look_for_stranded, settle_stranded
 from nbpipeline.worker import Workplace
 
 
@@ -49,7 +50,7 @@ def plan_apart(
     With `tell` it waits until it is so and says for whom, else it raises BusyError. Raises as `plan_wanted`.
     """
     root = Path(pipeline.project.root)
-    settled: list[str] = []
+    settled = list(_settled_first(pipeline, place))
 
     def ended(run: str) -> set[str]:
         return {one.instance for one in place.state.results(run)}
@@ -66,6 +67,30 @@ def plan_apart(
             tell(Event(kind="notice", run="", time=time.time(), data={"text": one.notice}))
         while rivals(plan, root, ended, time.time()) and not cancel.level:
             time.sleep(PATIENCE)
+
+
+def _never_begun(root: Path) -> bool:
+    """Whether no stage began since `.nbpipeline` was made: it may stand where another was deleted."""
+    return not journal.folder_of(root).exists()
+
+
+def _settled_first(pipeline: Pipeline, place: Workplace) -> tuple[str, ...]:
+    """Bring back what dead runs left aside whose journals were deleted, once for a new `.nbpipeline`."""
+    root = Path(pipeline.project.root)
+    return settle_stranded(pipeline, root, place.backing) if _never_begun(root) else ()
+
+
+def told_stranded(pipeline: Pipeline, plan: Plan) -> Plan:
+    """Add to a plan, which takes no lock, what its run would bring back first."""
+    root = Path(pipeline.project.root)
+    if not _never_begun(root):
+        return plan
+    notices = [
+        f"{name}: a run died, and its journal is gone; previous outputs wait under hidden names: {paths}; "
+        "the next run or `nbpipeline doctor` brings them back"
+        for name, paths in look_for_stranded(pipeline, root)
+    ]
+    return replace(plan, notices=(*plan.notices, *notices))
 
 
 def _planner(

@@ -8,7 +8,7 @@ from typing import Any, TypedDict, Unpack
 
 from nbpipeline import plugins
 from nbpipeline.api.loading import Loaded, load, overrides
-from nbpipeline.api.planning import Wanted, only_one, part_of, plan_apart, plan_wanted
+from nbpipeline.api.planning import Wanted, only_one, part_of, plan_apart, plan_wanted, told_stranded
 from nbpipeline.api.warming import expected_kernels
 from nbpipeline.errors import UsageError
 from nbpipeline.executors.local import LocalExecutor
@@ -99,9 +99,8 @@ class Project:
         Raises UsageError for a selector that names nothing.
         """
         with self._open() as (pipeline, place):
-            return plan_wanted(
-                pipeline, place, Wanted(selectors=selectors, exclude=exclude, only=only, force=force)
-            )[1]
+            wanted = Wanted(selectors=selectors, exclude=exclude, only=only, force=force)
+            return told_stranded(pipeline, plan_wanted(pipeline, place, wanted)[1])
 
     def plan_diff(self, plan: Plan) -> str:
         """Show what changed in the cells and modules of a plan's stages; empty where none did."""
@@ -308,7 +307,8 @@ class Project:
 
     def doctor(self, *, fix: bool = True) -> tuple[doctor.Finding, ...]:
         """Say what is wrong with the installation and the project's folder, and mend it where `fix`."""
-        return doctor.examine(self._load().spec, fix=fix)
+        loaded = self._load()
+        return doctor.examine(loaded.spec, tuple(loaded.pipeline or ()), fix=fix)
 
     # --- inside --------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 MARK = "NBPIPELINE_TOKEN"
 """The variable that every process started by an attempt inherits."""
+RUN = "NBPIPELINE_RUN"
+"""The variable that tells them which run it is."""
 
 
 def process_name(token: str) -> str:

@@ -70,9 +70,8 @@ def inode(path: Path) -> int | None:
 
 
 def same_device(path: Path, folder: Path) -> bool:
-    """Whether a rename may lead from there into the folder, which is made if need be."""
+    """Whether a rename may lead from there into the folder."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         return path.lstat().st_dev == folder.stat().st_dev
     except OSError:
         return False

@@ -1,5 +1,6 @@
 """The journal of one attempt as it stands on disk."""
 
+import contextlib
 import dataclasses
 import json
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from nbpipeline.stage.places import aside_of, to_json, write_durably
 
 VERSION = 1
 RENAME, COPY, SWAP = "rename", "copy", "swap"
+_SHELTER = ".nbpipeline-aside-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,28 @@ def enter(journal: Journal, phase: str) -> Journal:
     entered.file.parent.mkdir(parents=True, exist_ok=True)
     write_durably(entered.file, to_json(dataclasses.asdict(entered)))
     return entered
+
+
+def shelter_of(root: Path, slug: str, run: str, number: int) -> Path:
+    """Where previous bytes wait that a notebook must not reach and a deleted `.nbpipeline` not take along."""
+    return root / f"{_SHELTER}{slug}-{run}-{number}" / "previous"
+
+
+def make_shelter(shelter: Path) -> None:
+    """Make the folder that an output's previous bytes wait in, ignored by git. Raises OSError."""
+    shelter.parent.mkdir(mode=0o700, exist_ok=True)
+    (shelter.parent / ".gitignore").write_text("*\n", encoding="utf-8")
+
+
+def leave_shelter(shelter: Path) -> None:
+    """Remove the folder that bytes waited in, if it is one of ours and nothing waits there any more."""
+    folder = shelter.parent
+    if not folder.name.startswith(_SHELTER):
+        return
+    with contextlib.suppress(OSError):
+        if [one.name for one in folder.iterdir()] == [".gitignore"]:
+            (folder / ".gitignore").unlink()
+        folder.rmdir()
 
 
 def place_of(entry: Entry, run: str) -> Path:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from nbpipeline.kernels.marks import MARK
+from nbpipeline.kernels.marks import MARK, RUN
 from nbpipeline.model import Job, StageSpec
 from nbpipeline.stage.places import absolute, staged_value, to_json, write_atomically
 
@@ -34,7 +34,7 @@ def kernel_environment(
     own = {
         **_settled(spec, root, inherited),
         "JPY_SESSION_NAME": str(absolute(root, spec.notebook.path)),
-        "NBPIPELINE_RUN": job.run,
+        RUN: job.run,
         "NBPIPELINE_STAGE": job.instance.id,
         CONTEXT: str(context),
         MARK: token,

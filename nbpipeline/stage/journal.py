@@ -9,7 +9,8 @@ Phases: `moving` (nothing was written yet), `running` (the notebook may have wri
 (outputs with `publish: atomic` are swapped in), `recorded` (the record is on disk: the new outputs stay).
 
 A notebook that clears its output folder clears what waits there too. So previous bytes that the store
-could not give again wait under `.nbpipeline/asides`, and those that it can come back from it.
+could not give again wait in hidden folders of the project's root (`.nbpipeline-aside-*`, not in
+`.nbpipeline`: whoever deletes that loses no output), and those that it can come back from it.
 """
 
 import dataclasses
@@ -23,10 +24,26 @@ from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import Artifact, StageInstance, slug_of
 from nbpipeline.stage import asides, processes
 from nbpipeline.stage.backing import Backing, Previous
-from nbpipeline.stage.entries import COPY, RENAME, SWAP, Entry, Journal, enter, folder_of, place_of, read
+from nbpipeline.stage.entries import (
+    COPY,
+    RENAME,
+    SWAP,
+    Entry,
+    Journal,
+    enter,
+    folder_of,
+    leave_shelter,
+    make_shelter,
+    place_of,
+    read,
+    shelter_of,
+)
 from nbpipeline.stage.lock import hold
 from nbpipeline.stage.places import absolute, aside_of, local_outputs, make_folders, relative, staged_of
 from nbpipeline.stage.rollback import Back, roll_back
+
+_NO_SHELTER = (errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS)
+"""What a root answers that takes no folder, or that is another file system within the same device."""
 
 __all__ = [
     "Back",
@@ -55,9 +72,14 @@ def begin(
     `backing` tells which of their bytes could be had again; without it all are taken to be on record.
     Raises OSError, with everything back where it was.
     """
-    shelter = root / STATE_FOLDER / "asides" / f"{instance.slug}-{run}"
     entries = tuple(
-        _entry(root, output.spec, path, _asked(backing, instance.id, path), f"{shelter}-{number}")
+        _entry(
+            root,
+            output.spec,
+            path,
+            _asked(backing, instance.id, path),
+            shelter_of(root, instance.slug, run, number),
+        )
         for number, (output, path) in enumerate(local_outputs(instance))
     )
     journal = Journal(
@@ -84,13 +106,13 @@ def _asked(backing: Backing | None, instance: str, path: str) -> Callable[[Path]
 
 
 def _entry(
-    root: Path, spec: Artifact, path: str, previous: Callable[[Path], Previous], shelter: str
+    root: Path, spec: Artifact, path: str, previous: Callable[[Path], Previous], shelter: Path
 ) -> Entry:
     target = Path(os.path.realpath(absolute(root, path)))
     how = SWAP if spec.publish == "atomic" else COPY if spec.mode == "update" else RENAME
     existed = asides.exists(target)
     found = previous(target) if existed else Previous()
-    apart = how != SWAP and not found.held and asides.same_device(target, Path(shelter).parent)
+    apart = how != SWAP and not found.held and asides.same_device(target, root)
     return Entry(
         path=path,
         target=str(target),
@@ -100,7 +122,7 @@ def _entry(
         inode=asides.inode(target) if how == SWAP else None,
         unrecorded=not found.recorded,
         digest=found.digest,
-        shelter=shelter if apart else "",
+        shelter=str(shelter) if apart else "",
     )
 
 
@@ -114,18 +136,31 @@ def _folders(entries: tuple[Entry, ...]) -> tuple[Path, ...]:
 
 def _put_aside(entry: Entry, run: str) -> None:
     target = Path(entry.target)
-    aside = Path(entry.shelter) if entry.shelter else aside_of(target, run)
     if not entry.existed or entry.how == SWAP:
         return
-    if entry.how == COPY:
-        asides.clone(target, aside)
+    if entry.shelter and _sheltered(entry, target):
         return
-    try:
-        target.rename(aside)
-    except OSError as error:
-        if error.errno != errno.EXDEV or not entry.shelter:  # a file system within the same device
-            raise
+    if entry.how == COPY:
+        asides.clone(target, aside_of(target, run))
+    else:
         target.rename(aside_of(target, run))
+
+
+def _sheltered(entry: Entry, target: Path) -> bool:
+    """Put an output's bytes out of the notebook's reach; False where the root refuses, or is elsewhere."""
+    shelter = Path(entry.shelter)
+    try:
+        make_shelter(shelter)
+        if entry.how == COPY:
+            asides.clone(target, shelter)
+        else:
+            target.rename(shelter)
+    except OSError as error:
+        leave_shelter(shelter)
+        if error.errno not in _NO_SHELTER or entry.how == COPY:
+            raise
+        return False
+    return True
 
 
 def publish(journal: Journal) -> Journal:
@@ -166,6 +201,13 @@ def _drop(journal: Journal, entry: Entry) -> str:
         asides.remove(staged)
     if not asides.exists(aside):
         return ""
+    told = _cleared(journal, entry, aside)
+    leave_shelter(aside)
+    return told
+
+
+def _cleared(journal: Journal, entry: Entry, aside: Path) -> str:
+    target = Path(entry.target)
     if not entry.unrecorded or _same_bytes(aside, target):
         asides.remove(aside)
         return ""

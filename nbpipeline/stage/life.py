@@ -14,11 +14,11 @@ from nbpipeline.errors import BusyError
 from nbpipeline.fingerprint import state_digest
 from nbpipeline.model import Event, Job, StageResult, Status, Value
 from nbpipeline.ports import Cancel, Emit
-from nbpipeline.stage import checks, executed, failures, journal
+from nbpipeline.stage import checks, executed, failures
 from nbpipeline.stage.attempt import Attempt, run_attempt
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.lock import hold
-from nbpipeline.stage.rescue import rescue
+from nbpipeline.stage.rescue import settle
 from nbpipeline.stage.secrets import SHORTEST, Masker
 
 NOT_RETRIED = ("input", "check", "cancelled")
@@ -74,8 +74,7 @@ class _Life:
         """Settle what a dead run left, look at the inputs, try until it works or tries are used up."""
         started = time.monotonic()
         try:
-            self.notices += rescue(self.job.instance, self.root)
-            self.notices += journal.recover(self.root, self.job.instance.id, self.backends.backing)
+            self.notices += settle(self.job.instance, self.root, self.backends.backing)
             failure = checks.before(self.job.instance, self.backends, self.root, self.environment)
         except OSError as error:
             failure = failures.of_disk(self.job.instance, error, "the stage could not be prepared")

@@ -113,6 +113,22 @@ def held(root: Path) -> tuple[str, ...]:
     return tuple(one for one in stages if not is_free(root, one))
 
 
+def has_lost_holder(root: Path, instance_id: str) -> bool:
+    """Whether a living process still holds the instance by a lock file that was deleted under it.
+
+    Only Linux tells; elsewhere it is taken that nobody does.
+    """
+    lost = f"{os.path.realpath(_lock_file(root, instance_id))} (deleted)"
+    return any(_leads_to(handle) == lost for handle in Path("/proc").glob("[0-9]*/fd/*"))
+
+
+def _leads_to(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:  # closed meanwhile, or another user's
+        return ""
+
+
 def is_free(root: Path, instance_id: str) -> bool:
     """Whether nobody holds the instance now."""
     try:

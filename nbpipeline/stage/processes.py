@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbpipeline.kernels.marks import MARK, process_name
+from nbpipeline.kernels.marks import MARK, RUN, process_name
 
 if TYPE_CHECKING:
     import psutil
@@ -18,15 +18,15 @@ POLL = 0.02
 _HELPERS = ("multiprocessing", "resource_tracker", "loky")
 
 
-def marked(token: str) -> Iterator[int]:
+def marked(token: str, variable: str = MARK) -> Iterator[int]:
     """Pids of the living processes that inherited the token, this one left out.
 
     What was started anew has it in its environment; what a forked kernel has forked, in its name.
     """
-    needle = f"{MARK}={token}"
+    needle = f"{variable}={token}"
     proc = Path("/proc")
     if not (proc / "self" / "environ").exists():
-        yield from _marked_by_psutil(token)
+        yield from _marked_by_psutil(token, variable)
         return
     wanted, name = needle.encode(), process_name(token).encode() + b"\n"
     for folder in proc.iterdir():
@@ -41,15 +41,20 @@ def marked(token: str) -> Iterator[int]:
             yield int(folder.name)
 
 
-def _marked_by_psutil(token: str) -> Iterator[int]:
+def _marked_by_psutil(token: str, variable: str = MARK) -> Iterator[int]:
     import psutil  # noqa: PLC0415 - start-up is counted, and Linux does without it
 
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and process.environ().get(MARK) == token:
+            if process.pid != os.getpid() and process.environ().get(variable) == token:
                 yield process.pid
         except (psutil.Error, OSError):
             continue
+
+
+def end_run(run: str) -> None:
+    """End what a dead run left running: its tokens stood in a journal that is gone."""
+    end("", marked(run, RUN))
 
 
 def family(pid: int | None) -> tuple[int, ...]:

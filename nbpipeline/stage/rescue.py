@@ -1,20 +1,52 @@
-"""Finds previous outputs whose journal cannot be read: their names are known without it."""
+"""Settles what dead runs left of an instance: by its journal, and without one by the names that are known."""
 
-import os
-import re
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterable
 from pathlib import Path
 
+from nbpipeline.errors import BusyError, StorageError
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import StageInstance
-from nbpipeline.stage import asides
+from nbpipeline.stage import asides, journal, processes, stranded
+from nbpipeline.stage.backing import Backing
 from nbpipeline.stage.entries import folder_of, read
-from nbpipeline.stage.places import absolute, aside_of, local_outputs
-
-_RUN = r"\d{8}-\d{6}-[0-9a-z]+"
+from nbpipeline.stage.lock import has_lost_holder, hold
 
 
-def rescue(instance: StageInstance, root: Path) -> tuple[str, ...]:
+def settle(instance: StageInstance, root: Path, backing: Backing | None = None) -> tuple[str, ...]:
+    """Bring back what waits for an instance, whose lock the caller holds. Returns notices. Raises OSError."""
+    told = rescue(instance, root, backing)
+    return (*told, *journal.recover(root, instance.id, backing), *_without_journal(instance, root, backing))
+
+
+def settle_stranded(
+    instances: Iterable[StageInstance], root: Path, backing: Backing | None = None
+) -> tuple[str, ...]:
+    """Settle the instances whose previous outputs wait without a journal and whose lock is free.
+
+    Returns notices.
+    """
+    names = functools.cache(stranded.hidden_names)
+    notices: list[str] = []
+    for instance in [one for one in instances if stranded.find(one, root, names)]:
+        try:
+            with hold(root, instance.id):
+                notices += settle(instance, root, backing)
+        except BusyError:
+            continue
+        except (OSError, StorageError) as error:
+            notices.append(f"{instance.id}: outputs could not be brought back yet: {error}")
+    return tuple(notices)
+
+
+def look_for_stranded(instances: Iterable[StageInstance], root: Path) -> tuple[tuple[str, str], ...]:
+    """Find, without a lock, the instances that `settle_stranded` would settle, with their paths in words."""
+    names = functools.cache(stranded.hidden_names)
+    found = ((one.id, stranded.find(one, root, names)) for one in instances)
+    return tuple((name, ", ".join(one.path for one in waiting)) for name, waiting in found if waiting)
+
+
+def rescue(instance: StageInstance, root: Path, backing: Backing | None = None) -> tuple[str, ...]:
     """Bring back what waits for an instance whose journal a disk or a hand has damaged.
 
     Nothing is deleted: what stands at an output's place may be half written or newer, so it goes to
@@ -24,31 +56,40 @@ def rescue(instance: StageInstance, root: Path) -> tuple[str, ...]:
     file = folder_of(root) / f"{instance.slug}.json"
     if not file.exists() or read(file) is not None:
         return ()
-    name = f"damaged-{file.stat().st_mtime_ns}"
-    kept = root / STATE_FOLDER / "kept" / name
-    back: list[str] = []
-    for number, (_, path) in enumerate(local_outputs(instance)):
-        target = Path(os.path.realpath(absolute(root, path)))
-        waiting = max(
-            _waiting(instance, root, target, number), default=None, key=lambda one: one.lstat().st_ctime_ns
-        )
-        if waiting is None:
-            continue
-        if asides.exists(target):
-            asides.move(target, kept / path.lstrip("/"))
-        asides.move(waiting, target)
-        back.append(path)
+    kept = stranded.place_of_kept(root, f"damaged-{file.stat().st_mtime_ns}")
+    found = stranded.find(instance, root)
+    _end_runs({run for one in found for run in one.runs})
+    back = [one.path for one in found if stranded.bring_back(one, kept, backing, instance.id)]
     asides.move(file, kept / file.name)
-    said = f"its previous outputs are back: {', '.join(back)}" if back else "no outputs waited"
-    place = f"{STATE_FOLDER}/kept/{name}"
+    said = _said(back, "no outputs waited")
     told = f"{instance.id}: the journal of a run that died could not be read; {said}"
+    place = f"{STATE_FOLDER}/kept/{kept.name}"
     return (f"{told}; what stood there meanwhile and the journal are in {place}",)
 
 
-def _waiting(instance: StageInstance, root: Path, target: Path, number: int) -> Iterator[Path]:
-    """Give what stands under the names that `journal.begin` puts previous bytes under."""
-    beside = re.compile(re.escape(aside_of(target, "").name) + _RUN)
-    apart = re.compile(f"{re.escape(instance.slug)}-{_RUN}-{number}")
-    for folder, pattern in ((target.parent, beside), (root / STATE_FOLDER / "asides", apart)):
-        if folder.is_dir():
-            yield from (one for one in folder.iterdir() if pattern.fullmatch(one.name))
+def _without_journal(instance: StageInstance, root: Path, backing: Backing | None) -> tuple[str, ...]:
+    """Bring back what waits although `.nbpipeline` was deleted meanwhile."""
+    found = stranded.find(instance, root)
+    if not found:
+        return ()
+    runs = sorted({run for one in found for run in one.runs})
+    if has_lost_holder(root, instance.id):
+        told = f"outputs that run {runs[-1]} put aside are left where they are: it goes on"
+        return (f"{instance.id}: {told}, though {STATE_FOLDER} lost its journal",)
+    _end_runs(runs)
+    kept = stranded.place_of_kept(root, f"stranded-{runs[-1]}")
+    back = [one.path for one in found if stranded.bring_back(one, kept, backing, instance.id)]
+    said = _said(back, "nothing had to be brought back")
+    told = f"{instance.id}: run {runs[-1]} died, and its journal is gone; {said}"
+    stood = f"; what else stood or waited there is in {STATE_FOLDER}/kept/{kept.name}"
+    return (f"{told}{stood if kept.exists() else ''}",)
+
+
+def _end_runs(runs: Iterable[str]) -> None:
+    """End what dead runs left running: the marks of their attempts stood in the journal."""
+    for run in runs:
+        processes.end_run(run)
+
+
+def _said(back: list[str], none: str) -> str:
+    return f"its previous outputs are back: {', '.join(back)}" if back else none

@@ -23,7 +23,7 @@ from nbpipeline.stage import asides, failures, journal
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.lock import hold
 from nbpipeline.stage.places import absolute
-from nbpipeline.stage.rescue import rescue
+from nbpipeline.stage.rescue import settle
 
 
 def restore(job: Job, record: StageRecord, backends: Backends, cancel: Cancel | None = None) -> StageResult:
@@ -58,8 +58,7 @@ def _level_of(cancel: Cancel | None) -> Callable[[], bool]:
 def _settled(job: Job, record: StageRecord, backends: Backends) -> tuple[Failure | None, tuple[str, ...]]:
     """Settle what a dead run left and bring the outputs back; the disk's refusals are failures."""
     try:
-        told = rescue(job.instance, Path(job.root))
-        told += journal.recover(Path(job.root), job.instance.id, backends.backing)
+        told = settle(job.instance, Path(job.root), backends.backing)
         failure, said = _brought_back(job, record, backends)
     except OSError as error:
         return failures.of_disk(job.instance, error, "the outputs could not be brought back"), ()

@@ -6,7 +6,7 @@ from pathlib import Path
 from nbpipeline.content import unfinished_of
 from nbpipeline.stage import asides
 from nbpipeline.stage.backing import Backing
-from nbpipeline.stage.entries import COPY, SWAP, Entry, Journal, empty_folder, place_of
+from nbpipeline.stage.entries import COPY, SWAP, Entry, Journal, empty_folder, leave_shelter, place_of
 from nbpipeline.stage.places import aside_of, remove_empty, staged_of, sync_folder
 
 
@@ -34,6 +34,8 @@ def roll_back(journal: Journal, backing: Backing | None = None) -> Back:
     stood = {entry.target for entry in journal.entries if entry.existed}
     remove_empty(Path(folder) for folder in reversed(journal.folders) if folder not in stood)
     for entry in journal.entries:
+        if entry.shelter:
+            leave_shelter(Path(entry.shelter))
         folder = Path(entry.target).parent
         if folder.is_dir():
             sync_folder(folder)

@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from nbpipeline.errors import NbpipelineError
 from nbpipeline.fingerprint.kernels import KernelSpec, find_kernel
 from nbpipeline.kernels import registry
 from nbpipeline.location import STATE_FOLDER
-from nbpipeline.model import ProjectSpec
+from nbpipeline.model import ProjectSpec, StageInstance
 from nbpipeline.run.folder import (
     close_run,
     is_running,
@@ -26,6 +26,7 @@ from nbpipeline.run.folder import (
     state_folder,
 )
 from nbpipeline.stage import journal, lock
+from nbpipeline.stage.rescue import look_for_stranded, settle_stranded
 from nbpipeline.worker import Workplace
 
 _LITTLE = 1_000_000_000
@@ -45,14 +46,15 @@ class Finding:
     mend: str = ""
 
 
-def examine(project: ProjectSpec, *, fix: bool) -> tuple[Finding, ...]:
-    """Look at everything; without `fix`, touch nothing."""
+def examine(project: ProjectSpec, instances: Sequence[StageInstance], *, fix: bool) -> tuple[Finding, ...]:
+    """Look at everything, `instances` as far as they can be linked; without `fix`, touch nothing."""
     root = Path(project.root)
     parts = (
         ("Python", _python()),
         ("kernels", _kernels(project)),
         (STATE_FOLDER, _folder(root, fix=fix)),
         ("history", _history(project, fix=fix)),
+        ("journals", _stranded(project, instances, fix=fix)),
         ("journals", _journals(project, fix=fix)),
         ("locks", _locks(root)),
         ("runs", _runs(root, fix=fix)),
@@ -213,6 +215,26 @@ def _damage(path: Path) -> str:
     except sqlite3.Error as error:
         return f"damaged: {error}"
     return "" if found == "ok" else f"damaged: {found}"
+
+
+def _stranded(project: ProjectSpec, instances: Sequence[StageInstance], *, fix: bool) -> Iterator[Finding]:
+    """Bring back the outputs that dead runs left aside, whose journals are gone or damaged."""
+    root = Path(project.root)
+    waiting = look_for_stranded(instances, root)
+    if not waiting:
+        return
+    if fix:
+        with Workplace(project) as place:
+            for notice in settle_stranded(instances, root, place.backing):
+                yield Finding(subject="journals", state="mended", what=notice)
+        return
+    named = ", ".join(f"{name} ({paths})" for name, paths in waiting)
+    yield Finding(
+        subject="journals",
+        state="bad",
+        what=f"outputs that dead runs left aside wait without a journal: {named}",
+        mend="nbpipeline doctor --fix",
+    )
 
 
 def _journals(project: ProjectSpec, *, fix: bool) -> Iterator[Finding]:

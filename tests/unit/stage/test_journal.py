@@ -56,7 +56,7 @@ def previous(root: Path) -> Path:
 
 def clean(root: Path) -> bool:
     state = root / ".nbpipeline"
-    return not [*root.rglob(".*nbpipeline-2026*"), *state.glob("journals/*"), *state.glob("asides/*")]
+    return not [*root.rglob(".*nbpipeline-2026*"), *state.glob("journals/*"), *root.glob(".nbpipeline-*")]
 
 
 @pytest.mark.parametrize("mode", ["write", "update"])
@@ -343,7 +343,7 @@ def test_a_shelter_on_another_file_system_after_all(root: Path, monkeypatch: pyt
     rename = Path.rename
 
     def refuse(self: Path, to: Path) -> Path:
-        if "asides" in Path(to).parts:
+        if Path(to).name == "previous":
             raise OSError(errno.EXDEV, "Invalid cross-device link")
         return rename(self, to)
 

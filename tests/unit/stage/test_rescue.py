@@ -6,7 +6,7 @@ import pytest
 from stages import artifact, instance
 
 from nbpipeline.stage import journal
-from nbpipeline.stage.entries import folder_of
+from nbpipeline.stage.entries import folder_of, make_shelter, shelter_of
 from nbpipeline.stage.rescue import rescue
 
 RUN = "20261123-060000-abcd"
@@ -46,13 +46,15 @@ def test_what_waited_is_back_and_what_stood_there_is_kept(root: Path, mode: str,
 def test_sheltered_bytes_are_found_too(root: Path) -> None:
     target = begun(root)
     aside = target.with_name(f".m.txt.nbpipeline-{RUN}")
-    shelter = root / ".nbpipeline/asides" / f"train-{RUN}-0"
-    shelter.parent.mkdir(exist_ok=True)
+    shelter, other = shelter_of(root, "train", RUN, 0), shelter_of(root, "train-b", RUN, 0)
+    make_shelter(shelter)
     aside.rename(shelter)
-    (shelter.parent / f"train-b-{RUN}-0").write_text("another stage's")
+    make_shelter(other)
+    other.write_text("another stage's")
     rescue(instance(["x = 1"], outputs=[artifact("model", "models/m.txt")]), root)
     assert target.read_text() == "previous"
-    assert (shelter.parent / f"train-b-{RUN}-0").exists()
+    assert not shelter.parent.exists()
+    assert other.exists()
 
 
 def test_a_sound_journal_and_none_are_left_alone(root: Path) -> None:

@@ -1,0 +1,175 @@
+"""Previous outputs that wait beside their places although no journal tells of them.
+
+Their journal was damaged, or deleted with the rest of `.nbpipeline`. The names that they wait under are known
+without it: hidden siblings, and folders in the root for those that the store could not give again.
+"""
+
+import filecmp
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbpipeline.content import unfinished_of
+from nbpipeline.location import STATE_FOLDER
+from nbpipeline.model import StageInstance
+from nbpipeline.stage import asides
+from nbpipeline.stage.backing import Backing
+from nbpipeline.stage.entries import empty_folder, folder_of, leave_shelter, read, shelter_of
+from nbpipeline.stage.places import absolute, aside_of, local_outputs, staged_of
+
+_MARK = "nbpipeline-"
+_RUN = r"\d{8}-\d{6}-[0-9a-z]+"
+_BESIDE = re.compile(rf"\..+\.{_MARK}(?P<run>{_RUN})(?P<kind>\.part|\.rejected)?")
+_STAGED = re.compile(rf"\.{_MARK}(?P<run>{_RUN})\..+")
+_APART = re.compile(rf"\.{_MARK}aside-.+-(?P<run>{_RUN})-\d+")
+Names = Callable[[Path], Iterable[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stranded:
+    """What waits for one output path."""
+
+    path: str
+    """Project path."""
+    target: Path
+    """The file that a write to the path really changes."""
+    runs: frozenset[str]
+    """The runs that put it there."""
+    waiting: tuple[Path, ...] = ()
+    """Whole previous bytes, the last put aside first."""
+    written: tuple[Path, ...] = ()
+    """What attempts wrote under hidden names."""
+    begun: tuple[Path, ...] = ()
+    """Copies that were not finished: what they were made of still stands."""
+
+
+def hidden_names(folder: Path) -> tuple[str, ...]:
+    """List the names in a folder that may be ours; none where it cannot be listed."""
+    try:
+        return tuple(name for name in os.listdir(folder) if _MARK in name)  # noqa: PTH208 - names are all that plans want
+    except OSError:
+        return ()
+
+
+def find(instance: StageInstance, root: Path, names: Names = hidden_names) -> tuple[Stranded, ...]:
+    """Find what waits for an instance and is in no readable journal of it.
+
+    What a living run has put aside is in its journal; to move anything the caller holds the instance's lock.
+    `names` may remember what it listed, where many are looked for.
+    """
+    places: list[tuple[str, Path, list[tuple[str, str, Path]]]] = []
+    for number, (_, path) in enumerate(local_outputs(instance)):
+        target = Path(os.path.realpath(absolute(root, path)))
+        found = [*_beside(target, names), *_apart(instance, root, number, names)]
+        if found:
+            places.append((path, target, found))
+    if not places:
+        return ()
+    journal = read(folder_of(root) / f"{instance.slug}.json")  # read last: it is written before they move
+    told = "" if journal is None else journal.run
+    stranded = [(path, target, [one for one in found if one[0] != told]) for path, target, found in places]
+    return tuple(_sorted(path, target, found) for path, target, found in stranded if found)
+
+
+def _sorted(path: str, target: Path, found: list[tuple[str, str, Path]]) -> Stranded:
+    kinds: dict[str, list[Path]] = {"": [], ".part": [], ".rejected": []}
+    for _, kind, place in found:
+        kinds[kind].append(place)
+    unfinished = unfinished_of(target)
+    if asides.exists(unfinished):
+        kinds[".rejected"].append(unfinished)
+    return Stranded(
+        path=path,
+        target=target,
+        runs=frozenset(run for run, _, _ in found),
+        waiting=tuple(sorted(kinds[""], key=lambda one: one.lstat().st_ctime_ns, reverse=True)),
+        written=tuple(kinds[".rejected"]),
+        begun=tuple(kinds[".part"]),
+    )
+
+
+def _beside(target: Path, names: Names) -> Iterator[tuple[str, str, Path]]:
+    for name in names(target.parent):
+        if found := _BESIDE.fullmatch(name):
+            run, kind = found["run"], found["kind"] or ""
+            if f"{aside_of(target, run).name}{kind}" == name:
+                yield run, kind, target.with_name(name)
+        elif (found := _STAGED.fullmatch(name)) and staged_of(target, found["run"]).name == name:
+            yield found["run"], ".rejected", target.with_name(name)
+
+
+def _apart(instance: StageInstance, root: Path, number: int, names: Names) -> Iterator[tuple[str, str, Path]]:
+    for name in names(root):
+        if not (found := _APART.fullmatch(name)):
+            continue
+        shelter = shelter_of(root, instance.slug, found["run"], number)
+        if shelter.parent.name != name:
+            continue
+        part = shelter.with_name(f"{shelter.name}.part")
+        for kind, place in (("", shelter), (".part", part)):
+            if asides.exists(place):
+                yield found["run"], kind, place
+
+
+# --- bringing back -----------------------------------------------------------------------------
+
+
+def bring_back(one: Stranded, kept: Path, backing: Backing | None, instance_id: str) -> bool:
+    """Put what waits at its place, and what stood there under `kept`; True where it came back.
+
+    The record's own bytes stay where they stand, and what waits is kept instead. May be repeated after
+    it was cut short. Raises OSError.
+    """
+    for begun in one.begun:
+        asides.remove(begun)
+    for written in one.written:
+        _keep(written, kept / one.path.lstrip("/"))
+    came = False
+    for waiting in one.waiting:
+        if came or _recorded(one, backing, instance_id):
+            _keep(waiting, kept / one.path.lstrip("/"))
+        elif not _same(waiting, one.target):
+            if asides.exists(one.target):
+                _keep(one.target, kept / one.path.lstrip("/"))
+            one.target.parent.mkdir(parents=True, exist_ok=True)
+            asides.move(waiting, one.target)
+            came = True
+        else:
+            asides.remove(waiting)
+        leave_shelter(waiting)
+    for begun in one.begun:
+        leave_shelter(begun)
+    return came
+
+
+def _recorded(one: Stranded, backing: Backing | None, instance_id: str) -> bool:
+    """Whether what stands there is what the last success left."""
+    last = backing.state.last_record(instance_id) if backing else None
+    if backing is None or last is None or not asides.exists(one.target):
+        return False
+    return (one.path, backing.digests.of(one.target)) in {(out.path, out.digest) for out in last.outputs}
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two plain files are equal; folders count as different, since keeping them is safe."""
+    return one.is_file() and other.is_file() and filecmp.cmp(one, other, shallow=False)
+
+
+def _keep(place: Path, kept: Path) -> None:
+    """Move to where nothing stands yet; an empty folder is nothing."""
+    if empty_folder(place) and not place.is_symlink():
+        place.rmdir()
+        return
+    free = kept
+    number = 1
+    while asides.exists(free):
+        number += 1
+        free = kept.with_name(f"{kept.name}.{number}")
+    asides.move(place, free)
+
+
+def place_of_kept(root: Path, name: str) -> Path:
+    """Where what nobody recorded is kept."""
+    return root / STATE_FOLDER / "kept" / name
