@@ -13,7 +13,8 @@ from nbpipeline.cli.frame import complete_stages, define, open_project, settings
 def command(*, stage: str, **given: Any) -> int:
     """Take outputs made by hand in JupyterLab as the result of the present state.
 
-    They are marked so in the history, checked as a run's are, and kept in the store.
+    They are marked so in the history, checked as a run's are, and kept in the store. Where a run of the stage
+    had died, what it left is settled first, and nothing is recorded until you have looked and say it again.
     """
     for name in open_project(given).record(stage):
         click.echo(f"recorded: {name}, made by hand")

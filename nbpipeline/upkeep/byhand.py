@@ -4,7 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nbpipeline.errors import Complaint, ExitCode, NbpipelineError, UsageError, did_you_mean
+from nbpipeline.errors import (
+    Complaint,
+    ExitCode,
+    NbpipelineError,
+    StorageError,
+    UsageError,
+    did_you_mean,
+)
 from nbpipeline.location import STATE_FOLDER, is_url
 from nbpipeline.model import (
     BoundArtifact,
@@ -22,6 +29,7 @@ from nbpipeline.stage import keep, restore
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.checks import after
 from nbpipeline.stage.lock import hold
+from nbpipeline.stage.rescue import settle
 from nbpipeline.state.memory import MemoryState
 
 
@@ -38,8 +46,9 @@ def record_outputs(
 ) -> StageRecord:
     """Take the outputs that stand on disk as the result of the state, once they pass the stage's checks.
 
-    Raises UsageError where a stage declares none, for a missing or empty one or a failed check (exit code 4);
-    BusyError; StorageError.
+    What a dead run left is settled first, and then nothing is recorded: what stands there now need not be
+    what the author meant. Raises UsageError for that, where a stage declares none, for a missing or empty one
+    or a failed check (exit code 4); BusyError; StorageError.
     """
     if not any(not is_url(path) for one in instance.outputs for path in one.paths):
         raise UsageError.of(
@@ -47,6 +56,7 @@ def record_outputs(
             mend="run it: its result is its executed notebook",
         )
     with hold(root, instance.id):
+        _refuse_settled(instance, root, backends)
         direct = replace(instance, outputs=tuple(_direct(instance)))
         failure = after(direct, backends, root, "")
         if failure is not None:
@@ -54,6 +64,24 @@ def record_outputs(
         last = backends.state.last_record(instance.id)
         followed = last.followed if last is not None else ()
         return keep(instance, fingerprint, backends, root=root, origin="recorded", followed=followed)
+
+
+def _refuse_settled(instance: StageInstance, root: Path, backends: Backends) -> None:
+    """Settle what a dead run left, and raise UsageError where there was anything."""
+    try:
+        told = settle(instance, root, backends.backing)
+    except OSError as error:
+        raise StorageError.of(
+            f"'{instance.id}' cannot be recorded before its previous outputs are back: {error}",
+            mend="make room or the folders writable; then record it again",
+        ) from error
+    if told:
+        raise UsageError.of(
+            f"'{instance.id}' is not recorded: a run of it had died, and what it left is settled only now.",
+            known="; ".join(told),
+            mend="see that its outputs are as you made them; then "
+            f"nbpipeline record {shell_name(instance.id)}",
+        )
 
 
 def _direct(instance: StageInstance) -> list[BoundArtifact]:
@@ -100,7 +128,7 @@ def find_records(
 def _narrowed(instance: StageInstance, path: str) -> StageInstance:
     """Leave an instance the one output path that is to come back."""
     outputs = tuple(replace(one, paths=(path,)) for one in instance.outputs if path in one.paths)
-    return replace(instance, outputs=outputs)
+    return replace(instance, outputs=outputs, executed="")
 
 
 def _required(instance: StageInstance, record: StageRecord | None) -> StageRecord:

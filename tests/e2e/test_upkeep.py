@@ -12,6 +12,9 @@ import psutil
 import pytest
 from builders import code, command, header, write_files, write_notebook
 
+from nbpipeline import Project
+from nbpipeline.stage import journal
+
 
 def build(root: Path) -> None:
     write_files(
@@ -138,6 +141,30 @@ def test_a_missing_output_is_not_recorded(green: Path) -> None:
     done = command("record", "total", cwd=green)
     assert done.returncode == 2
     assert "out/table.csv" in done.stderr
+
+
+def test_what_a_dead_run_left_is_settled_before_anything_is_recorded(green: Path) -> None:
+    edit(green, "reader", ".read()", ".read().upper()")
+    (reader,) = [one for one in Project(green).pipeline if one.id == "reader"]
+    run = "20261123-060000-abcd"
+    rejected = green / f".nbpipeline/runs/{run}/reader/rejected-1"
+    journal.begin(reader, green, run=run, state="s", token="none-has-this", rejected=rejected)
+    (green / "out/copy.csv").write_text("made by hand")
+    done = command("record", "reader", cwd=green)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "'reader' is not recorded: a run of it had died, and what it left is settled only now.\n"
+        f"  reader: run {run} died; its previous outputs are back: out/copy.csv; "
+        f"reader: what stood there meanwhile is in .nbpipeline/runs/{run}/reader/rejected-1: out/copy.csv\n"
+        "  mend: see that its outputs are as you made them; then nbpipeline record reader\n"
+    )
+    assert (green / "out/copy.csv").read_text() == "total\n6\n"
+    assert (rejected / "out/copy.csv").read_text() == "made by hand"
+    assert plan(green)["reader"] == "run"
+    (rejected / "out/copy.csv").replace(green / "out/copy.csv")
+    assert command("record", "reader", cwd=green).stdout == "recorded: reader, made by hand\n"
+    assert (green / "out/copy.csv").read_text() == "made by hand"
+    assert plan(green)["reader"] == "skip"
 
 
 def test_a_harmless_change_is_accepted_on_record(green: Path) -> None:
