@@ -61,6 +61,16 @@ def move(source: Path, target: Path) -> None:
         remove(source)
 
 
+def move_to_free(source: Path, target: Path) -> Path:
+    """Move to `target`, or beside it where something stands there; gives the place. Raises OSError."""
+    free, number = target, 1
+    while exists(free):
+        number += 1
+        free = target.with_name(f"{target.name}.{number}")
+    move(source, free)
+    return free
+
+
 def inode(path: Path) -> int | None:
     """Give the number that tells whether two names are one file; None where there is none."""
     try:

@@ -150,7 +150,7 @@ def _under_journal(
         planned=state_digest(job.fingerprint),
         executed=notebook,
     )
-    told = executed.keep_copy(job.instance, notebook, root)
+    told = executed.keep_copy(job.instance, notebook, root, run=job.run, attempt=attempt.number)
     return replace(attempt, record=record, notices=(*attempt.notices, *told)), aside
 
 

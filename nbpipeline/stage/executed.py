@@ -1,15 +1,30 @@
 """`executed:`: a copy of the executed notebook where its author wants to see it."""
 
+import base64
+import contextlib
 import importlib
 import importlib.util
+import json
+import mimetypes
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from nbpipeline.content import digest_file
 from nbpipeline.errors import MissingPluginError, UsageError
-from nbpipeline.model import StageInstance
-from nbpipeline.stage.places import absolute
+from nbpipeline.location import STATE_FOLDER
+from nbpipeline.model import EXECUTED, StageInstance, StageRecord
+from nbpipeline.ports import Store
+from nbpipeline.stage import asides
+from nbpipeline.stage.places import absolute, relative, write_atomically
 
 _FORMATS = {".html": "html", ".md": "markdown", ".pdf": "webpdf"}
+_MENDS = {
+    False: "pip install 'nbpipeline[convert]'",
+    True: "pip install 'nbpipeline[pdf]', then `playwright install chromium`; or keep it as .html",
+}
+"""By whether it is a PDF."""
 
 
 def refuse_unknown(instance: StageInstance) -> None:
@@ -26,16 +41,23 @@ def refuse_unknown(instance: StageInstance) -> None:
             known="known formats: .ipynb .html .md .pdf",
             mend="give the path one of these endings",
         )
-    if importlib.util.find_spec("nbconvert") is None:
+    needed = ("nbconvert", *(["playwright"] if suffix == ".pdf" else []))
+    lacking = [one for one in needed if importlib.util.find_spec(one) is None]
+    if lacking:
         raise MissingPluginError.of(
-            f"`executed: {instance.executed}` needs nbconvert.",
+            f"`executed: {instance.executed}` needs {' and '.join(lacking)}.",
             where=instance.spec.where,
-            mend="pip install 'nbpipeline[lab]'",
+            mend=_MENDS[suffix == ".pdf"],
         )
 
 
-def keep_copy(instance: StageInstance, notebook: Path, root: Path) -> tuple[str, ...]:
-    """Write the copy; trouble with it is a notice, since the stage itself is good."""
+def keep_copy(
+    instance: StageInstance, notebook: Path, root: Path, *, run: str, attempt: int
+) -> tuple[str, ...]:
+    """Write the copy; trouble with it is a notice, since the stage itself is good.
+
+    What stands there and is not the copy that was written last is kept.
+    """
     if not instance.executed:
         return ()
     target = absolute(root, instance.executed)
@@ -43,11 +65,78 @@ def keep_copy(instance: StageInstance, notebook: Path, root: Path) -> tuple[str,
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         beside.write_bytes(_converted(notebook, target.suffix))
+        written = digest_file(beside)
+        told = _kept_first(instance.executed, _mark(instance, root), root, written, run)
         beside.replace(target)
+        mark = {"path": instance.executed, "digest": written, "run": run, "attempt": attempt}
+        _mark_of(instance, root).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(_mark_of(instance, root), json.dumps(mark))
     except Exception as error:  # noqa: BLE001 - whatever nbconvert and its templates raise
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
         return (f"the executed notebook could not be kept at {instance.executed}: {error}",)
-    return ()
+    return told
+
+
+def remake_copy(
+    instance: StageInstance, record: StageRecord, store: Store, folder: Path, root: Path
+) -> tuple[str, ...]:
+    """Write the copy of an earlier success again, if its executed notebook is there. Returns notices."""
+    if not instance.executed:
+        return ()
+    target = absolute(root, instance.executed)
+    mark = _mark(instance, root)
+    own = (mark.get("run"), mark.get("attempt")) == (record.run, record.attempt)
+    if own and _digest(target) == mark.get("digest"):
+        return ()
+    notebook = _notebook_of(instance, record, store, folder, root)
+    if notebook is None:
+        return (f"{instance.executed} is not remade: the executed notebook of that result is gone",)
+    return keep_copy(instance, notebook, root, run=record.run, attempt=record.attempt)
+
+
+def _notebook_of(
+    instance: StageInstance, record: StageRecord, store: Store, folder: Path, root: Path
+) -> Path | None:
+    """Find the executed notebook of a success: in its run's folder, else what the store holds."""
+    notebook = root / STATE_FOLDER / "runs" / record.run / instance.slug / f"attempt-{record.attempt}.ipynb"
+    if record.run and notebook.is_file():
+        return notebook
+    again = folder / f"attempt-{record.attempt}.ipynb"
+    for one in record.outputs:
+        if one.kind == EXECUTED and store.has(one):
+            folder.mkdir(parents=True, exist_ok=True)
+            return again if asides.exists(again) or store.get(one, again) else None
+    return None
+
+
+def _kept_first(path: str, mark: Mapping[str, Any], root: Path, written: str, run: str) -> tuple[str, ...]:
+    """Take what nobody recorded out of the way; says where it is."""
+    target = absolute(root, path)
+    if not asides.exists(target) or _digest(target) in (written, mark.get("digest")):
+        return ()
+    name = run or "restored"
+    kept = asides.move_to_free(target, root / STATE_FOLDER / "kept" / name / path.lstrip("/"))
+    told = f"{path} held bytes that no run had recorded; they are kept at"
+    return (f"{told} {relative(root, kept)}",)
+
+
+def _digest(target: Path) -> str:
+    """Digest of a plain file; empty for all else."""
+    return digest_file(target) if target.is_file() else ""
+
+
+def _mark_of(instance: StageInstance, root: Path) -> Path:
+    return root / STATE_FOLDER / "copies" / f"{instance.slug}.json"
+
+
+def _mark(instance: StageInstance, root: Path) -> Mapping[str, Any]:
+    """Read what was written last at the present path: `{path, digest, run, attempt}`; empty where nothing."""
+    try:
+        found = json.loads(_mark_of(instance, root).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) and found.get("path") == instance.executed else {}
 
 
 def _converted(notebook: Path, suffix: str) -> bytes:
@@ -55,7 +144,17 @@ def _converted(notebook: Path, suffix: str) -> bytes:
         return notebook.read_bytes()
     exporters = importlib.import_module("nbconvert")  # heavy, and an extra
     exporter = exporters.get_exporter(_FORMATS[suffix])(exclude_raw=True)
-    if suffix == ".html":  # a page that asks nothing of the network
+    if suffix != ".md":  # a page that asks nothing of the network
         exporter.mathjax_url = exporter.require_js_url = exporter.mermaid_js_url = ""
-    body, _ = exporter.from_filename(str(notebook))
+    body, resources = exporter.from_filename(str(notebook))
+    if suffix == ".md":
+        body = _with_pictures(body, resources.get("outputs") or {})
     return body.encode() if isinstance(body, str) else bytes(body)
+
+
+def _with_pictures(text: str, pictures: Mapping[str, bytes]) -> str:
+    """Write pictures into the text itself: files beside the copy would be outputs that nobody declared."""
+    for name, data in pictures.items():
+        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        text = text.replace(f"({name})", f"(data:{kind};base64,{base64.b64encode(data).decode()})")
+    return text

@@ -21,6 +21,7 @@ from nbpipeline.model import (
 from nbpipeline.ports import Cancel
 from nbpipeline.stage import asides, failures, journal
 from nbpipeline.stage.backends import Backends
+from nbpipeline.stage.executed import remake_copy
 from nbpipeline.stage.lock import hold
 from nbpipeline.stage.places import absolute
 from nbpipeline.stage.rescue import settle
@@ -96,7 +97,8 @@ def _brought_back(
     if gone:
         journal.roll_back(aside, backends.backing)
         return _not_stored(job, gone), ()
-    return None, journal.commit(aside)
+    told = journal.commit(aside)
+    return None, (*told, *remake_copy(job.instance, record, backends.store, Path(job.folder), root))
 
 
 def _taken_out(output: StoredOutput, root: Path, backends: Backends) -> bool:

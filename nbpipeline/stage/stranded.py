@@ -158,16 +158,11 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _keep(place: Path, kept: Path) -> None:
-    """Move to where nothing stands yet; an empty folder is nothing."""
+    """Keep what stands there; an empty folder is nothing."""
     if empty_folder(place) and not place.is_symlink():
         place.rmdir()
-        return
-    free = kept
-    number = 1
-    while asides.exists(free):
-        number += 1
-        free = kept.with_name(f"{kept.name}.{number}")
-    asides.move(place, free)
+    else:
+        asides.move_to_free(place, kept)
 
 
 def place_of_kept(root: Path, name: str) -> Path:
