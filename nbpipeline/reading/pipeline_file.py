@@ -92,6 +92,7 @@ def read_pipeline_file(
     own = Layer(values=values, place=at)
     chosen = _profile(own, profile)
     layers = (own, chosen) if chosen else (own,)
+    _require_lock(layers, root)
     return PipelineFile(
         exists=True, values=_over(values, chosen), layers=layers, entries=tuple(map(_entries, layers))
     )
@@ -108,6 +109,24 @@ def _load(path: Path, place: Place) -> yaml12.Document | None:
     except NoText as error:
         place.complain(error.what, mend=error.mend)
     return None
+
+
+def _require_lock(layers: tuple[Layer, ...], root: Path) -> None:
+    """Complain of a lock file that cannot be read: nothing could become stale with it."""
+    layer = next((one for one in reversed(layers) if "environment" in one.values), layers[0])
+    setting = layer.values.get("environment")
+    if not isinstance(setting, Mapping):
+        return
+    name = str(setting["lock"])
+    absent = NoText("", "")
+    try:
+        read_text(root / name, absent)
+    except NoText as error:
+        reason = "is not there." if error is absent else f"cannot be read: {error.what}"
+        layer.place.child("environment").complain(
+            f"the lock file {name!r} {reason}",
+            mend="name a file that is there, from the project's root, or leave 'environment' out.",
+        )
 
 
 def _misnamed(root: Path, findings: Findings) -> None:

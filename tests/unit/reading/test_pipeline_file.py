@@ -51,6 +51,33 @@ def test_a_link_to_itself_is_told(project):
     ]
 
 
+MEND = "\n  mend: name a file that is there, from the project's root, or leave 'environment' out."
+
+
+def test_a_lock_file_that_is_not_there_is_told(project):
+    (project / "pipeline.yaml").write_text("name: a\nenvironment: {lock: requirements.lock}\n")
+    assert told(project) == [f"pipeline.yaml, line 2: the lock file 'requirements.lock' is not there.{MEND}"]
+    (project / "requirements.lock").write_text("pandas==3.1.1\n")
+    assert told(project) == []
+
+
+def test_a_lock_file_that_is_none_is_told(project):
+    (project / "pipeline.yaml").write_text("environment: {lock: notebooks}\n")
+    assert told(project) == [
+        f"pipeline.yaml, line 1: the lock file 'notebooks' cannot be read: this is a folder; it wants a file.{MEND}"
+    ]
+
+
+def test_the_lock_file_of_the_chosen_profile_counts(project):
+    (project / "pipeline.yaml").write_text(
+        "environment: {lock: no.lock}\nprofiles:\n  dev: {environment: imported}\n  prod: {environment: {lock: none.lock}}\n"
+    )
+    assert read_project(project, profile="dev")[1] == ()
+    (complaint,) = read_project(project, profile="prod")[1]
+    assert str(complaint) == f"pipeline.yaml, line 4: the lock file 'none.lock' is not there.{MEND}"
+    assert complaint.exit_code == 2
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
 def test_a_pipe_is_told_and_not_waited_for(project):
     os.mkfifo(project / "pipeline.yaml")
