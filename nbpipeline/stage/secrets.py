@@ -3,26 +3,36 @@
 import base64
 import html
 import json
+import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 SHORTEST = 8
 """Shorter values would mask ordinary words."""
 MASK = "[masked]"
+_BREAK = re.compile(r"(?<=[A-Za-z0-9+/_-]{4})(?:\r?\n[ \t]{0,16}|(?:\\r)?\\n)(?=[A-Za-z0-9+/=_-])")
+"""Where base64 is cut into lines: real ones, indented ones, or as `repr` and JSON show them."""
+_LAST_BREAK = re.compile(r"(?:\r?\n[ \t]{0,16}|\r|(?:\\r)?\\n?|\\r)\Z")
+"""The same where the text ends within or right after it."""
+_NARROWEST = 16
+"""Characters a line, at which a cut secret that is not yet whole is still waited for."""
 
 
 def _base64_forms(value: bytes) -> Iterator[str]:
-    """Give what of the base64 text is the same whatever stands around the value, for each alignment."""
+    """Give what of the base64 text is the value's alone whatever stands around it, for each alignment.
+
+    And all to the end, where nothing stands after it: a character there, and the padding, say the rest.
+    """
     for offset in range(3):
-        usable = value[: len(value) - (offset + len(value)) % 3]
-        encoded = base64.b64encode(b"\0" * offset + usable)
-        stable = encoded[(0, 2, 3)[offset] :].decode("ascii")
-        if len(stable) >= SHORTEST:
-            yield stable
-            yield stable.replace("+", "-").replace("/", "_")
-    yield base64.b64encode(value).decode("ascii")
-    yield base64.urlsafe_b64encode(value).decode("ascii")
+        encoded = base64.b64encode(b"\0" * offset + value).decode("ascii")
+        first, last = (0, 2, 3)[offset], (offset + len(value)) * 8 // 6
+        for form in (encoded[first:last], encoded[first:]):
+            if len(form) >= SHORTEST:
+                yield form
+                yield form.replace("+", "-").replace("/", "_")
 
 
 def _forms(value: str) -> Iterator[str]:
@@ -35,7 +45,35 @@ def _forms(value: str) -> Iterator[str]:
     yield json.dumps(value, ensure_ascii=False)[1:-1]
     yield repr(value)[1:-1]
     yield html.escape(value)
-    yield from _base64_forms(value.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class _Joined:
+    """A text without the breaks in its base64, and where its parts stood."""
+
+    text: str
+    starts: list[int]
+    """Of each part, here."""
+    origins: list[int]
+    """Of each part, in the text with its breaks."""
+
+    @classmethod
+    def of(cls, text: str) -> "_Joined | None":
+        """Join the lines; None where nothing is cut."""
+        parts: list[str] = []
+        starts, origins, length, position = [0], [0], 0, 0
+        for found in _BREAK.finditer(text):
+            parts.append(text[position : found.start()])
+            length += found.start() - position
+            position = found.end()
+            starts.append(length)
+            origins.append(position)
+        return cls("".join([*parts, text[position:]]), starts, origins) if parts else None
+
+    def origin(self, index: int) -> int:
+        """Where a character stood."""
+        part = bisect_right(self.starts, index) - 1
+        return self.origins[part] + index - self.starts[part]
 
 
 class Masker:
@@ -43,8 +81,13 @@ class Masker:
 
     def __init__(self, values: Iterable[str]) -> None:
         """Take the values; those under 8 characters are left alone."""
-        forms = {form for value in values if len(value) >= SHORTEST for form in _forms(value)}
-        self.needles: tuple[str, ...] = tuple(sorted(forms, key=lambda form: (-len(form), form)))
+        long = [value for value in values if len(value) >= SHORTEST]
+        coded = {form for value in long for form in _base64_forms(value.encode())}
+        self.needles: tuple[str, ...] = _longest_first(
+            {*coded, *(one for value in long for one in _forms(value))}
+        )
+        self._coded = _longest_first(coded)
+        self._longest = max(map(len, self.needles), default=0)
 
     @classmethod
     def of(cls, names: Iterable[str], environment: Mapping[str, str]) -> "Masker":
@@ -52,11 +95,8 @@ class Masker:
         return cls(environment[name] for name in names if name in environment)
 
     def text(self, text: str) -> str:
-        """Mask one text, longest form first."""
-        for needle in self.needles:
-            if needle in text:
-                text = text.replace(needle, MASK)
-        return text
+        """Mask one text."""
+        return _piece(text, self._spans(text), 0, len(text))
 
     def anything(self, value: Any) -> Any:
         """Mask every text inside JSON-like data, keys too; other values are given back as they are."""
@@ -84,26 +124,56 @@ class Masker:
         return tuple(masked)
 
     def _spans(self, text: str) -> list[tuple[int, int]]:
-        """Where secrets stand in the text, in order, not overlapping."""
-        taken: list[tuple[int, int]] = []
-        for needle in self.needles:
-            start = text.find(needle)
-            while start >= 0:
-                end = start + len(needle)
-                if all(end <= other[0] or start >= other[1] for other in taken):
-                    taken.append((start, end))
-                start = text.find(needle, start + 1)
-        return sorted(taken)
+        """Where secrets stand in the text, in order; what overlaps is one."""
+        found = list(_found(self.needles, text))
+        joined = _Joined.of(text) if self._coded else None
+        if joined is not None:
+            cut = _found(self._coded, joined.text)
+            found += [(joined.origin(start), joined.origin(end - 1) + 1) for start, end in cut]
+        merged: list[tuple[int, int]] = []
+        for start, end in sorted(found):
+            if merged and start < merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+            else:
+                merged.append((start, end))
+        return merged
 
     def held_back(self, text: str) -> int:
         """Length of the tail that may be the beginning of a secret, so cannot be written yet."""
-        longest = 0
-        for needle in self.needles:
-            for length in range(min(len(needle) - 1, len(text)), longest, -1):
-                if text.endswith(needle[:length]):
-                    longest = length
-                    break
-        return longest
+        plain = _longest_beginning(self.needles, text)
+        if not self._coded:
+            return plain
+        breaks = self._longest // _NARROWEST + 2
+        tail = text[-(self._longest + 20 * breaks) :]
+        last = _LAST_BREAK.search(tail)
+        whole = tail[: last.start()] if last else tail
+        joined = _Joined.of(whole) or _Joined(whole, [0], [0])
+        length = _longest_beginning(self._coded, joined.text)
+        return max(plain, len(tail) - joined.origin(len(joined.text) - length)) if length else plain
+
+
+def _longest_first(forms: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(forms, key=lambda form: (-len(form), form)))
+
+
+def _found(needles: Iterable[str], text: str) -> Iterator[tuple[int, int]]:
+    """Give every place of every needle."""
+    for needle in needles:
+        start = text.find(needle)
+        while start >= 0:
+            yield start, start + len(needle)
+            start = text.find(needle, start + 1)
+
+
+def _longest_beginning(needles: Iterable[str], text: str) -> int:
+    """Length of the longest tail that is the beginning of a needle, but not all of it."""
+    longest = 0
+    for needle in needles:
+        for length in range(min(len(needle) - 1, len(text)), longest, -1):
+            if text.endswith(needle[:length]):
+                longest = length
+                break
+    return longest
 
 
 def _piece(whole: str, spans: Sequence[tuple[int, int]], start: int, end: int) -> str:

@@ -75,3 +75,68 @@ def test_only_what_may_be_a_beginning_waits() -> None:
 def test_data_is_masked_at_every_depth() -> None:
     data = {"text-with-secret-value": ["secret-value", {"x": ("secret-value", 1, None)}]}
     assert Masker(["secret-value"]).anything(data) == {f"text-with-{MASK}": [MASK, {"x": (MASK, 1, None)}]}
+
+
+LONG = "a token that is longer than a line of base64 would be, so it is cut at least once, perhaps twice"
+
+
+def wrapped(data: bytes, columns: int, end: str) -> str:
+    text = base64.b64encode(data).decode()
+    return "".join(text[start : start + columns] + end for start in range(0, len(text), columns))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n    ", "\\n"])
+@pytest.mark.parametrize("columns", [64, 76])
+@pytest.mark.parametrize("value", [LONG, VALUE * 4])
+def test_base64_in_lines_is_masked_whole(value: str, columns: int, end: str) -> None:
+    text = wrapped(value.encode(), columns, end)
+    assert Masker([value]).text(f"see {text}that") == f"see {MASK}{end}that"
+    assert Masker([value]).chunks([f"see {text}that"]) == (f"see {MASK}{end}that",)
+
+
+def test_mime_s_own_lines_are_masked() -> None:
+    text = base64.encodebytes(b"x" * 55 + LONG.encode()).decode()
+    (masked,) = {Masker([LONG]).text(text), "".join(Masker([LONG]).chunks([text]))}
+    head = base64.b64encode(b"x" * 54).decode()
+    assert masked.startswith(head)
+    rest = masked.removeprefix(head).replace(MASK, "").replace("\n", "")
+    assert rest == "eG", "only what the byte before has a part in"
+
+
+@given(before=st.binary(max_size=80), after=st.binary(max_size=80), columns=st.integers(16, 80))
+def test_a_line_break_hides_no_piece_of_a_secret(before: bytes, after: bytes, columns: int) -> None:
+    text = wrapped(before + LONG.encode() + after, columns, "\n")
+    masked = Masker([LONG]).text(text)
+    stable = base64.b64encode(LONG.encode()[2:-2]).decode()
+    assert MASK in masked
+    plain = masked.replace("\n", "")
+    pieces = [base64.b64encode(LONG.encode()[at : at + 9]).decode() for at in range(2, len(LONG) - 11)]
+    assert stable not in plain
+    assert not [one for one in pieces if one in plain]
+
+
+@given(st.data())
+def test_a_stream_of_lines_shows_no_piece_however_it_is_cut(data: st.DataObject) -> None:
+    columns = data.draw(st.sampled_from([64, 76]))
+    text = f"begin\n{wrapped(LONG.encode(), columns, chr(10))}end\n"
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=5)))
+    pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    stream = MaskedStream(Masker([LONG]))
+    assert "".join([*map(stream.feed, pieces), stream.rest()]) == f"begin\n{MASK}\nend\n"
+    assert "".join(Masker([LONG]).chunks(pieces)) == f"begin\n{MASK}\nend\n"
+
+
+def test_lines_that_are_no_secret_stay() -> None:
+    text = wrapped(
+        b"something else that is as long as two lines of base64 are, with nothing secret in it", 64, "\n"
+    )
+    stream = MaskedStream(Masker([LONG]))
+    assert Masker([LONG]).text(text) == text
+    assert stream.feed(text) + stream.rest() == text
+
+
+def test_a_value_printed_very_often_takes_time_by_its_length_only() -> None:
+    text = "secret-value\n" * 300_000  # every one compared with every other would take hours
+    masker = Masker(["secret-value"])
+    assert masker.chunks([text]) == (f"{MASK}\n" * 300_000,)
+    assert masker.text(text) == f"{MASK}\n" * 300_000
