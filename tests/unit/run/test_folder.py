@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -114,12 +115,35 @@ def test_two_runs_at_once_drop_and_open_safely(root):
     assert not [one for one in runs.runs_folder(root).iterdir() if one.name.startswith(".old")]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_an_unwritable_folder_is_told(root):
-    root.chmod(0o500)
-    with pytest.raises(StorageError, match=r"\.nbpipeline: cannot be written"):
-        runs.open_run(root, {}, now=START)
-    root.chmod(0o700)
+OPEN_RUN = """
+import os, sys
+from pathlib import Path
+from nbpipeline.errors import StorageError
+from nbpipeline.run import folder
+
+if os.geteuid() == 0:  # who may write anywhere
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    folder.open_run(Path(sys.argv[1]), {}, now=0.0)
+except StorageError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other rights")
+def test_an_unwritable_folder_is_told_to_a_user_without_rights():
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to others
+        Path(folder).chmod(0o555)
+        done = subprocess.run(
+            [sys.executable, "-c", OPEN_RUN, folder], capture_output=True, text=True, check=False
+        )
+    assert done.stderr == ""
+    assert done.stdout == (
+        ".nbpipeline: cannot be written: Permission denied.\n"
+        "  mend: make room or give yourself the right to write there; no output was touched\n"
+    )
 
 
 def test_a_file_in_the_folders_place_is_told(root):
