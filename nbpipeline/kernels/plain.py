@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from nbpipeline.errors import UsageError
+from nbpipeline.liveness import is_alive
 from nbpipeline.model import ExpectedKernel, Imported
 from nbpipeline.ports import Cache
 
@@ -132,15 +133,5 @@ def _sweep() -> None:
     for folder in _runtime_parent().glob(f"{_PREFIX}[0-9]*-*"):
         pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
         with contextlib.suppress(OSError):
-            if pid.isdigit() and not _alive(int(pid)) and folder.stat().st_uid == os.getuid():
+            if pid.isdigit() and not is_alive(int(pid), None) and folder.stat().st_uid == os.getuid():
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

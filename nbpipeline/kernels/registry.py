@@ -14,8 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from nbpipeline import liveness
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import slug_of
+from nbpipeline.replacing import replace_text
 
 IDLE_SECONDS = 3600.0
 """How long a kept kernel may be idle before it is ended."""
@@ -34,7 +36,7 @@ class KeptKernel:
     pid: int | None = None
     """The kernel's process, None where the kernel's provisioner did not tell."""
     started: float | None = None
-    """When that process began, as psutil says: tells it from a later one with the same pid."""
+    """When that process began, as `liveness` says: tells it from a later one with the same pid."""
     run: str = ""
     since: float = 0.0
     """Unix time at which it was kept."""
@@ -63,7 +65,7 @@ def keep(
         stage=instance_id,
         connection=str(place),
         pid=pid,
-        started=None if pid is None else _begun(pid),
+        started=None if pid is None else liveness.process_started(pid),
         run=run,
         since=time.time(),
     )
@@ -103,7 +105,7 @@ def is_alive(kept: KeptKernel) -> bool:
     """Whether the kernel's process is still there, and its connection file."""
     if not Path(kept.connection).exists():
         return False
-    return kept.pid is None or (_begun(kept.pid) is not None and _begun(kept.pid) == kept.started)
+    return kept.pid is None or (kept.started is not None and liveness.is_alive(kept.pid, kept.started))
 
 
 def end(root: Path, kept: KeptKernel) -> None:
@@ -142,9 +144,7 @@ def _entry(root: Path, instance_id: str) -> Path:
 def _write(root: Path, kept: KeptKernel) -> None:
     entry = _entry(root, kept.stage)
     entry.parent.mkdir(parents=True, exist_ok=True)
-    beside = entry.with_name(f".{entry.name}.{os.getpid()}.new")
-    beside.write_text(json.dumps(asdict(kept)) + "\n", encoding="utf-8")
-    beside.replace(entry)
+    replace_text(entry, json.dumps(asdict(kept)) + "\n")
 
 
 def _read(entry: Path) -> KeptKernel | None:
@@ -191,16 +191,6 @@ def _move_sockets(info: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 # --- processes ---------------------------------------------------------------------------------
-
-
-def _begun(pid: int) -> float | None:
-    import psutil  # noqa: PLC0415 - start-up is counted, and only kept kernels ask
-
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.Error:
-        return None
 
 
 def _warden(root: Path, kept: KeptKernel, idle: float) -> int:

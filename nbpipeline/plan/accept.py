@@ -14,6 +14,7 @@ from nbpipeline.encoding import canonical, plain, value_from
 from nbpipeline.errors import ReadingError
 from nbpipeline.location import Location
 from nbpipeline.model import Fingerprint, Reason, ReasonKind
+from nbpipeline.replacing import replace_text
 
 FILE = "nbpipeline.accept.yaml"
 
@@ -130,9 +131,7 @@ def add(root: Path, entry: Acceptance) -> None:
 
     entries = [_data(one) for one in (*read(root), entry)]
     text = _HEAD + yaml.safe_dump({"accepted": entries}, sort_keys=False, allow_unicode=True, width=100)
-    temporary = root / f".{FILE}.new"
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(root / FILE)
+    replace_text(root / FILE, text)
 
 
 def _entry(data: Mapping[str, Any], number: int) -> Acceptance:

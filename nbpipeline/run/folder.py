@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from nbpipeline.errors import StorageError
+from nbpipeline.liveness import is_alive, own_identity
 from nbpipeline.location import STATE_FOLDER, Location
-from nbpipeline.run.process import is_alive, own_identity
+from nbpipeline.replacing import replace_text
 
 KEPT_RUNS = 20
 VERSION = 1
@@ -154,9 +155,7 @@ def close_run(folder: RunFolder, *, now: float, status: str) -> None:
 
 
 def _write_control(folder: RunFolder, control: Mapping[str, Any]) -> None:
-    beside = folder.control.with_name(".control.json.new")
-    beside.write_text(json.dumps(control) + "\n", encoding="utf-8")
-    beside.replace(folder.control)
+    replace_text(folder.control, json.dumps(control) + "\n")
 
 
 def read_control(folder: Path) -> Mapping[str, Any] | None:

@@ -9,8 +9,9 @@ from typing import Any
 
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import slug_of
+from nbpipeline.replacing import replace_text
 from nbpipeline.stage import asides
-from nbpipeline.stage.places import aside_of, to_json, write_durably
+from nbpipeline.stage.places import aside_of, to_json
 
 VERSION = 1
 RENAME, COPY, SWAP = "rename", "copy", "swap"
@@ -83,7 +84,7 @@ def enter(journal: Journal, phase: str) -> Journal:
     """Write the journal in its next phase; durable when this returns."""
     entered = dataclasses.replace(journal, phase=phase)
     entered.file.parent.mkdir(parents=True, exist_ok=True)
-    write_durably(entered.file, to_json(dataclasses.asdict(entered)))
+    replace_text(entered.file, to_json(dataclasses.asdict(entered)), durable=True)
     return entered
 
 

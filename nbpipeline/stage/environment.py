@@ -7,7 +7,8 @@ from pathlib import Path
 
 from nbpipeline.kernels.marks import MARK, RUN
 from nbpipeline.model import Job, StageSpec
-from nbpipeline.stage.places import absolute, staged_value, to_json, write_atomically
+from nbpipeline.replacing import replace_text
+from nbpipeline.stage.places import absolute, staged_value, to_json
 
 THREAD_VARIABLES = (
     "BLIS_NUM_THREADS",
@@ -75,5 +76,5 @@ def write_context(job: Job, folder: Path) -> Path:
         "outputs": outputs,
     }
     path = folder / "context.json"
-    write_atomically(path, to_json(context))
+    replace_text(path, to_json(context))
     return path

@@ -1,12 +1,10 @@
 """`executed:`: a copy of the executed notebook where its author wants to see it."""
 
 import base64
-import contextlib
 import importlib
 import importlib.util
 import json
 import mimetypes
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,9 @@ from nbpipeline.errors import MissingPluginError, UsageError
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import EXECUTED, StageInstance, StageRecord
 from nbpipeline.ports import Store
+from nbpipeline.replacing import replace_text, replaced
 from nbpipeline.stage import asides
-from nbpipeline.stage.places import absolute, relative, write_atomically
+from nbpipeline.stage.places import absolute, relative
 
 _FORMATS = {".html": "html", ".md": "markdown", ".pdf": "webpdf"}
 _MENDS = {
@@ -61,19 +60,16 @@ def keep_copy(
     if not instance.executed:
         return ()
     target = absolute(root, instance.executed)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(_converted(notebook, target.suffix))
-        written = digest_file(beside)
-        told = _kept_first(instance.executed, _mark(instance, root), root, written, run)
-        beside.replace(target)
+        with replaced(target) as beside:
+            beside.write_bytes(_converted(notebook, target.suffix))
+            written = digest_file(beside)
+            told = _kept_first(instance.executed, _mark(instance, root), root, written, run)
         mark = {"path": instance.executed, "digest": written, "run": run, "attempt": attempt}
         _mark_of(instance, root).parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(_mark_of(instance, root), json.dumps(mark))
+        replace_text(_mark_of(instance, root), json.dumps(mark))
     except Exception as error:  # noqa: BLE001 - whatever nbconvert and its templates raise
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
         return (f"the executed notebook could not be kept at {instance.executed}: {error}",)
     return told
 

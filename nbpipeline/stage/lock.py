@@ -12,7 +12,7 @@ from typing import Any
 from nbpipeline.errors import BusyError, StorageError
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import slug_of
-from nbpipeline.stage.places import write_atomically
+from nbpipeline.replacing import replace_text
 
 PATIENCE = 0.2
 """Seconds between two looks at a lock that is waited for."""
@@ -103,7 +103,7 @@ def hold(
 def _leave(mark: Path, who: Mapping[str, Any]) -> None:
     """Write who holds; it only tells others, and a full disk is told by what follows."""
     with contextlib.suppress(OSError):
-        write_atomically(mark, json.dumps(who))
+        replace_text(mark, json.dumps(who))
 
 
 def held(root: Path) -> tuple[str, ...]:

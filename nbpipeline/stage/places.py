@@ -1,4 +1,4 @@
-"""Where things of one instance stand on disk: absolute paths, hidden siblings, durable writes."""
+"""Where things of one instance stand on disk: absolute paths, hidden siblings."""
 
 import json
 import os
@@ -72,45 +72,6 @@ def staged_value(value: Value, run: str) -> Value:
     if isinstance(value, (list, tuple)):
         return type(value)(staged_value(one, run) for one in value)
     return value
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder durable, where the system can."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError:  # some network file systems refuse it for folders
-        return
-    finally:
-        os.close(handle)
-
-
-def write_durably(path: Path, text: str) -> None:
-    """Replace a small file so that a reader sees the old or the new text, also after a power cut."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        with beside.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a file so that a reader never sees half of it; not synced (it can be made again)."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        beside.write_text(text, encoding="utf-8", newline="\n")
-        beside.replace(path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
 
 
 def to_json(data: Any) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbpipeline.kernels.marks import MARK, RUN, process_name
+from nbpipeline.liveness import is_alive
 
 if TYPE_CHECKING:
     import psutil
@@ -82,7 +83,7 @@ def end(token: str, also: Iterable[int] = (), *, trackers: bool = True) -> int:
     for pid in {*(marked(token) if token else ()), *also}:
         try:
             process = psutil.Process(pid)
-            if process.status() != psutil.STATUS_ZOMBIE and (trackers or not _is_tracker(process)):
+            if is_alive(pid, None) and (trackers or not _is_tracker(process)):
                 found.append(process)
         except psutil.Error:
             continue
@@ -100,19 +101,10 @@ def _still_there(processes: "list[psutil.Process]") -> "list[psutil.Process]":
     """Wait until all have ended, at most for the grace; an unreaped one has ended."""
     until = time.monotonic() + GRACE
     while processes and time.monotonic() < until:
-        processes = [one for one in processes if _is_alive(one)]
+        processes = [one for one in processes if is_alive(one.pid, None)]
         if processes:
             time.sleep(POLL)
     return processes
-
-
-def _is_alive(process: "psutil.Process") -> bool:
-    import psutil  # noqa: PLC0415 - the same
-
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
 
 
 def _is_helper(process: "psutil.Process") -> bool:

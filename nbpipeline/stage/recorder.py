@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
-from nbpipeline.stage.places import write_atomically
+from nbpipeline.replacing import replace_text
 from nbpipeline.stage.secrets import MaskedStream, Masker
 
 SHORTEST_PAUSE = 2.0
@@ -44,7 +44,7 @@ class Recorder:
             return
         from nbformat import v4  # noqa: PLC0415 - nbformat is loaded with papermill, where a stage runs
 
-        write_atomically(self.path, v4.writes(v4_node(masked_notebook(notebook, self.masker))) + "\n")
+        replace_text(self.path, v4.writes(v4_node(masked_notebook(notebook, self.masker))) + "\n")
         ended = time.monotonic()
         self._dirty = False
         self._next = ended + max(SHORTEST_PAUSE, SAVE_SHARE * (ended - started))

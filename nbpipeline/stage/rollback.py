@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nbpipeline.content import unfinished_of
+from nbpipeline.replacing import sync_folder
 from nbpipeline.stage import asides
 from nbpipeline.stage.backing import Backing
 from nbpipeline.stage.entries import COPY, SWAP, Entry, Journal, empty_folder, leave_shelter, place_of
-from nbpipeline.stage.places import aside_of, remove_empty, staged_of, sync_folder
+from nbpipeline.stage.places import aside_of, remove_empty, staged_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ from nbpipeline.content import (
 from nbpipeline.encoding import dumps, record_from_text
 from nbpipeline.errors import StorageError
 from nbpipeline.model import StageRecord, StoredOutput, slug_of
+from nbpipeline.replacing import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -262,12 +263,9 @@ class LocalStore:
         temporary = self._folder / "tmp" / uuid.uuid4().hex
         for folder in (self._folder, temporary.parent, place.parent.parent, place.parent):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
+        with replaced(place, by=temporary):
             yield temporary
             temporary.chmod(0o600)
-            temporary.replace(place)
-        finally:
-            temporary.unlink(missing_ok=True)
 
     @contextmanager
     def _told(self, path: Path) -> "Iterator[None]":

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from nbpipeline.errors import StorageError
+from nbpipeline.liveness import is_alive, process_started
 from nbpipeline.run import folder as runs
-from nbpipeline.run.process import is_alive, process_started
 
 DAY = 24 * 3600.0
 START = 1_770_000_000.0
