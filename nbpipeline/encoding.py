@@ -15,7 +15,6 @@ from typing import Any
 from nbpipeline.location import Location
 from nbpipeline.model import (
     CellProfile,
-    Event,
     Failure,
     Fingerprint,
     PathValue,
@@ -183,19 +182,6 @@ def result_from(data: Mapping[str, Any]) -> StageResult:
         ),
         notices=tuple(data.get("notices", ())),
         state=data.get("state", ""),
-    )
-
-
-def event_from(data: Mapping[str, Any]) -> Event:
-    """Read an event, as one line of events.jsonl holds it."""
-    return Event(
-        kind=data["kind"],
-        run=data["run"],
-        stage=data.get("stage", ""),
-        time=data.get("time", 0.0),
-        seq=data.get("seq", 0),
-        version=data.get("version", 1),
-        data=value_from(data.get("data", {})),
     )
 
 

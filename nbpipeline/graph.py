@@ -32,10 +32,6 @@ class Graph(Generic[Node]):
         """Whether the graph has the node."""
         return node in self._successors
 
-    def predecessors(self, node: Node) -> tuple[Node, ...]:
-        """Give what comes directly before; raises KeyError for a stranger."""
-        return tuple(self._predecessors[node])
-
     def successors(self, node: Node) -> tuple[Node, ...]:
         """Give what comes directly after; raises KeyError for a stranger."""
         return tuple(self._successors[node])

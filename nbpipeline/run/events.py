@@ -4,11 +4,11 @@ import dataclasses
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nbpipeline.encoding import event_from, plain
+from nbpipeline.encoding import plain
 from nbpipeline.model import Event
 from nbpipeline.ports import Emit
 from nbpipeline.stage.secrets import Masker
@@ -30,15 +30,6 @@ def to_json(event: Event) -> dict[str, Any]:
 def encode(event: Event) -> str:
     """Write an event as one line, with its end."""
     return json.dumps(to_json(event), ensure_ascii=False) + "\n"
-
-
-def read_events(path: Path) -> Iterator[Event]:
-    """Read a run's events; a line that is still being written (no end yet) is left for later."""
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            if not line.endswith("\n"):
-                return
-            yield event_from(json.loads(line))
 
 
 class EventWriter:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbpipeline.encoding import canonical, dumps, event_from, plain, record_from_text, value_from
-from nbpipeline.model import Event, Fingerprint, PathValue, StageRecord, Status
+from nbpipeline.encoding import canonical, dumps, plain, record_from_text, value_from
+from nbpipeline.model import Fingerprint, PathValue, StageRecord, Status
 
 VALUES = st.recursive(
     st.none()
@@ -62,10 +62,3 @@ def test_defaults_are_left_out_and_unknown_fields_passed_over() -> None:
 )
 def test_text_that_is_no_record(text: str) -> None:
     assert record_from_text(text) is None
-
-
-def test_events_come_back() -> None:
-    event = Event(
-        kind="cell_started", run="r", stage="a", time=1.5, seq=3, data={"cell": 2, "p": PathValue("x")}
-    )
-    assert event_from(json.loads(dumps(event))) == event

@@ -1,15 +1,18 @@
 """Plans made by hand, and an executor's work that needs no kernel."""
 
+import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from nbpipeline.encoding import value_from
 from nbpipeline.executors.local import LocalExecutor
 from nbpipeline.location import Location
 from nbpipeline.model import (
     Action,
     Edge,
+    Event,
     Fingerprint,
     Notebook,
     Pipeline,
@@ -26,6 +29,13 @@ from nbpipeline.model import (
 )
 from nbpipeline.run import RunOptions, run
 from nbpipeline.state.memory import MemoryState
+
+
+def read_events(path: Path) -> list[Event]:
+    """The events of a run, as another program reads them from events.jsonl."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [Event(**{**line, "data": value_from(line["data"])}) for line in lines]
+
 
 RUN, SKIP, RESTORE, MAYBE = Action.RUN, Action.SKIP, Action.RESTORE, Action.MAYBE
 

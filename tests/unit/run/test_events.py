@@ -4,8 +4,10 @@ import json
 import threading
 from pathlib import Path
 
+from pipelines import read_events
+
 from nbpipeline.model import Event, PathValue
-from nbpipeline.run.events import EventWriter, encode, read_events
+from nbpipeline.run.events import EventWriter, encode
 
 
 def test_a_line_has_every_key():
@@ -44,13 +46,6 @@ def test_numbers_count_from_one_whoever_tells(tmp_path):
     assert all(one.time > 0 for one in heard)
 
 
-def test_a_line_that_is_still_being_written_is_left_for_later(tmp_path):
-    path = tmp_path / "events.jsonl"
-    whole = encode(Event(kind="notice", run="r", seq=1))
-    path.write_text(whole + whole[:20])
-    assert [one.seq for one in read_events(path)] == [1]
-
-
 def test_a_full_disk_is_told_and_ends_nothing():
     heard = []
     writer = EventWriter(Path("/dev/full"), "r", heard.append)
@@ -59,9 +54,3 @@ def test_a_full_disk_is_told_and_ends_nothing():
     assert writer.trouble == ["events.jsonl ends at event 1: No space left on device"]
     assert [one.data["text"] for one in heard] == ["one", "two"]
     writer.close()
-
-
-def test_keys_of_a_later_version_are_passed_over(tmp_path):
-    path = tmp_path / "events.jsonl"
-    path.write_text(json.dumps({"kind": "notice", "run": "r", "seq": 1, "new": True}) + "\n")
-    assert list(read_events(path)) == [Event(kind="notice", run="r", seq=1)]

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 from builders import code, header, write_notebook
+from pipelines import read_events
 
 from nbpipeline import Project
 from nbpipeline.kernels import registry
 from nbpipeline.run import CancelSwitch, exit_code
-from nbpipeline.run.events import read_events
 
 
 def stage(root: Path, name: str, body: str, *, reads: str = "", writes: str = "", head: str = "") -> Path:

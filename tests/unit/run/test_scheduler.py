@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pipelines import MAYBE, RESTORE, RUN, SKIP, Decisions, Worker, do, plan_of, statuses
+from pipelines import MAYBE, RESTORE, RUN, SKIP, Decisions, Worker, do, plan_of, read_events, statuses
 
 from nbpipeline.errors import BusyError, MissingInputError, StorageError
 from nbpipeline.executors.local import LocalExecutor
 from nbpipeline.model import Failure, Fingerprint, Reason, ReasonKind, StageResult, Status
 from nbpipeline.run import CancelSwitch, RunOptions, exit_code, run
-from nbpipeline.run.events import read_events
 from nbpipeline.run.folder import RunFolder, read_control
 from nbpipeline.run.preflight import refuse_held
 from nbpipeline.stage.lock import hold
