@@ -62,6 +62,22 @@ def write_files(root: Path, files: Mapping[str, str]) -> None:
         path.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
 
 
+class Gate:
+    """What a cell waits at until the test opens it: a named pipe, beside the project so that no run sees it read."""
+
+    def __init__(self, path: Path) -> None:
+        os.mkfifo(path)
+        self.wait = f"open({str(path)!r}, 'rb').read(1)"
+        """Python for the cell."""
+        self._pipe = os.open(
+            path, os.O_RDWR
+        )  # it never blocks, and what is written waits for a cell that comes later
+
+    def open(self) -> None:
+        """Let one cell go on, now or when it comes."""
+        os.write(self._pipe, b"x")
+
+
 def command(
     *arguments: str, cwd: Path, environment: Mapping[str, str] | None = None, timeout: float = 240
 ) -> subprocess.CompletedProcess[str]:

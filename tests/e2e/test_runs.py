@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
-from builders import code, command, header, write_files, write_notebook
+from builders import Gate, code, command, header, write_files, write_notebook
 
 SIGNAL = "SIGNAL_FILE"
 
@@ -345,13 +345,12 @@ def test_killed_and_run_again(green: Path) -> None:
 
 def test_a_second_run_says_who_holds_a_stage_or_waits(green: Path) -> None:
     slow(green)
-    go = green / "go"
+    gate = Gate(green.parent / "gate")
     edit(
         green,
         "train",
         "threading.Event().wait(300)",
-        "import os, time\nwhile not os.path.exists('../go'):\n    time.sleep(0.05)\n"
-        "json.dump({'first': first}, open(model, 'w'))",
+        gate.wait + "\njson.dump({'first': first}, open(model, 'w'))",
     )
     process = start(green)
     wait_for_line(process, "cell_started", "train", cell=6)
@@ -365,7 +364,7 @@ def test_a_second_run_says_who_holds_a_stage_or_waits(green: Path) -> None:
         waiting = start(green, "--wait")
         wait_for_line(waiting, "notice", "")
     finally:
-        go.touch()
+        gate.open()
     assert finish(process)[0] == 0
     code, text = finish(waiting)
     assert code == 0, text

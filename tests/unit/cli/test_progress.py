@@ -4,10 +4,12 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from builders import code, write_notebook
+import pytest
+from builders import Gate, code, write_notebook
 
 from nbpipeline.cli.progress import Course, event_lines
 from nbpipeline.cli.wording import counted, table
@@ -82,8 +84,10 @@ def test_words() -> None:
     assert table([]) == []
 
 
-def on_a_terminal(root: Path, *arguments: str) -> tuple[int, str]:
-    """Run the command with a terminal as its output, as a user at a keyboard has it."""
+def on_a_terminal(
+    root: Path, *arguments: str, seen: str = "", then: Callable[[], None] | None = None
+) -> tuple[int, str]:
+    """Run the command with a terminal as its output, as a user at a keyboard has it; `then` when it shows `seen`."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "nbpipeline", *arguments],
@@ -94,7 +98,7 @@ def on_a_terminal(root: Path, *arguments: str) -> tuple[int, str]:
         env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
     )
     os.close(slave)
-    chunks = []
+    shown = b""
     while True:
         try:
             chunk = os.read(master, 65536)
@@ -102,18 +106,23 @@ def on_a_terminal(root: Path, *arguments: str) -> tuple[int, str]:
             break
         if not chunk:
             break
-        chunks.append(chunk)
+        shown += chunk
+        if then is not None and seen.encode() in shown:
+            then()
+            then = None
     os.close(master)
-    return process.wait(), b"".join(chunks).decode(errors="replace")
+    return process.wait(), shown.decode(errors="replace")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
 def test_the_board_on_a_terminal(root: Path) -> None:
+    gate = Gate(root.parent / "gate")
     write_notebook(
         root / "notebooks" / "one.ipynb",
         code('out = "../out.txt"', "outputs"),
-        code("import time\ntime.sleep(1)\nopen(out, 'w').write('x')"),
+        code(f"{gate.wait}\nopen(out, 'w').write('x')"),
     )
-    exit_code, text = on_a_terminal(root, "run")
+    exit_code, text = on_a_terminal(root, "run", seen="cell 2 of 2", then=gate.open)
     assert exit_code == 0, text
     assert "cell 2 of 2" in text
     assert "0 of 1" in text
