@@ -33,10 +33,11 @@ def become(message: dict[str, Any], files: list[int], server: int) -> None:
     for file in {one for one in (nothing, *files) if one > 2}:
         os.close(file)
     os.chdir(message["cwd"])
-    if "multiprocessing.process" in sys.modules:  # spawned workers start where it was imported
-        sys.modules["multiprocessing.process"].ORIGINAL_DIR = os.getcwd()  # type: ignore[attr-defined]
+    _renew_multiprocessing()
     os.environ.clear()
-    os.environ.update(message["environment"])
+    os.environ.update(
+        {"PYDEVD_USE_FRAME_EVAL": "NO", **message["environment"]}
+    )  # debugpy sets it at its import
     if message["independent"]:
         sys.modules["ipykernel.kernelapp"].IPKernelApp.parent_handle.default_value = 0
     else:
@@ -49,6 +50,14 @@ def become(message: dict[str, Any], files: list[int], server: int) -> None:
     launcher = importlib.util.find_spec("ipykernel_launcher")
     sys.argv = [(launcher and launcher.origin) or "ipykernel_launcher.py", *message["arguments"]]
     gc.enable()
+
+
+def _renew_multiprocessing() -> None:
+    """Have its workers start in the kernel's folder, and trust this kernel alone."""
+    process: Any = sys.modules.get("multiprocessing.process")
+    if process is not None:
+        process.ORIGINAL_DIR = os.getcwd()
+        process.current_process().authkey = os.urandom(32)
 
 
 def _prctl() -> Any:

@@ -13,9 +13,10 @@ To the runner:
   {"ready": PID}, {"loading": NAME}, {"refused": NAME, "why": TEXT, "origin": PATH}, {"loaded": true},
   {"forked": N, "pid": PID}, {"unforkable": N, "why": TEXT}, {"ended": PID, "code": N}
 
-A module is refused that starts threads or processes, opens a device or a socket, or writes anything while it
-is imported: its forks would share what cannot be shared, or a notebook would miss what it says. The process
-is then spoilt: the runner starts another one without that module.
+A module is refused that starts threads or processes, opens a device or a socket, writes anything or asks for
+the notebook while it is imported: its forks would share what cannot be shared, a notebook would miss what it
+says, or it would take itself to be in none. The process is then spoilt: the runner starts another one without
+that module.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ import signal
 import socket
 import struct
 import sys
-from typing import Any, NoReturn
+from typing import Any, Callable, NoReturn
 
 _LENGTH = struct.Struct("!I")
 _INSTALLED = ("site-packages", "dist-packages")
@@ -67,6 +68,8 @@ class Server:
         self.received = b""
         self.files: list[int] = []
         self.talking = self.missed = False
+        self.curious = False  # whether a module asked for the notebook
+        self.stop_watching: Callable[[], None] = lambda: None
         self.wake, self.woken = os.pipe()
         for end in (self.wake, self.woken):
             os.set_blocking(end, False)
@@ -156,6 +159,7 @@ class Server:
             return
         self.tell(loading=name)
         before = _traces()
+        self.curious = False
         try:
             module = importlib.import_module(name)
             for one in taken:
@@ -164,11 +168,29 @@ class Server:
         except BaseException:  # the stage meets it itself, and says so better
             pass
         why = _spoilt(before, _traces())
+        if self.curious:
+            why = why or "it asks for the notebook while it is imported"
         if why:
             spec = sys.modules.get(name.partition(".")[0])
             self.tell(refused=name, why=why, origin=getattr(spec, "__file__", None) or "")
             while True:
                 self.listen(None)  # the runner ends this process
+
+    def watch_for_curiosity(self) -> None:
+        """Note who asks whether there is a notebook: here there is none yet, so the answer would be wrong."""
+        import IPython
+        from IPython.core import getipython
+
+        def get_ipython() -> Any:
+            self.curious = True
+            return asked()
+
+        def restore() -> None:
+            IPython.get_ipython = getipython.get_ipython = asked
+
+        asked = getipython.get_ipython
+        IPython.get_ipython = getipython.get_ipython = get_ipython
+        self.stop_watching = restore
 
     # --- forking -------------------------------------------------------------------------------
 
@@ -231,6 +253,7 @@ class Server:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        self.stop_watching()
         self.link.close()
         _close([self.wake, self.woken])
         return True
@@ -345,6 +368,7 @@ def main(child: Any) -> None:
         except ImportError:  # another version of ipykernel has it elsewhere
             if name in _NEEDED:
                 raise
+    server.watch_for_curiosity()
     pid = os.getpid()
     message, files = server.serve()
     child.become(message, files, pid)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,11 +35,19 @@ class Bench:
         self.kernels.expect([one] * count)
 
     def ask(
-        self, *expressions: str, code: str = "", imports: Sequence[Imported] = (), **variables: str
+        self,
+        *expressions: str,
+        kernel: str = "",
+        code: str = "",
+        imports: Sequence[Imported] = (),
+        **variables: str,
     ) -> list[Any]:
         """Start a kernel, run code, evaluate expressions, end it. Answers as Python values."""
         manager = self.kernels.manager(
-            kernel="", folder=self.folder, environment={**self.environment, **variables}, imports=imports
+            kernel=kernel,
+            folder=self.folder,
+            environment={**self.environment, **variables},
+            imports=imports,
         )
         self.managers.append(manager)
 
@@ -176,6 +185,10 @@ def test_a_fork_leads_a_session_and_has_no_files_of_the_server(bench: Bench) -> 
         ("print('hello')", "it writes text while it is imported"),
         ("import warnings\nwarnings.warn('old', FutureWarning)", "it writes text while it is imported"),
         ("import os\nos._exit(3)", "it ends the process while it is imported"),
+        (
+            "from IPython import get_ipython\nin_notebook = get_ipython() is not None",
+            "it asks for the notebook while it is imported",
+        ),
     ],
 )
 def test_a_module_that_cannot_be_forked_is_left_to_its_stages(
@@ -292,6 +305,46 @@ async def _started(manager: Any) -> None:
         await manager.shutdown_kernel(now=True)
 
 
+def test_each_interpreter_and_its_flags_have_a_server_of_their_own(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, flags in (("one", []), ("two", ["-X", "utf8"])):
+        folder = tmp_path / "jupyter" / "kernels" / name
+        folder.mkdir(parents=True)
+        argv = [sys.executable, *flags, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        spec = {"argv": argv, "display_name": name, "language": "python"}
+        (folder / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    expected = [
+        ExpectedKernel(kernel=name, folder=str(bench.folder), environment=bench.environment)
+        for name in ("one", "two", "one", "two")
+    ]
+    before = set(psutil.Process().children())
+    bench.kernels.expect(expected)
+    assert len(set(psutil.Process().children()) - before) == 2
+    asked = "__import__('sys').flags.utf8_mode"
+    assert [bench.ask(asked, kernel=name) for name in ("one", "two")] == [[0], [1]]
+    assert not any(manager.fallback for manager in bench.managers)
+
+
+def test_a_kernel_that_is_no_ipykernel_is_a_plain_one(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "jupyter" / "kernels" / "other"
+    folder.mkdir(parents=True)
+    argv = ["/bin/sh", "-c", "exec", "{connection_file}"]
+    (folder / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "other", "language": "sh"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    one = ExpectedKernel(kernel="other", folder=str(bench.folder), environment=bench.environment)
+    before = set(psutil.Process().children())
+    bench.kernels.expect([one] * 3)
+    assert set(psutil.Process().children()) == before
+    manager = bench.kernels.manager(
+        kernel="other", folder=bench.folder, environment=bench.environment, imports=()
+    )
+    assert manager.kernel_spec.argv == argv
+
+
 def test_a_file_that_a_library_reads_where_it_is_imported_counts(bench: Bench, installed: Path) -> None:
     module = write(installed, "placed", "import os\nmaker, place = os.getpid(), os.getcwd()")
     (bench.folder / "matplotlibrc").write_text("figure.dpi: 33\n")
@@ -335,8 +388,6 @@ def test_jupyter_client_finds_the_provisioner_by_its_entry_point(tmp_path: Path,
     from nbpipeline.kernels.provisioner import ForkProvisioner
 
     write(installed, "warm", "import os\nmaker = os.getpid()")
-    import sys
-
     metadata = {
         "kernel_provisioner": {"provisioner_name": "nbpipeline-fork", "config": {"preload": ["warm"]}}
     }
