@@ -31,7 +31,8 @@ import signal
 import socket
 import struct
 import sys
-from typing import Any, Callable, NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 _LENGTH = struct.Struct("!I")
 _INSTALLED = ("site-packages", "dist-packages")
