@@ -34,6 +34,7 @@ from nbpipeline.run.scheduler import run as carry_out
 from nbpipeline.selection import select
 from nbpipeline.stage import execute, restore
 from nbpipeline.upkeep import byhand, checking, cleaning, debugging, doctor, trial
+from nbpipeline.upkeep.finding import Finding
 from nbpipeline.worker import Workplace
 
 
@@ -305,7 +306,7 @@ class Project:
         with self._open() as (_, place):
             return cleaning.remove(found, place.backends(), Path(self.root))
 
-    def doctor(self, *, fix: bool = True) -> tuple[doctor.Finding, ...]:
+    def doctor(self, *, fix: bool = True) -> tuple[Finding, ...]:
         """Say what is wrong with the installation and the project's folder, and mend it where `fix`."""
         loaded = self._load()
         return doctor.examine(loaded.spec, tuple(loaded.pipeline or ()), fix=fix)

@@ -73,7 +73,8 @@ class ForkServer:
         self._asked: dict[int, _Asked] = {}
         self._count = 0
         self._deaths = 0
-        self._ready = False
+        self.ready: Future[int] = Future()
+        """The process that serves, once it can fork; raises NoForkError where it never can."""
         self._closed = False
         self._gone = ""
         self._former: list[ServerProcess] = []
@@ -141,7 +142,8 @@ class ForkServer:
     def _hear(self, process: ServerProcess, message: Mapping[str, Any]) -> None:
         with self._lock:
             if "ready" in message:
-                self._ready = True
+                if not self.ready.done():
+                    self.ready.set_result(process.pid)
             elif "forked" in message:
                 self._forked(process, message)
             elif "unforkable" in message:
@@ -170,7 +172,7 @@ class ForkServer:
 
     def _lost(self, why: str) -> None:
         self._deaths += 1
-        if not self._ready:
+        if not self.ready.done():
             self._give_up(f"the fork server does not start: {why}")
         elif self._deaths >= DEATHS:
             self._give_up(f"the fork server was ended {self._deaths} times")
@@ -190,6 +192,8 @@ class ForkServer:
 
     def _give_up(self, why: str) -> None:
         self._gone = why
+        if not self.ready.done():
+            self.ready.set_exception(NoForkError(why))
         for number in list(self._asked):
             asked = self._answered(number)
             if asked is not None:

@@ -3,18 +3,14 @@
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
-from nbpipeline import __version__
 from nbpipeline.errors import NbpipelineError
-from nbpipeline.fingerprint.kernels import KernelSpec, find_kernel
 from nbpipeline.kernels import registry
+from nbpipeline.kernels.refusals import Refusals
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import ProjectSpec, StageInstance
 from nbpipeline.run.folder import (
@@ -27,31 +23,21 @@ from nbpipeline.run.folder import (
 )
 from nbpipeline.stage import journal, lock
 from nbpipeline.stage.rescue import look_for_stranded, settle_stranded
+from nbpipeline.upkeep import installation
+from nbpipeline.upkeep.finding import Finding
 from nbpipeline.worker import Workplace
 
 _LITTLE = 1_000_000_000
 """Bytes free under which a run may well end with a full disk."""
-_OLDEST = (3, 11)
-_PROBE_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that was looked at."""
-
-    subject: str
-    state: str
-    """`good`, `mended`, `warning` or `bad`."""
-    what: str
-    mend: str = ""
 
 
 def examine(project: ProjectSpec, instances: Sequence[StageInstance], *, fix: bool) -> tuple[Finding, ...]:
     """Look at everything, `instances` as far as they can be linked; without `fix`, touch nothing."""
     root = Path(project.root)
     parts = (
-        ("Python", _python()),
-        ("kernels", _kernels(project)),
+        ("Python", installation.python()),
+        ("kernels", installation.kernels(project)),
+        ("warm kernels", _warm_kernels(project)),
         (STATE_FOLDER, _folder(root, fix=fix)),
         ("history", _history(project, fix=fix)),
         ("journals", _stranded(project, instances, fix=fix)),
@@ -80,70 +66,12 @@ def _finished(subject: str, part: Iterator[Finding]) -> Iterator[Finding]:
         )
 
 
-def _python() -> Iterator[Finding]:
-    version = ".".join(str(one) for one in sys.version_info[:3])
-    what = f"{version} at {sys.executable}, nbpipeline {__version__}"
-    good = sys.version_info >= _OLDEST
-    yield Finding(
-        subject="Python",
-        state="good" if good else "bad",
-        what=what,
-        mend="" if good else "install nbpipeline with Python 3.11 or newer",
-    )
-
-
-def _kernels(project: ProjectSpec) -> Iterator[Finding]:
-    """Look at each kernel that a stage asks for: is it installed, and can its Python be one."""
-    wanted: dict[tuple[str | None, str], list[str]] = {}
-    for one in project.stages:
-        key = (one.kernel or one.notebook.kernel, one.notebook.language)
-        wanted.setdefault(key, []).append(one.name)
-    for (name, language), stages in wanted.items():
-        subject = f"kernel {name or language}"
-        try:
-            found = find_kernel(name, language)
-        except NbpipelineError as error:
-            first = error.complaints[0]
-            yield Finding(subject=subject, state="bad", what=first.what, mend=first.mend)
-            continue
-        if found.fallback and name:
-            what = f"not installed; {', '.join(stages)} run in the Python that runs nbpipeline"
-            yield Finding(
-                subject=subject, state="warning", what=what, mend=f"install a kernelspec named {name}"
-            )
-        yield from _probe(subject, found)
-
-
-def _probe(subject: str, kernel: KernelSpec) -> Iterator[Finding]:
-    program = shutil.which(kernel.argv[0]) if kernel.argv else None
-    if program is None:
-        what = f"its program {kernel.argv[0] if kernel.argv else '(none)'} is not there"
-        yield Finding(subject=subject, state="bad", what=what, mend="install the kernelspec again")
-        return
-    if "ipykernel" not in " ".join(kernel.argv):
-        yield Finding(subject=subject, state="good", what=program)
-        return
-    answer = _ask(program)
-    if answer:
-        mend = f"{program} -m pip install --upgrade ipykernel"
-        yield Finding(subject=subject, state="bad", what=f"{program} cannot run it: {answer}", mend=mend)
-    else:
-        yield Finding(subject=subject, state="good", what=program)
-
-
-def _ask(program: str) -> str:
-    """Let an interpreter import ipykernel; gives what it says against it, empty where nothing."""
-    try:
-        done = subprocess.run(  # noqa: S603 - the kernelspec's own interpreter
-            [program, "-c", "import ipykernel"],
-            capture_output=True,
-            text=True,
-            timeout=_PROBE_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it failed"])[-1]
+def _warm_kernels(project: ProjectSpec) -> Iterator[Finding]:
+    if (Path(project.root) / STATE_FOLDER).is_dir():
+        with Workplace(project) as place:
+            yield from installation.warm_kernels(project, Refusals(place.state))
+    else:  # nothing is made where there was no run
+        yield from installation.warm_kernels(project, Refusals())
 
 
 def _folder(root: Path, *, fix: bool) -> Iterator[Finding]:

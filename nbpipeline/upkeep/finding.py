@@ -1,0 +1,14 @@
+"""What `doctor` finds."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    state: str
+    """`good`, `mended`, `warning` or `bad`."""
+    what: str
+    mend: str = ""
