@@ -177,21 +177,9 @@ class Server:
             while True:
                 self.listen(None)  # the runner ends this process
 
-    def watch_for_curiosity(self) -> None:
-        """Note who asks whether there is a notebook: here there is none yet, so the answer would be wrong."""
-        import IPython
-        from IPython.core import getipython
-
-        def get_ipython() -> Any:
-            self.curious = True
-            return asked()
-
-        def restore() -> None:
-            IPython.get_ipython = getipython.get_ipython = asked
-
-        asked = getipython.get_ipython
-        IPython.get_ipython = getipython.get_ipython = get_ipython
-        self.stop_watching = restore
+    def is_curious(self) -> None:
+        """Note that a module wanted more of a notebook than can be answered here."""
+        self.curious = True
 
     # --- forking -------------------------------------------------------------------------------
 
@@ -369,7 +357,7 @@ def main(child: Any) -> None:
         except ImportError:  # another version of ipykernel has it elsewhere
             if name in _NEEDED:
                 raise
-    server.watch_for_curiosity()
+    server.stop_watching = _beside("fork_notebook").watch(server.is_curious)
     pid = os.getpid()
     message, files = server.serve()
     child.become(message, files, pid)

@@ -185,6 +185,7 @@ def test_a_fork_leads_a_session_and_has_no_files_of_the_server(bench: Bench) -> 
         ("print('hello')", "it writes text while it is imported"),
         ("import warnings\nwarnings.warn('old', FutureWarning)", "it writes text while it is imported"),
         ("import os\nos._exit(3)", "it ends the process while it is imported"),
+        ("shell = get_ipython()\nshell.run_line_magic", "it asks for the notebook while it is imported"),
         (
             "from IPython import get_ipython\nin_notebook = get_ipython() is not None",
             "it asks for the notebook while it is imported",
@@ -213,6 +214,16 @@ def test_a_module_that_cannot_be_forked_is_left_to_its_stages(
     assert not bench.managers[0].fallback
     refused = Refusals(cache).all()
     assert [(one.module, one.why) for _, one in refused] == [("spoilt", why)]
+
+
+def test_what_pandas_asks_of_the_notebook_is_answered_as_in_a_kernel(bench: Bench) -> None:
+    module = Imported("pandas")
+    asked = ("pandas.get_option('display.max_columns')", "get_ipython().__class__.__module__")
+    bench.expect(module)
+    forked = bench.ask(*asked, code="import pandas", imports=[module])
+    assert not bench.managers[0].fallback
+    with ForkKernels(least=99) as plain:
+        assert forked == Bench(plain, bench.folder, bench.environment).ask(*asked, code="import pandas")
 
 
 def test_a_refusal_is_forgotten_when_its_package_changes(tmp_path: Path, cache: MemoryState) -> None:
