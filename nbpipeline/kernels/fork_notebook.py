@@ -16,8 +16,8 @@ from IPython.core import getipython
 def watch(note: Callable[[], None]) -> Callable[[], None]:
     """Answer as a kernel would, and note who wants more of it; gives what ends this.
 
-    `get_ipython` of builtins gives a shell that is a kernel's by its name and by having a `kernel`: that is all
-    that pandas asks for. Nobody can be given the shell itself: there is none yet.
+    `get_ipython` of builtins gives a shell that is a kernel's by its name and by having a `kernel`: that is
+    all that pandas asks for. Nobody can be given the shell itself: there is none yet.
     """
 
     class ZMQInteractiveShell:
