@@ -25,6 +25,7 @@ from nbpipeline.model import (
     Status,
     Step,
     StoredOutput,
+    Usage,
     Value,
 )
 
@@ -117,6 +118,16 @@ def output_from(data: Mapping[str, Any]) -> StoredOutput:
     )
 
 
+def usage_from(data: Mapping[str, Any]) -> Usage:
+    """Read what a run was seen to do with files; a record older than that knows nothing."""
+    return Usage(
+        watched=data.get("watched", False),
+        used=tuple(data.get("used", ())),
+        listed=tuple(data.get("listed", ())),
+        unseen=tuple(data.get("unseen", ())),
+    )
+
+
 def record_from(data: Mapping[str, Any]) -> StageRecord:
     """Read a record; raises KeyError, TypeError or AttributeError for what is none."""
     return StageRecord(
@@ -133,6 +144,7 @@ def record_from(data: Mapping[str, Any]) -> StageRecord:
         undeclared=tuple(data.get("undeclared", ())),
         written=tuple(data.get("written", ())),
         followed=tuple(data.get("followed", ())),
+        usage=usage_from(data.get("usage", {})),
         planned=data.get("planned", ""),
     )
 

@@ -46,6 +46,7 @@ from nbpipeline.model.planned import (
     StageRecord,
     Step,
     StoredOutput,
+    Usage,
 )
 from nbpipeline.model.resolved import (
     BoundArtifact,
@@ -99,6 +100,7 @@ __all__ = [
     "Step",
     "StoredOutput",
     "TestCase",
+    "Usage",
     "Value",
     "axis_text",
     "canonical_id",

@@ -96,6 +96,20 @@ class StoredOutput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a run did with files, beside the undeclared ones; for `check --io`, not for the plan."""
+
+    watched: bool = False
+    """Whether its kernel could be watched; then `used` is all that was seen."""
+    used: tuple[str, ...] = ()
+    """Declared paths that were opened, or something in them."""
+    listed: tuple[str, ...] = ()
+    """Undeclared project folders, with `/` at the end, whose listing was taken."""
+    unseen: tuple[str, ...] = ()
+    """Libraries and programs that may have opened files without being seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageRecord:
     """A success: the state that it ran in and what it left. Written to history and store alike."""
 
@@ -113,7 +127,7 @@ class StageRecord:
     """`run`, or `recorded` for outputs made by hand."""
     metrics: Mapping[str, Value] = field(default_factory=dict)
     undeclared: tuple[str, ...] = ()
-    """Project files read or written without being declared."""
+    """Project files read or written without being declared; `folder/` stands for very many in it."""
     written: tuple[str, ...] = ()
     """Of these, the ones that were opened for writing."""
     followed: tuple[str, ...] = ()
@@ -122,6 +136,7 @@ class StageRecord:
     One behind `=` was read as text, so that its bytes count, not its syntax.
     They stand in the fingerprint as modules, from the next plan on.
     """
+    usage: Usage = field(default_factory=Usage)
     planned: str = ""
     """Digest of the state that the run was planned in, where that is not `state`."""
 

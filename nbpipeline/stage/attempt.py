@@ -134,7 +134,7 @@ def _under_journal(
         said = f"{changed} changed while the stage ran, so its result is not recorded as fresh"
         return replace(attempt, notices=(*attempt.notices, said)), aside
     named = backends.following(job.fingerprint, job.instance, ())
-    seen = undeclared.files(job, found.opened, named.modules, started)
+    seen = undeclared.files(job, found.sight, named.modules, started)
     record = keep(
         job.instance,
         backends.following(job.fingerprint, job.instance, seen.followed),
@@ -147,6 +147,7 @@ def _under_journal(
         undeclared=seen.undeclared,
         written=seen.written,
         followed=seen.followed,
+        usage=seen.usage,
         planned=state_digest(job.fingerprint),
         executed=notebook,
     )
@@ -196,6 +197,7 @@ def _executed(
         notices = (*notices, f"the kernel is a plain one: {manager.fallback}")
     copy = executed_copy(job.instance, test=job.test, run=job.run)
     recorder = Recorder(notebook, Path(job.folder) / "log", masker)
+    spool = notebook.with_suffix(".opened")
     try:
         orders = Orders(
             manager=manager,
@@ -207,11 +209,13 @@ def _executed(
             timeout=spec.timeout,
             cell_timeout=spec.cell_timeout,
             keep_kernel=job.keep_kernel and last,
-            undeclared_root="" if job.test else str(root),
+            watched_root="" if job.test else str(root),
+            spool=str(spool),
         )
         return engine.execute(copy, orders), notices
     finally:
         recorder.close()
+        spool.unlink(missing_ok=True)
 
 
 def _changed_meanwhile(job: Job, now: Fingerprint) -> str:

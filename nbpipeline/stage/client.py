@@ -141,8 +141,9 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
         info = await meeting.meet(self.km, self._connect)
         self.nb.metadata["language_info"] = info["language_info"]
         if self._orders.language == "python":
-            root = self._orders.undeclared_root
-            await self._ask({}, self.km.late + watching.ROOM + (watching.start(root) if root else ""))
+            root = self._orders.watched_root
+            watch = watching.start(root, self._orders.spool) if root else ""
+            await self._ask({}, self.km.late + watching.ROOM + watch)
 
     def _connect(self, client: Any) -> None:
         client.allow_stdin = False
@@ -227,9 +228,9 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
             finally:
                 self._orders.recorder.touched()
                 self._orders.recorder.save(self.nb)
-        if self._orders.undeclared_root and self._orders.language == "python":
-            replies = await self._ask({"opened": watching.QUESTION}, "")
-            self._found.opened.update(watching.read(replies.get("opened", {})))
+        if self._orders.watched_root and self._orders.language == "python":
+            replies = await self._ask({"seen": watching.QUESTION}, "")
+            self._found.sight = watching.read(replies.get("seen", {}))
 
     async def _cell(self, cell: Any, index: int, place: dict[str, Value]) -> None:
         """Run one cell: events, times, limits, and what stopped it."""

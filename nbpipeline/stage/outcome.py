@@ -7,6 +7,7 @@ from typing import Any
 from nbpipeline.model import CellProfile, Value
 from nbpipeline.ports import Cancel
 from nbpipeline.stage.recorder import Recorder
+from nbpipeline.stage.watching import Sight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +27,10 @@ class Orders:
     cell_timeout: float | None = None
     keep_kernel: bool = False
     """Leave the kernel of a failed attempt alive."""
-    undeclared_root: str = ""
+    watched_root: str = ""
     """Watch which files under this folder a Python kernel opens; empty: do not."""
+    spool: str = ""
+    """Where forked children of the kernel write what they open: a file of the attempt's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +61,8 @@ class Found:
     cells: list[CellProfile] = field(default_factory=list)
     metrics: dict[str, Value] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
-    opened: dict[str, str] = field(default_factory=dict)
-    """Files seen opened under `undeclared_root` -> `load` (as code, by Python itself), `read` or `write`."""
+    sight: Sight = field(default_factory=Sight)
+    """Files seen opened under `watched_root`."""
     connection: str = ""
     """The connection file of a kernel that was kept."""
     pid: int | None = None

@@ -14,6 +14,7 @@ from nbpipeline.model import (
     StageInstance,
     StageRecord,
     StoredOutput,
+    Usage,
     Value,
 )
 from nbpipeline.stage.backends import Backends
@@ -34,6 +35,7 @@ def keep(  # noqa: PLR0913 - a record has that many sides
     undeclared: Sequence[str] = (),
     written: Sequence[str] = (),
     followed: Sequence[str] = (),
+    usage: Usage | None = None,
     planned: str = "",
     executed: Path | None = None,
 ) -> StageRecord:
@@ -61,6 +63,7 @@ def keep(  # noqa: PLR0913 - a record has that many sides
         undeclared=tuple(undeclared),
         written=tuple(written),
         followed=tuple(followed),
+        usage=usage or Usage(),
         planned="" if planned == state else planned,
     )
     for digest, text in backends.sources(instance, fingerprint).items():

@@ -1,63 +1,22 @@
-"""Sees which files of the project a Python kernel opens, by an audit hook that leaves no name behind."""
+"""Has a Python kernel watch which files of the project it opens, and reads what it saw."""
 
 import ast
+import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
-_HOOK = """
-def _nbpipeline_watch(root):
-    import os, sys
-    seen = sys.modules.setdefault('_nbpipeline_opened', type(sys)('_nbpipeline_opened')).__dict__
-    seen['files'] = files = {{}}
-    loaders = ('linecache.py', 'tokenize.py', 'py3compat.py', 'interactiveshell.py', 'runpy.py')
-    order = ('load', 'read', 'write')
-    def note(path, how='read', folder=None):
-        if isinstance(path, (str, bytes, os.PathLike)):
-            name = os.fsdecode(path)
-            full = os.path.abspath(os.path.join(os.fsdecode(folder), name) if folder else name)
-            if full.startswith(root):
-                files[full] = max(files.get(full, 'load'), how, key=order.index)
-    def opened(path, mode, flags):
-        if (flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-            return note(path, 'write')
-        frame = sys._getframe(2)
-        while frame.f_back and (
-            'pathlib' in frame.f_code.co_filename or frame.f_code.co_name == '_modified_open'
-        ):  # IPython puts the latter before a cell's own open
-            frame = frame.f_back
-        caller = frame.f_code.co_filename
-        loads = caller.startswith('<frozen ') or caller.endswith(loaders)
-        note(path, 'load' if loads else 'read')
-    def imported(module, file, *rest):
-        if file:
-            note(file, 'load')
-    def connected(database):
-        if isinstance(database, (str, bytes)):
-            name = os.fsdecode(database)
-            note(name[5:].partition('?')[0] if name.startswith('file:') else name)
-    def renamed(old, new, *rest):
-        note(new, 'write')
-    def started(program, words, folder, environment):
-        for word in () if isinstance(words, (str, bytes)) else words:
-            if os.fsdecode(word).endswith({endings!r}):
-                return note(word, 'load', folder)
-    handlers = {{'open': opened, 'import': imported, 'sqlite3.connect': connected, 'os.rename': renamed,
-        'subprocess.Popen': started}}
-    def hook(event, arguments):
-        handler = handlers.get(event)
-        if handler is not None:
-            try:
-                handler(*arguments)
-            except Exception:
-                pass
-    sys.addaudithook(hook)
-_nbpipeline_watch({root!r})
-del _nbpipeline_watch
-"""
+from nbpipeline.stage import audit_hook, audit_native
 
-_PROGRAMS = (".py", ".ipy", ".ipynb", ".sh", ".R", ".jl")
-"""What the first such word of a command is called by: a file of code."""
+_START = "exec({start!r}, {{}})"
+_BEGIN = """
+native, hook = {{"__name__": "nbpipeline"}}, {{"__name__": "nbpipeline"}}
+exec(compile({native!r}, "audit_native.py", "exec"), native)
+exec(compile({hook!r}, "audit_hook.py", "exec"), hook)
+hook["Watch"]({root!r}, {spool!r}, native["Native"]({root!r})).start()
+"""
 
 ROOM = """
 def _nbpipeline_room(room):
@@ -72,19 +31,52 @@ del _nbpipeline_room
 """
 """Lets a burst of output wait in the kernel: ZeroMQ drops what is past its mark, a thousand by itself."""
 
-QUESTION = "__import__('json').dumps(__import__('sys').modules['_nbpipeline_opened'].files)"
-"""Asks for {absolute path: `load`, `read` or `write`} as JSON; what shows or runs code only loads it."""
+QUESTION = (
+    f"(lambda answer: (__import__('sys').audit({audit_hook.QUESTION!r}, answer),"
+    " __import__('json').dumps(answer))[1])({})"
+)
+"""Asks the hook, which has no name to be asked by."""
 
 
-def start(root: str) -> str:
-    """Give the code that begins to watch the files under a folder."""
-    return _HOOK.format(root=root.rstrip("/") + "/", endings=_PROGRAMS)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What a kernel saw of files under the project's root; absolute paths."""
+
+    watched: bool = False
+    """Whether anything could be seen at all."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Path -> `load` (as code, by Python itself), `open` (somehow), `read` or `write`."""
+    listed: tuple[str, ...] = ()
+    """Folders whose listing was taken."""
+    unseen: tuple[str, ...] = ()
+    """Libraries and programs that may have opened files unseen."""
 
 
-def read(reply: Mapping[str, Any]) -> dict[str, str]:
-    """Read the kernel's answer; nothing where it could not give one."""
+@cache
+def _texts() -> tuple[str, str]:
+    return inspect.getsource(audit_native), inspect.getsource(audit_hook)
+
+
+def start(root: str, spool: str = "") -> str:
+    """Give the code that begins to watch the files under a folder; forked children write to `spool`."""
+    native, hook = _texts()
+    return _START.format(start=_BEGIN.format(native=native, hook=hook, root=root, spool=spool))
+
+
+def read(reply: Mapping[str, Any]) -> Sight:
+    """Read the kernel's answer; nothing is known where it could not give one."""
     try:
         found = json.loads(ast.literal_eval(reply["data"]["text/plain"]))
-    except (KeyError, ValueError, SyntaxError, TypeError):
-        return {}
-    return {str(path): str(how) for path, how in found.items()}
+        blind = () if found["native"] in {"", "on"} else _texts_of(found["libraries"])
+        return Sight(
+            watched=True,
+            files={str(path): str(how) for path, how in found["files"].items()},
+            listed=_texts_of(found["listed"]),
+            unseen=(*blind, *_texts_of(found["programs"])),
+        )
+    except (KeyError, ValueError, SyntaxError, TypeError, AttributeError):
+        return Sight()
+
+
+def _texts_of(values: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(map(str, values))

@@ -20,6 +20,7 @@ from nbpipeline.stage import asides, failures, memory, metrics, outputs, process
 from nbpipeline.stage.outcome import Stop
 from nbpipeline.stage.places import staged_value
 from nbpipeline.stage.secrets import Masker
+from nbpipeline.stage.watching import Sight
 
 # --- output of a cell ------------------------------------------------------------------------
 
@@ -148,7 +149,7 @@ def test_which_opened_files_are_followed_and_which_undeclared(root: Path) -> Non
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text("x")
     opened = {str(root / name): "write" if name in written else "load" for name in names}
-    seen = undeclared.files(job, opened, {"src/named.py", "src/named_too.py"}, time.time() + 60)
+    seen = undeclared.files(job, Sight(files=opened), {"src/named.py", "src/named_too.py"}, time.time() + 60)
     assert seen.undeclared == ("data/other.csv", "src/named_too.py", "src/written.py")
     assert seen.written == tuple(one for one in seen.undeclared if one in written)
     assert "src/written.py" in seen.written
@@ -160,7 +161,7 @@ def test_code_that_changed_while_it_ran_cannot_be_followed(root: Path) -> None:
     for name in ("made.py", "named.py", ".lock"):
         (root / name).write_text("x")
     opened = dict.fromkeys((str(root / name) for name in ("made.py", "named.py", ".lock")), "read")
-    assert undeclared.files(job, opened, {"named.py"}, 0.0) == undeclared.Seen(("made.py",), ())
+    assert undeclared.files(job, Sight(files=opened), {"named.py"}, 0.0) == undeclared.Seen(("made.py",), ())
 
 
 def test_code_that_a_cell_reads_as_text_counts_by_its_bytes(root: Path) -> None:
@@ -169,7 +170,7 @@ def test_code_that_a_cell_reads_as_text_counts_by_its_bytes(root: Path) -> None:
     for name in names:
         (root / name).write_text("x")
     opened = dict.fromkeys((str(root / name) for name in names), "read")
-    seen = undeclared.files(job, opened, {"named.py", "run.ipynb"}, time.time() + 60)
+    seen = undeclared.files(job, Sight(files=opened), {"named.py", "run.ipynb"}, time.time() + 60)
     assert seen == undeclared.Seen((), ("=named.py", "=other.ipynb", "=other.py"))
 
 
