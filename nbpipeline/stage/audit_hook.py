@@ -57,7 +57,10 @@ class Watch:
         self._folders: dict[str, str] = {}
         self._crowds: dict[str, int] = {}
         self._read: set[str] = set()
-        self._write: set[str] = set()
+        self._waiting: list[str] = []
+        """Paths that were read, as texts; what they mean is worked out later, out of the cell's loops."""
+        self._room = _MOST
+        """How many may wait."""
 
     def start(self) -> None:
         """Add the hook, in this process and in its forks."""
@@ -65,7 +68,7 @@ class Watch:
             os.register_at_fork(after_in_child=self._begin_child)
         sys.addaudithook(self._hook())
         if any(name in sys.modules for name in self.native.LIBRARIES):
-            self.native.begin()
+            self._ask_system()
 
     def _hook(self) -> Callable[[str, tuple[Any, ...]], None]:
         handlers: dict[str, Callable[..., None]] = {
@@ -85,14 +88,23 @@ class Watch:
             "subprocess.Popen": lambda program, words, folder, *_: self._started(program, words, folder),
             QUESTION: self._asked,
         }
-        read, write, opened, find, writes = self._read, self._write, self._opened, handlers.get, _WRITES
+        read, waiting, find = self._read, self._waiting, handlers.get
+        opened, settle, writes, code = self._opened, self._settle, _WRITES, _CODE
 
         def hook(event: str, arguments: tuple[Any, ...]) -> None:
             try:
                 if event == "open":
                     path, _, flags = arguments
-                    if path not in (write if flags & writes else read):
+                    if flags & writes or type(path) is not str:
                         opened(path, flags)
+                    elif path not in read:
+                        if path.endswith(code):
+                            opened(path, flags)
+                        else:
+                            read.add(path)
+                            waiting.append(path)
+                            if len(waiting) >= self._room:
+                                settle()
                     return
                 handler = find(event)
                 if handler is not None:
@@ -105,19 +117,27 @@ class Watch:
     # --- what is heard -----------------------------------------------------------------------
 
     def _opened(self, path: Any, flags: int) -> None:
-        """Note a file that is opened for the first time in this way."""
+        """Note a file that is written, or code: who reads it tells whether it is run."""
         full = self._under(path)
-        how = WRITE if flags & _WRITES else READ
         if full:
-            if how == READ and full.endswith(_CODE) and self._called_by(_LOADERS):
-                how = LOAD
-            self.note(full, how)
+            if flags & _WRITES:
+                self.note(full, WRITE)
+            elif full.endswith(_CODE) and self._called_by(_LOADERS):
+                self.note(full, LOAD)
+            else:
+                self.note(full, READ)
             self._count(full)
-        if type(path) is str and how != LOAD:
-            seen = self._write if how == WRITE else self._read
-            if len(seen) >= _MOST:
-                seen.clear()
-            seen.add(path)
+
+    def _settle(self) -> None:
+        """Work out what the paths mean that were read since, while relative ones still mean the same."""
+        waiting, under, files = self._waiting, self._under, self.files
+        while waiting:
+            full = under(waiting.pop())  # several threads may be here, so one at a time
+            if full and files.get(full, 0) < READ:
+                self.note(full, READ)
+                self._count(full)
+        if len(self._read) >= _MOST:
+            self._read.clear()
 
     def _noted(self, path: Any, how: int, at: int = -1) -> None:
         full = self._under(path, os.readlink(f"/proc/self/fd/{at}") if at >= 0 else None)
@@ -132,15 +152,16 @@ class Watch:
         if file:
             self._noted(file, LOAD)
         if module in self.native.LIBRARIES:
-            self.native.begin()
+            self._ask_system()
 
     def _moved(self, *_: Any) -> None:
         """Forget what relative paths meant; the texts are the same, the files are not."""
-        for one in (self._folders, self._read, self._write):
-            one.clear()
+        self._settle()
+        self._folders.clear()
+        self._read.clear()
 
     def _connected(self, database: Any) -> None:
-        self.native.begin()
+        self._ask_system()
         if isinstance(database, (str, bytes, os.PathLike)):
             name = os.fsdecode(database)
             self._noted(name[5:].partition("?")[0] if name.startswith("file:") else name, OPEN)
@@ -171,6 +192,7 @@ class Watch:
                 how = OPEN
 
     def _forks(self) -> None:
+        self._settle()
         self._forked = True
 
     def _program(self, name: str) -> None:
@@ -220,6 +242,11 @@ class Watch:
         name = str(frame.f_code.co_filename)
         return name.startswith("<frozen ") or name.endswith(ends)
 
+    def _ask_system(self) -> None:
+        self.native.begin()
+        if self.native.on:
+            self._room = _CROWD  # so that a crowd is seen soon
+
     def _count(self, full: str) -> None:
         """Leave a folder to the hook alone in which Python opens very many files: each costs the system."""
         if self.native.on:
@@ -246,6 +273,8 @@ class Watch:
     def _begin_child(self) -> None:
         """Begin to spool, in a fork: what it remembers is lost with it."""
         self._child, self._pipe = True, -1
+        self._waiting.clear()
+        self._room = 1  # it may end at any moment
         self.native.close()
 
     def _tell(self, line: str) -> None:
@@ -259,6 +288,7 @@ class Watch:
         """Fill in what was seen."""
         if self._child:
             return
+        self._settle()
         self.native.drain(self._told)
         self._take_spool()
         state = "partly" if self.native.on and self._forked else self.native.state
