@@ -33,7 +33,7 @@ from nbpipeline.run.preflight import refuse_held
 from nbpipeline.run.scheduler import run as carry_out
 from nbpipeline.selection import select
 from nbpipeline.stage import execute, restore
-from nbpipeline.upkeep import byhand, checking, cleaning, debugging, doctor, trial
+from nbpipeline.upkeep import access, byhand, checking, cleaning, debugging, doctor, trial
 from nbpipeline.upkeep.finding import Finding
 from nbpipeline.worker import Workplace
 
@@ -87,10 +87,19 @@ class Project:
         """What it means."""
         return self._load().sound()
 
-    def check(self, *, strict: bool = False) -> checking.Checked:
-        """Find everything that is wrong, starting no kernel; `strict` makes warnings errors."""
+    def check(self, *, strict: bool = False, io: bool = False) -> checking.Checked:
+        """Find everything that is wrong, starting no kernel; `strict` makes warnings errors.
+
+        `io` compares what is declared with the files that the last successes were seen to open.
+        """
         loaded = self._load()
-        return checking.check(loaded.spec, loaded.pipeline, loaded.complaints, strict=strict)
+        accesses = None
+        if io and loaded.pipeline is not None:
+            with Workplace(loaded.spec) as place:
+                accesses = access.look(loaded.pipeline, place.state.last_records())
+        return checking.check(
+            loaded.spec, loaded.pipeline, loaded.complaints, strict=strict, accesses=accesses
+        )
 
     def plan(
         self, *selectors: str, exclude: Sequence[str] = (), only: bool = False, force: bool = False

@@ -21,14 +21,14 @@ def notices(
             continue
         read = [path for path in record.undeclared if path not in record.written]
         if read:
-            makers = _makers(pipeline, records, read, but=result.instance)
-            yield result.instance, _of_read(read, makers)
+            made_by = makers(pipeline, records, read, but=result.instance)
+            yield result.instance, _of_read(read, made_by)
         if record.written:
             yield result.instance, _of_written(record.written)
 
 
-def _of_read(paths: Sequence[str], makers: Mapping[str, str]) -> str:
-    made = "".join(f"; '{makers[path]}' makes {path}" for path in paths[:_SHOWN] if path in makers)
+def _of_read(paths: Sequence[str], made_by: Mapping[str, str]) -> str:
+    made = "".join(f"; '{made_by[path]}' makes {path}" for path in paths[:_SHOWN] if path in made_by)
     order = "runs after what makes it, and " if made else ""
     return (
         f"read {_listed(paths)}, which it does not declare{made}; it runs every time. Name it in a cell "
@@ -48,7 +48,7 @@ def _listed(paths: Sequence[str]) -> str:
     return ", ".join(paths[:_SHOWN]) + more
 
 
-def _makers(
+def makers(
     pipeline: Pipeline, records: Mapping[str, StageRecord], paths: Sequence[str], *, but: str
 ) -> dict[str, str]:
     """Name who makes each path: as declared, else as was seen."""

@@ -7,6 +7,7 @@ from nbpipeline.errors import Complaint, ExitCode
 from nbpipeline.model import Pipeline, ProjectSpec, StageSpec
 from nbpipeline.pipeline import missing_inputs
 from nbpipeline.reading import names
+from nbpipeline.upkeep import access
 from nbpipeline.validators import columns
 
 _MAGIC = "%nbpipeline"
@@ -24,6 +25,8 @@ class Checked:
     """Paths of notebooks that are no stages: they have no header and no tagged cell."""
     needs_magic: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Stages that run by hand only with `%nbpipeline`, and the names that it defines for them."""
+    accesses: tuple[access.Access, ...] | None = None
+    """What the last successes did with files; None where it was not asked for."""
 
     @property
     def errors(self) -> tuple[Complaint, ...]:
@@ -42,7 +45,12 @@ class Checked:
 
 
 def check(
-    project: ProjectSpec, pipeline: Pipeline | None, found: Iterable[Complaint], *, strict: bool
+    project: ProjectSpec,
+    pipeline: Pipeline | None,
+    found: Iterable[Complaint],
+    *,
+    strict: bool,
+    accesses: tuple[access.Access, ...] | None = None,
 ) -> Checked:
     """Add to what reading and linking found what only a check looks for; `strict` makes warnings errors."""
     complaints = [*found]
@@ -50,6 +58,7 @@ def check(
         complaints += names.check_stage(spec)
     if pipeline is not None:
         complaints += missing_inputs(pipeline, project.root)
+    complaints += access.complaints(accesses or ())
     unique = tuple(dict.fromkeys(complaints))
     if strict:
         unique = tuple(replace(one, warning=False) for one in unique)
@@ -60,6 +69,7 @@ def check(
         complaints=tuple(ordered),
         passed_over=project.passed_over,
         needs_magic=dict(by_hand(project.stages)),
+        accesses=accesses,
     )
 
 
