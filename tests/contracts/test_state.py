@@ -17,6 +17,7 @@ from nbpipeline.model import (
     StageResult,
     Status,
     StoredOutput,
+    Usage,
 )
 from nbpipeline.ports import Cache, State
 from nbpipeline.state.memory import MemoryState
@@ -79,7 +80,8 @@ def test_nothing_at_first(state: Any) -> None:
 
 def test_a_record_comes_back_as_it_was(state: Any) -> None:
     metrics = {"auc": 0.5, "worst": float("inf"), "where": PathValue("a/b"), "many": [1, 2]}
-    given = record(metrics=metrics, undeclared=("data/x",), origin="recorded")
+    usage = Usage(watched=True, used=("data/a",), listed=("data/",), unseen=("cp",))
+    given = record(metrics=metrics, undeclared=("data/x",), usage=usage, origin="recorded")
     state.add_record(given)
     assert state.last_record(given.instance) == given
     assert state.last_records() == {given.instance: given}

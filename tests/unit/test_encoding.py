@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbpipeline.encoding import canonical, dumps, plain, record_from_text, value_from
-from nbpipeline.model import Fingerprint, PathValue, StageRecord, Status
+from nbpipeline.model import Fingerprint, PathValue, StageRecord, Status, Usage
 
 VALUES = st.recursive(
     st.none()
@@ -55,6 +55,12 @@ def test_defaults_are_left_out_and_unknown_fields_passed_over() -> None:
     data = json.loads(dumps(record))
     data["new"] = data["fingerprint"]["new"] = 1
     assert record_from_text(json.dumps(data)) == record
+
+
+def test_a_record_of_an_nbpipeline_that_did_not_watch_knows_nothing_of_usage() -> None:
+    found = record_from_text('{"instance":"a","state":"s","fingerprint":{},"undeclared":["x"]}')
+    assert found.usage == Usage()
+    assert not found.usage.watched
 
 
 @pytest.mark.parametrize(

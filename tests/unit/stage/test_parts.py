@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from stages import artifact, instance
 
 from nbpipeline.location import is_url
-from nbpipeline.model import Fingerprint, Job, PathValue
+from nbpipeline.model import Fingerprint, Job, PathValue, StageInstance
 from nbpipeline.stage import asides, failures, memory, metrics, outputs, processes, undeclared
 from nbpipeline.stage.outcome import Stop
 from nbpipeline.stage.places import staged_value
@@ -172,6 +173,80 @@ def test_code_that_a_cell_reads_as_text_counts_by_its_bytes(root: Path) -> None:
     opened = dict.fromkeys((str(root / name) for name in names), "read")
     seen = undeclared.files(job, Sight(files=opened), {"named.py", "run.ipynb"}, time.time() + 60)
     assert seen == undeclared.Seen((), ("=named.py", "=other.ipynb", "=other.py"))
+
+
+def judged(
+    root: Path, stage: StageInstance, opened: dict[str, str], listed: Sequence[str] = ()
+) -> undeclared.Seen:
+    job = Job(root=str(root), run="r", folder=str(root), instance=stage, fingerprint=Fingerprint())
+    sight = Sight(
+        watched=True,
+        files={str(root / name): how for name, how in opened.items()},
+        listed=tuple(str(root / name) + "/" for name in listed),
+    )
+    return undeclared.files(job, sight, (), time.time() + 60)
+
+
+def make(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("x")
+
+
+def test_a_file_that_was_opened_somehow_was_written_where_it_changed(root: Path) -> None:
+    make(root, "data/a.db")
+    job = Job(root=str(root), run="r", folder=str(root), instance=instance([]), fingerprint=Fingerprint())
+    sight = Sight(files={str(root / "data/a.db"): "open"})
+    assert undeclared.files(job, sight, (), time.time() + 60).written == ()
+    assert undeclared.files(job, sight, (), 0.0).written == ("data/a.db",)
+
+
+def test_a_folder_stands_for_very_many_files(root: Path) -> None:
+    many = [f"data/{number}.csv" for number in range(51)]
+    make(root, *many, "few/a.csv", *(f"{number}.txt" for number in range(51)))
+    opened = dict.fromkeys([*many, "few/a.csv", *(f"{number}.txt" for number in range(51))], "read")
+    opened["data/0.csv"] = "write"
+    seen = judged(root, instance([]), opened)
+    assert seen.undeclared == ("./", *sorted(many), "few/a.csv"), "what is written counts by itself"
+    del opened["data/0.csv"]
+    make(root, "data/51.csv")
+    seen = judged(root, instance([]), {**opened, "data/51.csv": "read"})
+    assert seen.undeclared == ("./", "data/", "few/a.csv")
+
+
+def test_links_lead_to_what_is_declared(root: Path, tmp_path: Path) -> None:
+    make(root, "real/a.csv", "real/b.csv", "real/c.csv")
+    make(tmp_path / "far", "d.csv")
+    (root / "data").symlink_to(root / "real")
+    (root / "link.csv").symlink_to(root / "real/b.csv")
+    (root / "far").symlink_to(tmp_path / "far")
+    (root / "same").symlink_to(tmp_path / "far")
+    inputs = [
+        artifact(name, path) for name, path in (("a", "data/a.csv"), ("b", "real/b.csv"), ("d", "far/d.csv"))
+    ]
+    opened = dict.fromkeys(["real/a.csv", "link.csv", "same/d.csv", "data/c.csv"], "read")
+    seen = judged(root, instance([], inputs=inputs), opened)
+    assert seen.undeclared == ("data/c.csv",)
+    assert seen.usage.used == ("data/a.csv", "far/d.csv", "real/b.csv")
+
+
+def test_what_is_declared_and_used(root: Path) -> None:
+    make(root, "data/deep/x.csv", "data/listed/y.csv", "data/idle.csv", "models/m.txt")
+    stage = instance(
+        [],
+        inputs=[
+            artifact("deep", "data/deep/", kind="directory"),
+            artifact("listed", "data/listed", kind="directory"),
+            artifact("idle", "data/idle.csv"),
+            artifact("far", "https://host/x.csv"),
+        ],
+        outputs=[artifact("model", "models/m.txt", publish="atomic")],
+    )
+    opened = {"data/deep/x.csv": "read", "models/.nbpipeline-r.m.txt": "write"}
+    seen = judged(root, stage, opened, ["data/listed", "data", ".hidden", ""])
+    assert seen.undeclared == ()
+    assert seen.usage.used == ("data/deep", "data/listed", "models/m.txt")
+    assert seen.usage.listed == ("./", "data/")
 
 
 # --- places ----------------------------------------------------------------------------------
