@@ -31,6 +31,7 @@ _STARTERS = (
     "loky.backend.popen_loky_posix",
 )
 """Modules that a process has loaded once it started Python processes anew, which no hook follows."""
+_NO_NAMES = ("", os.curdir, os.pardir)
 _MOST = 50_000
 """Texts remembered only to be quick."""
 _MOST_PROGRAMS = 20
@@ -130,9 +131,17 @@ class Watch:
 
     def _settle(self) -> None:
         """Work out what the paths mean that were read since, while relative ones still mean the same."""
-        waiting, under, files = self._waiting, self._under, self.files
+        waiting, under, files, folders = self._waiting, self._under, self.files, self._folders
         while waiting:
-            full = under(waiting.pop())  # several threads may be here, so one at a time
+            path = waiting.pop()  # several threads may be here, so one at a time
+            head, _, tail = path.rpartition("/")
+            folder = folders.get(head)
+            if folder is None or tail in _NO_NAMES:
+                full = under(path)
+            elif folder:
+                full = folder + tail
+            else:
+                continue
             if full and files.get(full, 0) < READ:
                 self.note(full, READ)
                 self._count(full)
@@ -210,14 +219,14 @@ class Watch:
         name = os.fsdecode(path)
         if folder:
             return self._absolute(os.path.join(folder, name))
-        head, slash, tail = name.rpartition("/")
-        if tail in {"", os.curdir, os.pardir} or os.sep != "/":
+        head, _, tail = name.rpartition("/")
+        if not head or tail in _NO_NAMES or os.sep != "/":
             return self._absolute(name)
-        known = self._folders.get(head + slash)
+        known = self._folders.get(head)
         if known is None:
             if len(self._folders) >= _MOST:
                 self._folders.clear()
-            known = self._folders[head + slash] = self._absolute(os.path.join(head + slash, ""))
+            known = self._folders[head] = self._absolute(f"{head}/")
         return known + tail if known else ""
 
     def _absolute(self, name: str) -> str:
@@ -250,7 +259,7 @@ class Watch:
     def _count(self, full: str) -> None:
         """Leave a folder to the hook alone in which Python opens very many files: each costs the system."""
         if self.native.on:
-            folder = os.path.dirname(full)
+            folder = full.rpartition("/")[0]
             self._crowds[folder] = seen = self._crowds.get(folder, 0) + 1
             if seen == _CROWD:
                 self.native.drain(self._told)
