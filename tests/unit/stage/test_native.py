@@ -123,6 +123,32 @@ def test_what_others_open_is_not_taken_for_the_own(root: Path) -> None:
     assert any(one.startswith("python") for one in found.unseen)
 
 
+def test_kernels_that_are_forked_from_one_process_are_told_apart(root: Path, both: Sight) -> None:
+    """Of a server that has loaded the library and is not watched itself."""
+    build(root)
+    program = f"""
+import os, pyarrow.csv
+for number in range(2):
+    pid = os.fork()
+    if pid == 0:
+        exec({watching.start(str(root), str(root / ".spool"))!r})
+        open(f'../data/{{number}}.txt', 'w').write('x\\n1\\n')
+        pyarrow.csv.read_csv(f'../data/{{number}}.txt')
+        pyarrow.csv.read_csv(f'../data/pyarrow_csv.csv') if number else None
+        print(repr({watching.QUESTION}), flush=True)
+        os._exit(0)
+    os.waitpid(pid, 0)
+assert eval({watching.QUESTION!r}) == '{{}}', 'the server has no hook'
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=root / "notebooks", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = (watching.read({"data": {"text/plain": line}}) for line in done.stdout.splitlines())
+    data = [{Path(name).name for name in one.files if "/data/" in name} for one in (first, second)]
+    assert data == [{"0.txt"}, {"1.txt", "pyarrow_csv.csv"}]
+
+
 def test_very_many_files_are_left_to_the_hook(root: Path, both: Sight) -> None:
     build(root)
     for name in ("data/late.csv", "other/t.csv"):
