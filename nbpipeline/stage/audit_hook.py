@@ -189,7 +189,7 @@ class Watch:
         if not said:
             return
         if os.path.basename(said[0]) in _SHELLS and len(said) > 2 and said[1].startswith("-"):  # noqa: PLR2004
-            said = list(_split(said[2]))
+            said = list(split_line(said[2]))
         self._program(os.path.basename(said[0] or os.fsdecode(program)))
         how = LOAD
         for word in said:
@@ -324,7 +324,7 @@ class Watch:
         return ("python",) if any(name in sys.modules for name in _STARTERS) else ()
 
 
-def _split(line: str) -> Iterable[str]:
+def split_line(line: str) -> Iterable[str]:
     """Give the words of a shell line, roughly: what is an option's value counts as a word."""
     import shlex  # noqa: PLC0415 - loaded where a cell has a shell line
 

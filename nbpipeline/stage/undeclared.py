@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from nbpipeline.location import STATE_FOLDER, is_url
 from nbpipeline.model import BY_BYTES, Job, Usage
+from nbpipeline.stage.audit_hook import split_line
 from nbpipeline.stage.places import absolute, relative, staged_of
 from nbpipeline.stage.watching import Sight
 
@@ -17,6 +18,8 @@ _INSTALLED = ("site-packages", "dist-packages", "node_modules")
 _COMPILED = "__pycache__"
 _ENVIRONMENT_MARKS = ("pyvenv.cfg", "conda-meta")
 _OURS = str(Path(__file__).resolve().parents[1]) + os.sep
+_SHELL_CELLS = ("%%bash", "%%sh")
+_NEVER_RUN = frozenset({"skip", "test"})
 _MOST_OF_A_FOLDER = 50
 """Undeclared files of one folder, past which the folder stands for them."""
 
@@ -44,7 +47,7 @@ def files(job: Job, sight: Sight, named: Container[str], started: float) -> Seen
     read: set[str] = set()
     written: set[str] = set()
     followed: set[str] = set()
-    for name, done in sight.files.items():
+    for name, done in {**_named_by_shell_cells(job), **sight.files}.items():
         path = project.path_of(name)
         if path is not None:
             how = "load" if _is_compiled(name) else done
@@ -62,6 +65,17 @@ def files(job: Job, sight: Sight, named: Container[str], started: float) -> Seen
         written=tuple(sorted(wrote)),
         usage=project.usage(sight),
     )
+
+
+def _named_by_shell_cells(job: Job) -> dict[str, str]:
+    """Take every word of `%%bash` cells as the path of a file: those that are none fall away."""
+    spec = job.instance.spec
+    folder = absolute(Path(job.root), spec.working_folder)
+    sources = (one.source for one in spec.notebook.cells if one.kind == "code" and not one.tags & _NEVER_RUN)
+    lines = (
+        line for one in sources if one.lstrip().startswith(_SHELL_CELLS) for line in one.splitlines()[1:]
+    )
+    return {str(absolute(folder, word)): "open" for line in lines for word in split_line(line)}
 
 
 def _is_undeclared(path: str, named: bool, *, writes: bool, changed: bool) -> bool:  # noqa: FBT001

@@ -107,6 +107,11 @@ WAYS = {
     ),
     "sqlite": ("import sqlite3; sqlite3.connect(D + 'a.db').execute('create table t (x)')", [], ["a.db"]),
     "shell_line": ("!cp ../data/shell.csv ../data/by_shell.csv", ["shell.csv"], ["by_shell.csv"]),
+    "shell_cell": (
+        "%%bash\ncat '../data/cell.csv' |\n  sort > ../data/by_cell.csv\n",
+        ["cell.csv"],
+        ["by_cell.csv"],
+    ),
     "os_system": (
         "os.system('cat ../data/system.csv > ../data/by_system.csv')",
         ["system.csv"],
