@@ -313,7 +313,7 @@ class Watch:
             return
         with open(self._spool, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             for line in file:
-                how, _, said = line.removesuffix("\n").partition(" ")
+                how, _, said = line.rstrip("\n").partition(" ")
                 if how == "0":
                     self._program(said)
                 elif how.isdigit() and line.endswith("\n"):
