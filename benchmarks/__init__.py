@@ -1,0 +1,1 @@
+"""nbpipeline beside its peers, on the same work: `python -m benchmarks`."""
