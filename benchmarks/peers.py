@@ -179,6 +179,16 @@ class Comparison:
             start = (number - 1) % len(self.benches) if self.benches else 0
             for bench in (*self.benches[start:], *self.benches[:start]):
                 self.turn(bench, number)
+            print(f"about {self.left(number) / 60:.0f} minutes to go", flush=True)
+
+    def left(self, done: int) -> float:
+        """Estimate the seconds of the rounds that are still to come."""
+        return sum(
+            (median(self.results.of(bench.runner.name, phase), "wall") or 0.0)
+            * max(0, self.repeats.of(phase, self.results, bench.runner) - done)
+            for bench in self.benches
+            for phase in PHASES
+        )
 
     def turn(self, bench: Bench, number: int) -> None:
         """Measure a runner's phases of one round, as far as they are wanted and not there yet."""
