@@ -52,12 +52,16 @@ hits all alike. What takes more than a minute is repeated {slow} times. Before t
 three stages, not counted. A sample counts only if every output has the bytes that it must have, which are
 computed without a notebook; stages say themselves that they ran.
 
+*Overhead a stage* is the wall time beyond the one script's, divided by {stages}; *a stage that ran* is the
+wall time beyond that of a run with nothing to do, divided by {stale}.
+
 {machine}
 
 ![Wall time of each runner: cold, again, after one change](benchmarks-time.svg)
 ![CPU time and memory of each runner, cold](benchmarks-cost.svg)
 """
 
+EXTRA = {"cold": "overhead a stage", "no-op": "", "change": "a stage that ran"}
 TITLES = {"cold": "Cold", "no-op": "Again, nothing changed", "change": "After one change in the middle"}
 
 KILLED = """\
@@ -161,8 +165,7 @@ def names(results: Results) -> list[str]:
 
 def phase_table(results: Results, phase: str) -> str:
     """Write the table of a phase."""
-    beyond = "beyond the again a stage" if phase == "change" else "beyond the script a stage"
-    heads = ("runner", "wall", f"times {OURS}", "CPU", "memory", beyond, "stages run", "samples")
+    heads = ("runner", "wall", f"times {OURS}", "CPU", "memory", EXTRA[phase], "stages run", "samples")
     return table(heads, (row(results, name, phase) for name in names(results)))
 
 

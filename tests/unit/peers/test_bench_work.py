@@ -118,6 +118,8 @@ def test_pins_name_no_index_and_no_path(name: str) -> None:
 
 
 def test_what_the_notebooks_import_has_the_same_version_everywhere() -> None:
-    shared = re.compile(r"^(?:pandas|numpy|scikit-learn|matplotlib|papermill|ipykernel|nbclient)==.*$", re.MULTILINE)
+    shared = re.compile(
+        r"^(?:pandas|numpy|scikit-learn|matplotlib|papermill|ipykernel|nbclient)==.*$", re.MULTILINE
+    )
     found = {tuple(shared.findall(path.read_text(encoding="utf-8"))) for path in PINS.glob("*.txt")}
     assert len(found) == 1
