@@ -135,9 +135,22 @@ def prepare(name: str, cache: Path, pins: Path | None = None) -> Environment:
     return environment
 
 
+def package() -> str:
+    """Name the state of the checkout's nbpipeline."""
+    digest = hashlib.sha256((ROOT / "pyproject.toml").read_bytes())
+    for path in sorted((ROOT / "nbpipeline").rglob("*")):
+        if path.is_file() and path.suffix != ".pyc":
+            digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
 def prepare_ours(name: str, cache: Path, pins: Path | None = None) -> Environment:
     """Give an environment with the checkout's nbpipeline in it, as it is now."""
     environment = prepare(name, cache, pins)
-    again = "--reinstall-package=nbpipeline" if shutil.which("uv") else "--force-reinstall"
-    install(environment, "--no-deps", again, ROOT)
+    installed, state = environment.folder / "installed", package()
+    with FileLock(environment.folder.with_suffix(".lock")):
+        if not installed.exists() or installed.read_text(encoding="utf-8") != state:
+            again = "--reinstall-package=nbpipeline" if shutil.which("uv") else "--force-reinstall"
+            install(environment, "--no-deps", again, ROOT)
+            installed.write_text(state, encoding="utf-8")
     return environment

@@ -1,6 +1,7 @@
 """What a runner did is judged by what it left; nothing is left out of the page."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,10 @@ def test_slow_phases_are_repeated_less_often(tmp_path: Path) -> None:
     results.add(taken("cold", 1, 61.0))
     results.add(taken("no-op", 1, 59.0))
     assert [repeats.of(phase, results, runner) for phase in ("cold", "no-op")] == [3, 5]
+    results.add(taken("no-op", 2, 99.0))
+    assert repeats.of("no-op", results, runner) == 3
+    never_skips = replace(runner, incremental=False)
+    assert [repeats.of(phase, results, never_skips) for phase in ("cold", "no-op")] == [3, 1]
 
 
 def test_a_run_that_goes_on_takes_only_what_is_missing(tmp_path: Path) -> None:
