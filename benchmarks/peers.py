@@ -27,7 +27,7 @@ class Repeats:
     def of(self, phase: str, results: Results, runner: Runner) -> int:
         """Say how often, as far as is known by now.
 
-        A runner that never skips does the work of `cold` in every phase, so when slow it does the others once.
+        A runner that never skips does the work of `cold` in every phase, so when slow it does others once.
         """
         takes = median(results.of(runner.name, phase), "wall") or 0.0
         if takes <= SLOW:

@@ -49,8 +49,9 @@ daemonise themselves included. Memory is the peak of the whole process tree: pro
 page that processes share counts once), looked at every 50 ms. Figures are medians; in brackets the smallest
 and largest. Each round runs all runners, beginning with another one each time, so that a drift of the machine
 hits all alike. What takes more than a minute is repeated {slow} times, and once where it is the same work as
-the cold run by a runner that never skips. Before that each runner runs a DAG of three stages, not counted. A sample counts only if every output has the bytes that it must have, which are
-computed without a notebook; stages say themselves that they ran.
+the cold run by a runner that never skips. Before that each runner runs a DAG of three stages, not counted. A
+sample counts only if every output has the bytes that it must have, which are computed without a notebook;
+stages say themselves that they ran.
 
 *Overhead a stage* is the wall time beyond the one script's, divided by {stages}; *a stage that ran* is the
 wall time beyond that of a run with nothing to do, divided by {stale}.
