@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks import environments, measure
 from benchmarks.environments import ROOT, Environment
-from benchmarks.peers import judge, tell
+from benchmarks.peers import judge, tell, tidy
 from benchmarks.results_file import Results, Sample
 
 RUNNER = "example"
@@ -47,7 +47,7 @@ def measured(folder: Path, environment: Environment, phase: str, number: int) ->
         pss=took.pss,
         processes=took.processes,
         left=took.left,
-        complaint=complaint,
+        complaint=tidy(complaint, (folder, "PROJECT"), (environment.folder, "ENVIRONMENT")),
     )
 
 

@@ -119,7 +119,7 @@ def cut(bench: Bench, variables: dict[str, str]) -> None:
     hold.unlink()
     if not met:
         said = (bench.folder / "killed.log").read_text(encoding="utf-8", errors="replace")
-        raise RuntimeError(f"{bench.runner.name}: the stage never came half-way\n{said[-TAIL:]}")
+        raise RuntimeError(f"{bench.runner.name}: the stage never came half-way\n{bench.tidy(said)[-TAIL:]}")
 
 
 def attempt(bench: Bench, *, taken_back: bool) -> Trial:
@@ -130,7 +130,7 @@ def attempt(bench: Bench, *, taken_back: bool) -> Trial:
     hold = {HOLD: str(bench.folder / "hold")}
     first = bench.call(bench.runner.command, hold)
     if first.returncode != 0 or state(output) != "last good":
-        raise RuntimeError(f"{bench.runner.name}: the first run failed\n{first.stdout[-TAIL:]}")
+        raise RuntimeError(f"{bench.runner.name}: the first run failed\n{bench.tidy(first.stdout)[-TAIL:]}")
     work.edit(bench.project, stage, SECOND)
     cut(bench, bench.variables() | hold)
     killed = state(output)
@@ -150,7 +150,7 @@ def attempt(bench: Bench, *, taken_back: bool) -> Trial:
         code=again.returncode,
         after=state(output),
         ran=bool(bench.trace.read_text(encoding="utf-8")),
-        said=again.stdout[-TAIL:],
+        said=bench.tidy(again.stdout)[-TAIL:],
     )
 
 

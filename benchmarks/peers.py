@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import environments, measure, work
-from benchmarks.environments import Environment
+from benchmarks.environments import ROOT, Environment
 from benchmarks.results_file import Results, Sample, median
 from benchmarks.runners.runner import Runner
 
@@ -118,14 +118,25 @@ class Bench:
             left=took.left,
             ran=ran,
             exact=sorted(ran) == sorted(self.stale(phase)),
-            complaint=complaint,
+            complaint=self.tidy(complaint),
         )
+
+    def tidy(self, text: str) -> str:
+        """Give what a command printed without the paths of this machine."""
+        return tidy(text, (self.project, "PROJECT"), (self.environment.folder, "ENVIRONMENT"))
 
 
 def located(command: Sequence[str], environment: Environment) -> list[str]:
     """Name the program by its path where it is the environment's own."""
     own = environment.bin / command[0]
     return [str(own) if own.exists() else command[0], *command[1:]]
+
+
+def tidy(text: str, *places: tuple[Path, str]) -> str:
+    """Give what a command printed without the paths of this machine."""
+    for folder, name in (*places, (ROOT, "CHECKOUT"), (Path.home(), "HOME")):
+        text = text.replace(str(folder), name)
+    return text
 
 
 def judge(code: int, log: Path, wrong: Sequence[str]) -> tuple[str, str]:
@@ -235,7 +246,7 @@ def prepare(runners: Sequence[Runner], cache: Path) -> dict[str, Environment | s
         try:
             made[name] = make(name, cache)
         except (RuntimeError, subprocess.CalledProcessError) as error:
-            made[name] = str(error)
+            made[name] = tidy(str(error), (cache, "CACHE"))[-TAIL:]
     return made
 
 
@@ -248,9 +259,7 @@ def compare(runners: Sequence[Runner], comparison: Comparison, cache: Path) -> N
         if isinstance(environment, Environment):
             comparison.enter(runner, environment)
             continue
-        sample = Sample(
-            runner=runner.name, phase="cold", number=1, status="failed", complaint=environment[-TAIL:]
-        )
+        sample = Sample(runner=runner.name, phase="cold", number=1, status="failed", complaint=environment)
         comparison.results.add(sample)
         tell(sample)
     comparison.rounds()

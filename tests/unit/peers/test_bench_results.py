@@ -84,15 +84,14 @@ def test_a_wrong_output_is_told(tmp_path: Path) -> None:
 
 
 def test_a_failure_is_told_with_the_end_of_its_output(tmp_path: Path) -> None:
-    sample = bench(tmp_path, "python", "-c", "import sys; print('no kernel'); sys.exit(4)").measured(
-        "cold", 1
-    )
-    assert (sample.status, sample.complaint) == ("failed", "exit code 4\nno kernel\n")
+    program = "import os, sys; print('no kernel in', os.getcwd()); sys.exit(4)"
+    sample = bench(tmp_path, "python", "-c", program).measured("cold", 1)
+    assert (sample.status, sample.complaint) == ("failed", "exit code 4\nno kernel in PROJECT\n")
 
 
 def test_an_exit_code_counts_more_than_outputs(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    log.write_text("")
+    log.touch()
     assert judge(1, log, ())[0] == "failed"
     assert judge(0, log, ("a",))[0] == "wrong"
     assert judge(0, log, ()) == ("right", "")
