@@ -63,4 +63,4 @@ def time_example(results: Results, scratch: Path, cache: Path, repeat: int) -> N
         for phase in PHASES:
             sample = measured(folder, environment, phase, number)
             results.add(sample)
-            tell(sample)
+            tell(sample, "nothing stale after it" if sample.status == "right" else "")

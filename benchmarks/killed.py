@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -154,11 +154,10 @@ def attempt(bench: Bench, *, taken_back: bool) -> Trial:
     )
 
 
-def try_all(runners: Sequence[Runner], scratch: Path, cache: Path) -> list[Trial | str]:
+def try_all(runners: Sequence[Runner], scratch: Path, cache: Path) -> Iterator[Trial | str]:
     """Kill each runner twice; one that cannot be tried is told by what it said."""
     measure.adopt_orphans()
     made = prepare(runners, cache)
-    found: list[Trial | str] = []
     for runner in runners:
         environment = made[runner.environment]
         for taken_back in (False, True):
@@ -166,12 +165,19 @@ def try_all(runners: Sequence[Runner], scratch: Path, cache: Path) -> list[Trial
                 if not isinstance(environment, Environment):
                     raise RuntimeError(f"{runner.name}: not installed\n{environment}")  # noqa: TRY004, TRY301
                 bench = Bench(runner=runner, environment=environment, folder=scratch / "killed", dag=())
-                found.append(attempt(bench, taken_back=taken_back))
+                yield attempt(bench, taken_back=taken_back)
             except RuntimeError as error:
-                found.append(str(error))
-            print(f"  {found[-1]}", flush=True)
+                yield str(error)
     shutil.rmtree(scratch / "killed", ignore_errors=True)
-    return found
+
+
+def tell(one: Trial | str) -> None:
+    """Print a line of progress."""
+    if isinstance(one, str):
+        print(f"  {one}", flush=True)
+        return
+    ends = f"{one.after} ({'ran' if one.ran else 'did not run'}, exit code {one.code})"
+    print(f"  {one.runner:24} edit {one.edit:10} {one.killed}, {one.status or '-'}, {ends}", flush=True)
 
 
 def save(path: Path, found: Sequence[Trial | str]) -> None:
@@ -200,8 +206,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--results", type=Path, default=FOLDER / "killed.json")
     options = parser.parse_args(arguments)
     chosen = [runner for runner in select(options.only) if runner.peer or not runner.needs]
-    found = try_all([one for one in chosen if one.name != BARE], options.scratch, options.cache)
-    save(options.results, found)
+    found: list[Trial | str] = []
+    for one in try_all([one for one in chosen if one.name != BARE], options.scratch, options.cache):
+        found.append(one)
+        save(options.results, found)
+        tell(one)
     return int(any(isinstance(one, str) for one in found))
 
 

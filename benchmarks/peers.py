@@ -148,11 +148,12 @@ def judge(code: int, log: Path, wrong: Sequence[str]) -> tuple[str, str]:
     return "right", ""
 
 
-def tell(sample: Sample) -> None:
+def tell(sample: Sample, ran: str | None = None) -> None:
     """Print a line of progress."""
     figures = f"{sample.wall:7.2f} s  {sample.cpu:7.2f} s CPU  {sample.pss / 2**20:6.0f} MB"
-    ran = f"{len(sample.ran)} ran" + ("" if sample.exact else " (not the stale ones)")
-    print(f"  {sample.runner:24} {sample.phase:7} {figures}  {ran}  {sample.status}", flush=True)
+    if ran is None:
+        ran = f"{len(sample.ran)} ran" + ("" if sample.exact else " (not the stale ones)")
+    print(f"  {sample.runner:24} {sample.phase:7} {figures}  {sample.status}, {ran}", flush=True)
     if sample.complaint:
         print("    " + sample.complaint.replace("\n", "\n    "), flush=True)
 
