@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-LABEL, PANEL, ROW, TOP, GAP, NUMBER = 150, 210, 22, 46, 14, 62
+LABEL, PANEL, ROW, TOP, GAP, NUMBER = 150, 240, 22, 46, 14, 62
 OURS_COLOUR, PEER_COLOUR, FLOOR_COLOUR = "#c2410c", "#64748b", "#cbd5e1"
 
 
