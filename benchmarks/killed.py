@@ -31,6 +31,7 @@ from benchmarks.runners.runner import Runner
 HOLD = "BENCHMARK_HOLD"  # environment variable: while this file is there, the stage stops half-way
 FIRST, SECOND = 1, 2
 PATIENCE = 180.0
+LINES = 8  # of what the next run said
 STAGE = "source"
 
 SLOW_WORK = f"""\
@@ -150,7 +151,7 @@ def attempt(bench: Bench, *, taken_back: bool) -> Trial:
         code=again.returncode,
         after=state(output),
         ran=bool(bench.trace.read_text(encoding="utf-8")),
-        said=bench.tidy(again.stdout)[-TAIL:],
+        said="\n".join(bench.tidy(again.stdout).splitlines()[-LINES:]),
     )
 
 

@@ -1,5 +1,6 @@
 """The same DAG by every runner: cold, again, after one changed line; interleaved, so a drift hits all."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from benchmarks.runners.runner import Runner
 PHASES = ("cold", "no-op", "change")
 CHANGED = 1000  # plus the round: the changed stage gets a number that it never had before
 SLOW = 60.0  # seconds from which a phase is repeated less often
+THIS_MACHINE = re.compile(r"^ *(?:Host|User|Platform): .*\n", flags=re.MULTILINE)  # Snakemake's head
 TAIL = 2000  # characters of a failed command's output that are kept
 
 
@@ -133,10 +135,10 @@ def located(command: Sequence[str], environment: Environment) -> list[str]:
 
 
 def tidy(text: str, *places: tuple[Path, str]) -> str:
-    """Give what a command printed without the paths of this machine."""
+    """Give what a command printed without paths and names of this machine."""
     for folder, name in (*places, (ROOT, "CHECKOUT"), (Path.home(), "HOME")):
         text = text.replace(str(folder), name)
-    return text
+    return THIS_MACHINE.sub("", text)
 
 
 def judge(code: int, log: Path, wrong: Sequence[str]) -> tuple[str, str]:
