@@ -13,6 +13,7 @@ from benchmarks.results_file import FOLDER, Results, Sample
 from benchmarks.runners import script
 from benchmarks.runners.runner import Runner
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="measures by Linux's /proc")
 DAG = work.generate(2, 1)
 HONEST = ("python", "honest.py")
 PROGRAM = """
