@@ -68,8 +68,10 @@ class ForkProvisioner(LocalProvisioner):  # type: ignore[misc]
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Have the kernel forked; start it plainly where that cannot be."""
         try:
-            child = await asyncio.wrap_future(self.child_asked or self.asked(cmd, **kwargs))
-            if self.child_asked and (child.lost or child.poll() is not None):  # it died while it waited
+            # A kernel that waited ends with the run; one that is to outlive it is forked for that.
+            asked = None if kwargs.get("independent") else self.child_asked
+            child = await asyncio.wrap_future(asked or self.asked(cmd, **kwargs))
+            if asked and (child.lost or child.poll() is not None):  # it died while it waited
                 child = await asyncio.wrap_future(self.asked(cmd, **kwargs))
         except NoForkError as error:
             self.parent.fallback = str(error)

@@ -392,6 +392,26 @@ def test_kernels_wait_before_they_are_asked_for_and_go_when_nobody_comes(tmp_pat
     assert not any(psutil.pid_exists(pid) for pid in [server.pid, *pids])
 
 
+def test_a_kernel_that_is_to_stay_outlives_its_server(tmp_path: Path) -> None:
+    before = set(psutil.Process().children())
+    environment = dict(os.environ)
+    with ForkKernels() as kernels:
+        kernels.expect([ExpectedKernel(kernel="", folder=str(tmp_path), environment=environment)] * 3)
+        (server,) = set(psutil.Process().children()) - before
+        for spare in kernels.waiting():
+            spare.provisioner.child_asked.result(60)
+        manager = kernels.manager(kernel="", folder=tmp_path, environment=environment, imports=())
+        asyncio.run(manager.start_kernel(independent=True))
+        kernel = psutil.Process(manager.provisioner.pid)
+        assert kernel.ppid() == server.pid
+    assert not server.is_running()
+    try:
+        assert kernel.is_running()
+        assert kernel.ppid() != server.pid
+    finally:
+        kernel.kill()
+
+
 def test_jupyter_client_finds_the_provisioner_by_its_entry_point(tmp_path: Path, installed: Path) -> None:
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
