@@ -140,7 +140,13 @@ class ForkKernels:
                 self._filler.submit(self._fill, nursery).result()
 
     def manager(
-        self, *, kernel: str, folder: Path, environment: Mapping[str, str], imports: Sequence[Imported]
+        self,
+        *,
+        kernel: str,
+        folder: Path,
+        environment: Mapping[str, str],
+        imports: Sequence[Imported],
+        stays: bool = False,
     ) -> Any:
         """Give the manager of a kernel that waits, or of one to be forked; else of a plain one.
 
@@ -156,13 +162,14 @@ class ForkKernels:
             manager.fallback = nursery or ""
             return manager
         berth = _Berth(kernel, str(folder), _stable(environment))
+        needs = [one.module for one in imports if one.module in nursery.shared]
         with self._lock:
             nursery.coming[berth] -= 1
             waiting = nursery.spares.get(berth, [])
-            spare = next((one for one in waiting if one.provisioner.is_up), None)
+            fitting = (one for one in waiting if not stays and one.provisioner.serves(needs))
+            spare = next(fitting, None)  # what waits ends with the run
             if spare is not None:
                 waiting.remove(spare)
-        needs = [one.module for one in imports if one.module in nursery.shared]
         manager = _adopted(spare, environment) if spare else self._forked(nursery, berth, environment, needs)
         self._filler.submit(self._fill, nursery)
         return manager

@@ -38,9 +38,7 @@ def become(message: dict[str, Any], files: list[int], server: int) -> None:
     os.environ.update(
         {"PYDEVD_USE_FRAME_EVAL": "NO", **message["environment"]}
     )  # debugpy sets it at its import
-    if message["independent"]:
-        sys.modules["ipykernel.kernelapp"].IPKernelApp.parent_handle.default_value = 0
-    else:
+    if not message["independent"]:
         os.environ["JPY_PARENT_PID"] = str(server)
     time.tzset()
     importlib.invalidate_caches()

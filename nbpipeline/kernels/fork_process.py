@@ -31,10 +31,15 @@ class Child:
     pid: int
     stays: bool = False
     """Whether it outlives its server."""
-    lost: bool = False
+    orphaned: bool = False
     """Its server is gone, so that it is ending."""
     ended: "Future[int]" = field(default_factory=Future)
     """Its exit code, or minus the number of the signal that ended it."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it has ended, or is about to."""
+        return self.orphaned or self.poll() is not None
 
     def poll(self) -> int | None:
         """Give the exit code, None while it runs."""
@@ -154,7 +159,7 @@ class ServerProcess:
             self._hear(self, {"refused": self._loading, "why": why, "origin": ""})
         self._hear(self, {"gone": said or "the fork server ended"})
         for child in self._children.values():
-            child.lost = not child.stays
+            child.orphaned = not child.stays
         for child in self._children.values():
             name = f"nbpipeline-orphan-{child.pid}"
             threading.Thread(target=_see_off, args=(child,), name=name, daemon=True).start()

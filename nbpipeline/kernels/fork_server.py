@@ -232,9 +232,9 @@ class Server:
             _close(files)
             return False
         if pid:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             self.children[pid] = bool(message["independent"])
-            self.tell(forked=message["id"], pid=pid)
+            self.tell(forked=message["id"], pid=pid)  # before its end can be told
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             _close(files)
             return False
         signal.set_wakeup_fd(-1)
@@ -338,15 +338,17 @@ def _beside(name: str) -> Any:
     return module
 
 
-def main(child: Any) -> None:
-    """Be a server until a child is forked; returns in the child alone."""
+def main(child: Any) -> int:
+    """Be a server; returns in a child alone, with the parent that it shall end with (0: none)."""
     link = socket.socket(fileno=int(sys.argv[1]))
     link.set_inheritable(False)
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [one for one in sys.path if os.path.abspath(one or ".") != here]
     gc.disable()
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as a kernel does
-    os.environ["JPY_PARENT_PID"] = str(os.getpid())  # ipykernel reads it when it is imported
+    os.environ.pop(
+        "JPY_PARENT_PID", None
+    )  # ipykernel reads it when it is imported; each kernel is told its own
     server = Server(link, child)
     signal.set_wakeup_fd(server.woken, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, server.bury)
@@ -361,16 +363,17 @@ def main(child: Any) -> None:
     pid = os.getpid()
     message, files = server.serve()
     child.become(message, files, pid)
+    return 0 if message["independent"] else pid
 
 
 def run() -> None:
     """Be a server; in a child, be a kernel."""
     child = _beside("fork_child")
-    main(child)
+    parent = main(child)
     loaded = frozenset(sys.modules)
     from ipykernel import kernelapp
 
-    kernelapp.launch_new_instance()
+    kernelapp.launch_new_instance(parent_handle=parent)
     child.leave(loaded)
 
 

@@ -51,13 +51,19 @@ class PlainKernels:
         """Do nothing: each kernel is started when it is needed."""
 
     def manager(
-        self, *, kernel: str, folder: Path, environment: Mapping[str, str], imports: Sequence[Imported]
+        self,
+        *,
+        kernel: str,
+        folder: Path,
+        environment: Mapping[str, str],
+        imports: Sequence[Imported],
+        stays: bool = False,
     ) -> Any:
         """Give a manager that nbclient starts; `kernel` empty is the Python that runs nbpipeline.
 
-        `imports` does not matter here. Raises `UsageError` where no such kernel is installed.
+        `imports` and `stays` do not matter here. Raises `UsageError` where no such kernel is installed.
         """
-        del imports
+        del imports, stays
         from jupyter_client.manager import AsyncKernelManager  # noqa: PLC0415 - costs 0.4 s, only to run
 
         manager = AsyncKernelManager(kernel_name=kernel or "python3")

@@ -8,7 +8,7 @@ A kernelspec may name it by itself, with the modules to import before the fork:
 import asyncio
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -68,24 +68,22 @@ class ForkProvisioner(LocalProvisioner):  # type: ignore[misc]
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Have the kernel forked; start it plainly where that cannot be."""
         try:
-            # A kernel that waited ends with the run; one that is to outlive it is forked for that.
-            asked = None if kwargs.get("independent") else self.child_asked
-            child = await asyncio.wrap_future(asked or self.asked(cmd, **kwargs))
-            if asked and (child.lost or child.poll() is not None):  # it died while it waited
+            child = await asyncio.wrap_future(self.child_asked or self.asked(cmd, **kwargs))
+            if self.child_asked and child.is_lost:  # it died while it waited
                 child = await asyncio.wrap_future(self.asked(cmd, **kwargs))
         except NoForkError as error:
             self.parent.fallback = str(error)
             return await super().launch_kernel(cmd, **kwargs)
         return self.take(child, kwargs.get("cwd"))
 
-    @property
-    def is_up(self) -> bool:
-        """Whether the kernel that was asked for beforehand is there."""
+    def serves(self, needs: Collection[str]) -> bool:
+        """Whether the kernel that was asked for beforehand is there, or waits for no more than `needs`."""
         asked = self.child_asked
-        if asked is None or not asked.done() or asked.exception() is not None:
+        if asked is None or asked.cancelled():
             return False
-        child = asked.result()
-        return not child.lost and child.poll() is None
+        if not asked.done():
+            return set(self.needs) <= set(needs)
+        return asked.exception() is None and not asked.result().is_lost
 
     async def begin(self, **kwargs: Any) -> None:
         """Ask for a kernel that waits until its manager is started. Raises NoForkError."""

@@ -191,6 +191,7 @@ def _executed(
         folder=absolute(root, spec.working_folder),
         environment=kernel_environment(job, token, context),
         imports=job.imports,
+        stays=job.keep_kernel,
     )
     last = notebook.name == f"attempt-{spec.retries + 1}.ipynb"  # an earlier kernel would outlive a success
     if manager.fallback:
