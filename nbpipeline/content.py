@@ -14,6 +14,9 @@ from pathlib import Path
 from blake3 import blake3
 
 TREE_HEAD = '["nbpipeline tree",1]\n'
+SETTLED = 2.0
+"""Seconds after its last change from which a file keeps its version as long as it keeps its bytes."""
+
 _MAPPED_FROM = 1 << 20
 _FICLONE = 0x40049409
 """Linux' ioctl that makes a file share another's blocks (btrfs, xfs, bcachefs)."""
@@ -50,6 +53,16 @@ def digest_file(path: Path | str, size: int | None = None) -> str:
     hasher = blake3(max_threads=blake3.AUTO)
     hasher.update_mmap(os.fspath(path))
     return str(hasher.hexdigest())
+
+
+def version_of(found: os.stat_result) -> str:
+    """Tell a file's version by (size, mtime_ns, ctime_ns, inode)."""
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino} "
+
+
+def is_settled(found: os.stat_result, now: float) -> bool:
+    """Whether the version may be relied on: a file may change again within its clock's tick and keep it."""
+    return max(found.st_mtime, found.st_ctime) < now - SETTLED
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -33,7 +33,7 @@ from nbpipeline.stage import Backends, execute
 from nbpipeline.stage.backing import Backing
 from nbpipeline.stage.engine_import import import_engine
 from nbpipeline.state.digests import FileDigests
-from nbpipeline.state.sqlite import open_state
+from nbpipeline.state.sqlite import SqliteState, open_state
 from nbpipeline.stores.local import LocalStore
 from nbpipeline.validators import columns
 
@@ -43,9 +43,14 @@ Taking = Callable[[StageInstance], Fingerprint]
 class Workplace:
     """An opened project: its history, its store, its digests. A context manager."""
 
-    def __init__(self, project: ProjectSpec, kernels: str = "") -> None:
-        """Open nothing yet. `kernels` is the kind of kernels; by default the project's."""
+    def __init__(self, project: ProjectSpec, kernels: str = "", state: SqliteState | None = None) -> None:
+        """Open nothing yet.
+
+        `kernels` is the kind of kernels, by default the project's; a `state` that is open already is taken,
+        and closed at the end.
+        """
         self.project = project
+        self._given = state
         self._kind = kernels or project.kernels
         self._coming: Callable[[], Sequence[ExpectedKernel]] = tuple
         self._stack = ExitStack()
@@ -56,7 +61,7 @@ class Workplace:
         """Open history and digests. Raises StorageError where the folder refuses, else as `open_store`."""
         root = Path(self.project.root)
         self.store = open_store(self.project)
-        self.state = self._stack.enter_context(open_state(state_folder(root)))
+        self.state = self._stack.enter_context(self._given or open_state(state_folder(root)))
         self.digests = FileDigests(self.state)
         self.fingerprinter = Fingerprinter(self.project, self.digests, self.state)
         return self

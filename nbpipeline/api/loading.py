@@ -2,14 +2,20 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from nbpipeline.errors import Complaint, UsageError, gather
+from nbpipeline.errors import Complaint, NbpipelineError, UsageError, gather
+from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import Override, Pipeline, ProjectSpec
 from nbpipeline.pipeline import build
+from nbpipeline.ports import Cache
 from nbpipeline.reading.project import read_project
+from nbpipeline.reading.remembered import KINDS
+from nbpipeline.state.memory import MemoryState
+from nbpipeline.state.sqlite import FILE, SqliteState, open_state
 from nbpipeline.upkeep.checking import expectation_complaints
 
 
@@ -31,14 +37,48 @@ class Loaded:
         return self.pipeline
 
 
-def load(root: Path, profile: str | None, given: Sequence[Override]) -> Loaded:
-    """Read everything and link it, as far as it can be."""
-    spec, found = read_project(root, profile=profile)
+def load(root: Path, profile: str | None, given: Sequence[Override], cache: Cache | None = None) -> Loaded:
+    """Read everything and link it, as far as it can be; what `cache` has of it is not read again."""
+    spec, found = read_project(root, profile=profile, cache=cache)
     complaints = (*found, *expectation_complaints(spec.stages))
     if lacks_a_stage(spec, complaints):
         return Loaded(spec=spec, pipeline=None, complaints=complaints)
     pipeline, more = build(spec, given)
     return Loaded(spec=spec, pipeline=pipeline, complaints=(*complaints, *more))
+
+
+class Reading:
+    """A project's history, opened before the project is read, for what was read before stands in it.
+
+    Where there is none yet none is made: the folder may be no project. What is read is then remembered
+    until the history is there.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Open it where it is; what is wrong with it is said when it is needed."""
+        folder = root / STATE_FOLDER
+        self.state: SqliteState | None = None
+        if (folder / FILE).is_file():
+            with suppress(NbpipelineError):
+                self.state = open_state(folder)
+        self.cache: Cache = self.state or MemoryState()
+
+    def __enter__(self) -> Self:
+        """Do nothing: it is open."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the history; it may have been closed before."""
+        if self.state is not None:
+            self.state.close()
+
+    def hand_over(self, state: Cache) -> None:
+        """Remember in the history that was made since what was read without it."""
+        if state is not self.state:
+            for kind in KINDS:
+                entries = self.cache.load(kind)
+                if entries:
+                    state.save(kind, entries)
 
 
 def lacks_a_stage(spec: ProjectSpec, complaints: Sequence[Complaint]) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from nbpipeline import plugins
-from nbpipeline.api.loading import Loaded, load, overrides
+from nbpipeline.api.loading import Loaded, Reading, load, overrides
 from nbpipeline.api.planning import Wanted, only_one, part_of, plan_apart, plan_wanted, told_stranded
 from nbpipeline.api.warming import expected_kernels
 from nbpipeline.errors import UsageError
@@ -23,7 +23,7 @@ from nbpipeline.model import (
     StageResult,
 )
 from nbpipeline.plan import accept, explain
-from nbpipeline.ports import Cancel, Emit
+from nbpipeline.ports import Cache, Cancel, Emit
 from nbpipeline.reading.project import find_root
 from nbpipeline.report import comparison, drawing, history
 from nbpipeline.report.wording import Page
@@ -322,22 +322,30 @@ class Project:
 
     # --- inside --------------------------------------------------------------------------------
 
-    def _load(self) -> Loaded:
-        return load(Path(self.root), self.profile, self._overrides)
+    def _load(self, cache: Cache | None = None) -> Loaded:
+        return load(Path(self.root), self.profile, self._overrides, cache)
 
     @contextmanager
     def _past(self) -> Iterator[tuple[Workplace, tuple[str, ...]]]:
         """Open the history, which may be read whatever is wrong with the notebooks now."""
-        loaded = self._load()
-        names = loaded.pipeline.instances if loaded.pipeline else [one.name for one in loaded.spec.stages]
-        with Workplace(loaded.spec) as place:
+        with self._read() as (loaded, place):
+            names = loaded.pipeline.instances if loaded.pipeline else [one.name for one in loaded.spec.stages]
             yield place, tuple(names)
 
     @contextmanager
     def _open(self, kernels: str = "") -> Iterator[tuple[Pipeline, Workplace]]:
-        pipeline = self._load().sound()
-        with Workplace(pipeline.project, kernels) as place:
-            yield pipeline, place
+        with self._read(kernels, sound=True) as (loaded, place):
+            yield loaded.sound(), place
+
+    @contextmanager
+    def _read(self, kernels: str = "", *, sound: bool = False) -> Iterator[tuple[Loaded, Workplace]]:
+        with Reading(Path(self.root)) as reading:
+            loaded = self._load(reading.cache)
+            if sound:
+                loaded.sound()
+            with Workplace(loaded.spec, kernels, reading.state) as place:
+                reading.hand_over(place.state)
+                yield loaded, place
 
     def _trim(self, place: Workplace, result: RunResult) -> None:
         """Keep the store under its limit, where the run may have put something in."""

@@ -8,9 +8,9 @@ Paths: a *project path* is a string with `/`, relative to the project's root; a 
 project is absolute; a URL is left as it is.
 """
 
+from nbpipeline.model.cells import Cell, SavedCells, cells_text
 from nbpipeline.model.declared import (
     Artifact,
-    Cell,
     Check,
     Expression,
     Notebook,
@@ -91,6 +91,7 @@ __all__ = [
     "Reference",
     "Resources",
     "RunResult",
+    "SavedCells",
     "StageInstance",
     "StageLink",
     "StageRecord",
@@ -104,6 +105,7 @@ __all__ = [
     "Value",
     "axis_text",
     "canonical_id",
+    "cells_text",
     "shell_name",
     "slug_of",
 ]

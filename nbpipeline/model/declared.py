@@ -1,10 +1,11 @@
 """What the author wrote: notebooks, declarations, stages, the project."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from nbpipeline.location import Location
+from nbpipeline.model.cells import Cell
 
 Value: TypeAlias = Any
 """A parameter's or declared name's value: JSON's types, and `PathValue` inside them."""
@@ -22,28 +23,12 @@ class PathValue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """One cell as the author saved it, without its outputs."""
-
-    index: int
-    """Counts every cell of the notebook from 1."""
-    kind: str
-    """`code`, `markdown` or `raw`."""
-    source: str
-    id: str = ""
-    tags: frozenset[str] = frozenset()
-    execution_count: int | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    attachments: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Notebook:
     """A notebook read as data: whatever its format, cells in order."""
 
     path: str
     """Project path."""
-    cells: tuple[Cell, ...]
+    cells: Sequence[Cell]
     kernel: str | None
     """Name of the saved kernelspec, None where the notebook names none."""
     language: str

@@ -9,6 +9,7 @@ from nbpipeline.location import Location
 from nbpipeline.model import Notebook
 from nbpipeline.reading.notebook import NOTEBOOK_SUFFIXES, project_name, read_notebook
 from nbpipeline.reading.place import Findings, Place
+from nbpipeline.reading.remembered import Memory
 from nbpipeline.reading.text_notebook import TEXT_SUFFIXES, looks_like_stage, may_declare, twins
 
 DEFAULT_PATTERNS = ("notebooks/*.ipynb",)
@@ -104,7 +105,9 @@ def _excludes(pattern: str, path: PurePosixPath) -> bool:
     return any(one.match(pattern) for one in (path, *path.parents) if one.name)
 
 
-def read_notebooks(paths: Iterable[Path], root: Path, findings: Findings) -> dict[str, Notebook]:
+def read_notebooks(
+    paths: Iterable[Path], root: Path, findings: Findings, memory: Memory
+) -> dict[str, Notebook]:
     """Read each notebook, a pair once; by project path. What cannot be read is complained about."""
     ordered = sorted(paths, key=lambda path: (path.suffix != ".ipynb", path))
     done: set[Path] = set()
@@ -112,36 +115,39 @@ def read_notebooks(paths: Iterable[Path], root: Path, findings: Findings) -> dic
     for path in ordered:
         if path in done:
             continue
-        notebook = read_one(path, root, findings)
+        notebook = read_one(path, root, findings, memory)
         if notebook is None:
             continue
         others = twins(path, notebook.metadata, ordered)
         done.update(others)
-        found[notebook.path] = _paired(notebook, path, others, root, findings)
+        found[notebook.path] = _paired(notebook, path, others, findings, memory)
     return dict(sorted(found.items()))
 
 
-def read_one(path: Path, root: Path, findings: Findings) -> Notebook | None:
+def read_one(path: Path, root: Path, findings: Findings, memory: Memory) -> Notebook | None:
     """Read a notebook, or add the complaints of why not."""
+    known = memory.notebook(path)
+    if known is not None:
+        return known
     try:
-        return read_notebook(path, root)
+        return memory.keep(path, read_notebook(path, root))
     except ReadingError as error:
         findings.extend(error.complaints)
         return None
 
 
 def _paired(
-    notebook: Notebook, path: Path, others: Sequence[Path], root: Path, findings: Findings
+    notebook: Notebook, path: Path, others: Sequence[Path], findings: Findings, memory: Memory
 ) -> Notebook:
     """Take the cells of whichever file of a pair counts: the text, unless the notebook is newer."""
     for other in others:
-        twin = read_one(other, root, findings)
+        twin = read_one(other, memory.root, findings, memory)
         if twin is None or _content(twin) == _content(notebook):
             continue
         text, saved = (path, other) if path.suffix in TEXT_SUFFIXES else (other, path)
         counts = text if text.stat().st_mtime >= saved.stat().st_mtime - _CLOCK else saved
-        findings.append(_differ(path, other, counts, root))
-        return notebook if counts == path else replace(notebook, cells=twin.cells)
+        findings.append(_differ(path, other, counts, memory.root))
+        return notebook if counts == path else replace(notebook, cells=tuple(twin.cells))
     return notebook
 
 

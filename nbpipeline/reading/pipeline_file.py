@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from nbpipeline.content import digest_text
 from nbpipeline.model import Value
 from nbpipeline.reading import yaml12
 from nbpipeline.reading.files import NoText, read_text, stands
@@ -29,6 +30,8 @@ class PipelineFile:
     """The file itself, then the profile: `defaults` and `params` of each."""
     entries: tuple[tuple[Layer, ...], ...] = ()
     """Items of `stages`: the file's, then the profile's."""
+    digest: str = ""
+    """Of its text; empty where there is none that could be read."""
 
     @property
     def defaults(self) -> tuple[Layer, ...]:
@@ -82,8 +85,9 @@ def read_pipeline_file(
                 f"the profile {profile!r} is not known: there is no {FILE}.", mend="leave --profile out."
             )
         return PipelineFile()
-    document = _load(root / FILE, place)
-    if document is None:
+    text = _text(root / FILE, place)
+    document = _load(text, place) if text is not None else None
+    if text is None or document is None:
         return PipelineFile(exists=True)
     at = Place(file=FILE, findings=findings, lines=document.lines)
     values = project_table(plugin_keys).read(document.value, at)
@@ -94,20 +98,30 @@ def read_pipeline_file(
     layers = (own, chosen) if chosen else (own,)
     _require_lock(layers, root)
     return PipelineFile(
-        exists=True, values=_over(values, chosen), layers=layers, entries=tuple(map(_entries, layers))
+        exists=True,
+        values=_over(values, chosen),
+        layers=layers,
+        entries=tuple(map(_entries, layers)),
+        digest=digest_text(text),
     )
 
 
-def _load(path: Path, place: Place) -> yaml12.Document | None:
+def _text(path: Path, place: Place) -> str | None:
     try:
-        return yaml12.load(read_text(path, NoText("the file is not there.", "make it again.")))
+        return read_text(path, NoText("the file is not there.", "make it again."))
+    except NoText as error:
+        place.complain(error.what, mend=error.mend)
+    return None
+
+
+def _load(text: str, place: Place) -> yaml12.Document | None:
+    try:
+        return yaml12.load(text)
     except yaml12.YamlError as error:
         lines = {(): error.line} if error.line else {}
         replace(place, lines=lines).complain(
             f"the file is no YAML: {error.reason}.", mend="mend the line named, or the one before it."
         )
-    except NoText as error:
-        place.complain(error.what, mend=error.mend)
     return None
 
 

@@ -5,9 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from nbpipeline.content import digest_text
 from nbpipeline.errors import Complaint, ExitCode
 from nbpipeline.location import Location
 from nbpipeline.model import Notebook, ProjectSpec, StageSpec, Value
+from nbpipeline.ports import Cache
 from nbpipeline.reading import stage
 from nbpipeline.reading.discovery import (
     DEFAULT_PATTERNS,
@@ -22,8 +24,10 @@ from nbpipeline.reading.layers import Layer
 from nbpipeline.reading.paths import project_path
 from nbpipeline.reading.pipeline_file import FILE, PipelineFile, read_pipeline_file
 from nbpipeline.reading.place import Findings, Place, mend_by_name
+from nbpipeline.reading.remembered import GLIMPSES, STAGES, Memory
 from nbpipeline.reading.schema import header_table
 from nbpipeline.reading.shapes import INVALID, Table
+from nbpipeline.reading.spelling import stage_fields
 from nbpipeline.reading.tagged_cells import declares
 
 _OTHER = re.compile(r"[^A-Za-z0-9_-]")
@@ -39,19 +43,28 @@ def find_root(start: Path) -> Path:
 
 
 def read_project(
-    root: Path, *, profile: str | None = None, plugin_keys: Collection[str] = ()
+    root: Path,
+    *,
+    profile: str | None = None,
+    plugin_keys: Collection[str] = (),
+    cache: Cache | None = None,
 ) -> tuple[ProjectSpec, tuple[Complaint, ...]]:
     """Read the whole project, with the keys of a profile over the rest.
 
-    `plugin_keys` are keys that plug-ins own, in headers and in pipeline.yaml; they are not read.
+    `plugin_keys` are keys that plug-ins own, in headers and in pipeline.yaml; they are not read. With a
+    `cache`, what did not change since it was read is taken from there.
     Nothing is raised for a file of the user's: a stage that cannot be read is left out, and a
     complaint tells why.
     """
     root = root.resolve()
     findings: Findings = []
     file = read_pipeline_file(root, profile, frozenset(plugin_keys), findings)
-    finder = _Stages(root=root, file=file, findings=findings, plugin_keys=frozenset(plugin_keys))
-    stages = finder.read()
+    memory = Memory(cache, root)
+    finder = _Stages(
+        root=root, file=file, findings=findings, plugin_keys=frozenset(plugin_keys), memory=memory
+    )
+    stages = finder.read(profile)
+    memory.finish()
     _check_shared_params(file, stages, findings)
     _check_any(stages, root, findings)
     spec = ProjectSpec(
@@ -84,21 +97,21 @@ def default_name(path: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Candidate:
-    """A notebook that may be a stage."""
+    """A notebook that may be a stage, by what it says of itself."""
 
     notebook: Notebook
-    header: Header | None
-    values: Mapping[str, Value]
+    given: Value
+    """The header's `stage`: a name, False, or None where it says nothing."""
+    has_header: bool
+    declares: bool
 
     @property
     def name(self) -> str:
-        return self.values.get("stage") or default_name(self.notebook.path)
+        return self.given or default_name(self.notebook.path)
 
     @property
     def is_stage(self) -> bool:
-        if self.values.get("stage") is False:
-            return False
-        return self.header is not None or declares(self.notebook)
+        return self.given is not False and (self.has_header or self.declares)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,15 +122,16 @@ class _Stages:
     file: PipelineFile
     findings: Findings
     plugin_keys: frozenset[str]
+    memory: Memory
     candidates: dict[str, _Candidate] = field(default_factory=dict)
 
-    def read(self) -> tuple[StageSpec, ...]:
+    def read(self, profile: str | None) -> tuple[StageSpec, ...]:
         """Give the listed stages in their order, then those discovered."""
         patterns = self.file.patterns("notebooks") or [(pattern, None) for pattern in DEFAULT_PATTERNS]
         excluded = [pattern for pattern, _ in self.file.patterns("exclude")]
         paths = find_notebooks(self.root, patterns, excluded)
         table = header_table(self.plugin_keys)
-        for path, notebook in read_notebooks(paths, self.root, self.findings).items():
+        for path, notebook in read_notebooks(paths, self.root, self.findings, self.memory).items():
             self.candidates[path] = self._candidate(notebook, table)
         chosen = [(name, layers, self._of_entry(name, layers, table)) for name, layers in self._entries()]
         taken = {found.notebook.path for _, _, found in chosen if found}
@@ -126,7 +140,8 @@ class _Stages:
         ]
         listed = [(name or found.name, layers, found) for name, layers, found in chosen if found]
         self._warn_of_overlooked(patterns, excluded)
-        return self._distinct([*listed, *((one.name, (), one) for one in discovered)])
+        said = digest_text(repr([self.file.digest, profile, str(self.root), sorted(self.plugin_keys)]))
+        return self._distinct([*listed, *((one.name, (), one) for one in discovered)], table, said)
 
     def _warn_of_overlooked(
         self, patterns: Sequence[tuple[str, Place | None]], excluded: Sequence[str]
@@ -148,13 +163,26 @@ class _Stages:
         return tuple(
             path
             for path, one in self.candidates.items()
-            if path not in taken and one.header is None and not one.is_stage
+            if path not in taken and not one.has_header and not one.is_stage
         )
 
     def _candidate(self, notebook: Notebook, table: Table) -> _Candidate:
+        said = repr(sorted(self.plugin_keys))
+        known = self.memory.recall(GLIMPSES, notebook, said)
+        if known is None:
+            before = len(self.findings)
+            header, values = self._header(notebook, table)
+            facts = (values.get("stage"), header is not None, declares(notebook))
+            known = (*facts, tuple(self.findings[before:]))
+            self.memory.remember(GLIMPSES, notebook, said, known)
+        given, has_header, declaring, complaints = known
+        self.findings.extend(complaints)  # of one that is told twice, one is left
+        return _Candidate(notebook=notebook, given=given, has_header=has_header, declares=declaring)
+
+    def _header(self, notebook: Notebook, table: Table) -> tuple[Header | None, Mapping[str, Value]]:
         header = read_header(notebook, self.findings)
         values = table.read(header.value, header.place) if header else {}
-        return _Candidate(notebook=notebook, header=header, values={} if values is INVALID else values)
+        return header, {} if values is INVALID else values
 
     def _entries(self) -> list[tuple[str | None, tuple[Layer, ...]]]:
         """Group the items of `stages` by name, those of the profile last."""
@@ -215,41 +243,69 @@ class _Stages:
                 ),
             )
             return None
-        notebook = read_one(self.root / path, self.root, self.findings)
+        notebook = read_one(self.root / path, self.root, self.findings, self.memory)
         if notebook is None:
             return None
         self.candidates[path] = self._candidate(notebook, table)
         return self.candidates[path]
 
-    def _distinct(self, chosen: Sequence[tuple[str, tuple[Layer, ...], _Candidate]]) -> tuple[StageSpec, ...]:
-        """Build each stage; of two with one name, the second is complained about and left out."""
+    def _distinct(
+        self, chosen: Sequence[tuple[str, tuple[Layer, ...], _Candidate]], table: Table, said: str
+    ) -> tuple[StageSpec, ...]:
+        """Build each stage; of two with one name, the second is complained about and left out.
+
+        `said` stands for all that is said of stages outside of their notebooks.
+        """
         built: dict[str, StageSpec] = {}
         for name, entries, candidate in chosen:
             if name in built:
-                where = candidate.header.place if candidate.header else None
-                place = where or Place(file=candidate.notebook.path, findings=self.findings)
+                header, _ = self._header(candidate.notebook, table)
+                place = (
+                    header.place if header else Place(file=candidate.notebook.path, findings=self.findings)
+                )
                 place.complain(
                     f"the stage name {name!r} is taken.",
                     known=f"known stage: {name} ({built[name].notebook.path})",
                     mend="write `stage: NAME` with another name in the header of one of them.",
                 )
                 continue
-            built[name] = self._build(name, entries, candidate)
+            built[name] = self._recalled(name, entries, candidate.notebook, table, said)
         return tuple(built.values())
 
-    def _build(self, name: str, entries: tuple[Layer, ...], candidate: _Candidate) -> StageSpec:
+    def _recalled(
+        self, name: str, entries: tuple[Layer, ...], notebook: Notebook, table: Table, said: str
+    ) -> StageSpec:
+        """Give the stage as it was built of the same, else build it."""
+        whole = f"{said} {name} {[layer.place.path for layer in entries]}"
+        known = self.memory.recall(STAGES, notebook, whole)
+        if known is not None:
+            settings, complaints = known
+            self.findings.extend(complaints)
+            return StageSpec(notebook=notebook, **settings)
+        before = len(self.findings)
+        spec, lasting = self._build(name, entries, notebook, table)
+        if lasting:
+            found = (stage_fields(spec), tuple(self.findings[before:]))
+            self.memory.remember(STAGES, notebook, whole, found)
+        return spec
+
+    def _build(
+        self, name: str, entries: tuple[Layer, ...], notebook: Notebook, table: Table
+    ) -> tuple[StageSpec, bool]:
+        """Build a stage; say whether it follows from its notebook and pipeline.yaml alone."""
+        header, values = self._header(notebook, table)
         sources = stage.Sources(
-            notebook=candidate.notebook,
+            notebook=notebook,
             name=name,
             root=str(self.root),
             defaults=self.file.defaults,
-            header=candidate.header,
-            header_values=candidate.values,
+            header=header,
+            header_values=values,
             entries=entries,
             params=self.file.params,
             plugin_keys=self.plugin_keys,
         )
-        return stage.build(sources, self.findings)
+        return stage.build(sources, self.findings), not sources.reads_files
 
 
 # --- checks of the whole ---------------------------------------------------------------------

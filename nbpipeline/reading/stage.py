@@ -51,6 +51,12 @@ class Sources:
     plugin_keys: frozenset[str] = frozenset()
     """Keys that plug-ins own."""
 
+    @property
+    def reads_files(self) -> bool:
+        """Whether an axis' values stand in a file of their own."""
+        layers = (*self._header_layer(""), *self.entries)
+        return any(isinstance(item, dict) for layer in layers for _, item, _ in layer.items("matrix"))
+
     def layers(self) -> tuple[Layer, ...]:
         """Order the layers, once it is known which folder the header's paths start from."""
         header = self._header_layer("")

@@ -14,15 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbpipeline.content import digest_file, digest_text, tree_listing
+from nbpipeline.content import digest_file, digest_text, is_settled, tree_listing, version_of
 from nbpipeline.errors import StorageError
 from nbpipeline.ports import Cache
 
 if TYPE_CHECKING:
     from nbpipeline.ports import Digests
-
-SETTLED = 2.0
-"""Seconds after its last change from which a file's digest is remembered."""
 
 
 class FileDigests:
@@ -71,22 +68,15 @@ class FileDigests:
         known = self._known
         if known is None:
             known = self._known = self._cache.load("file")
-        version = _version(found)
+        version = version_of(found)
         entry = known.get(path)
         if entry is not None and entry.startswith(version):
             return entry[len(version) :]
         digest = digest_file(path, found.st_size)
-        if self._settled(found) and _version(os.stat(path)) == version:
+        if is_settled(found, self._now()) and version_of(os.stat(path)) == version:
             known[path] = version + digest
             self._cache.save("file", {path: version + digest})
         return digest
-
-    def _settled(self, found: os.stat_result) -> bool:
-        return max(found.st_mtime, found.st_ctime) < self._now() - SETTLED
-
-
-def _version(found: os.stat_result) -> str:
-    return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino} "
 
 
 if TYPE_CHECKING:

@@ -1,0 +1,175 @@
+"""What was read of notebooks before, so that only what changed is read and parsed again.
+
+An entry of a notebook stands under its path and holds for one version of the file (size, mtime_ns,
+ctime_ns, inode), read by this very reader: its own source files and the Python that runs it count. A file
+that changed in the last two seconds is read each time. A stage's entry holds for one content of its
+notebook and of pipeline.yaml. An entry that does not hold, or is damaged, is as good as none: losing them
+costs time alone.
+"""
+# Paths are texts here: plans look at thousands.
+# ruff: noqa: PTH116
+
+import json
+import os
+import stat
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nbpipeline import __version__
+from nbpipeline.content import digest_text, is_settled, version_of
+from nbpipeline.model import Notebook, SavedCells, cells_text
+from nbpipeline.ports import Cache
+from nbpipeline.reading.spelling import SpellingError, spelled, spoken
+from nbpipeline.reading.text_notebook import TEXT_SUFFIXES
+
+NOTEBOOKS = "notebook"
+GLIMPSES = "glimpse"
+STAGES = "stage"
+MADE = (GLIMPSES, STAGES)
+"""What is made of a notebook: what it says of itself, and the stage that it is."""
+KINDS = (NOTEBOOKS, *MADE)
+
+_SHORT = 32
+"""Hexadecimal digits of a digest: enough for what one project holds."""
+_MOST = 1 << 20
+"""Characters of an entry; a larger notebook is read each time, and is rare."""
+
+
+class Memory:
+    """The entries of one project, read at once and written at once; for one reading of the project."""
+
+    def __init__(self, kept: Cache | None, root: Path, now: Callable[[], float] = time.time) -> None:
+        """Remember in `kept`; without one, nothing."""
+        self._kept = kept
+        self.root = root
+        self._prefix = f"{root}/"
+        self._now = now
+        self._notebooks = kept.load(NOTEBOOKS) if kept else {}
+        self._made = {kind: kept.load(kind) if kept else {} for kind in MADE}
+        self._seen: dict[str, str] = {}
+        self._new: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
+
+    def notebook(self, path: Path) -> Notebook | None:
+        """Give the notebook as it was read, if the file is as it was then."""
+        if self._kept is None:
+            return None
+        shown = self._shown(path)
+        version = self._version(path)
+        if version is None:
+            return None
+        self._seen[shown] = version
+        head, _, text = self._notebooks.get(shown, "").partition("\n")
+        if head != f"{version} {_short(text)}":
+            return None
+        try:
+            data, cells = text.split("\n")
+            kernel, language, metadata, kind = json.loads(data)
+        except ValueError:
+            return None
+        return Notebook(
+            path=shown,
+            cells=SavedCells(cells, _short(text)),
+            kernel=kernel,
+            language=language,
+            metadata=metadata,
+            format=kind,
+        )
+
+    def keep(self, path: Path, notebook: Notebook) -> Notebook:
+        """Remember a notebook that `notebook` did not know and that was read since."""
+        version = self._seen.get(notebook.path)
+        if version is None:
+            return notebook
+        try:
+            data = json.dumps([notebook.kernel, notebook.language, notebook.metadata, notebook.format])
+            text = f"{data}\n{cells_text(notebook.cells)}"
+        except (TypeError, ValueError):
+            return notebook
+        if len(text) <= _MOST and self._version(path) == version and self._settled(path):
+            self._new[NOTEBOOKS][notebook.path] = f"{version} {_short(text)}\n{text}"
+        return replace(notebook, cells=SavedCells(text.partition("\n")[2], _short(text)))
+
+    def recall(self, kind: str, notebook: Notebook, said: str) -> Any:
+        """Give what was made of the notebook and of what `said` stands for; None where nobody knows."""
+        if not isinstance(notebook.cells, SavedCells):
+            return None
+        head, _, text = self._made[kind].get(notebook.path, "").partition("\n")
+        if not text or head != _head(notebook.cells, said, text):
+            return None
+        try:
+            return spoken(text)
+        except SpellingError:
+            return None
+
+    def remember(self, kind: str, notebook: Notebook, said: str, value: Any) -> None:
+        """Remember what was made of them, if it can be written down."""
+        if self._kept is None or not isinstance(notebook.cells, SavedCells):
+            return
+        try:
+            text = spelled(value)
+        except SpellingError:
+            return
+        if len(text) <= _MOST:
+            self._new[kind][notebook.path] = f"{_head(notebook.cells, said, text)}\n{text}"
+
+    def finish(self) -> None:
+        """Write what is new."""
+        for kind, entries in self._new.items():
+            if self._kept is not None and entries:
+                self._kept.save(kind, entries)
+
+    def _shown(self, path: Path) -> str:
+        text = os.fspath(path)
+        return text.removeprefix(self._prefix)
+
+    def _version(self, path: Path) -> str | None:
+        try:
+            found = os.stat(path)
+        except (OSError, ValueError):
+            return None
+        return version_of(found) + _reader(path.suffix) if stat.S_ISREG(found.st_mode) else None
+
+    def _settled(self, path: Path) -> bool:
+        return is_settled(os.stat(path), self._now())
+
+
+def _short(text: str) -> str:
+    return digest_text(text)[:_SHORT]
+
+
+def _head(cells: SavedCells, said: str, text: str) -> str:
+    return _short(f"{cells.digest} {said} {_reader()} {text}")
+
+
+@cache
+def _reader(suffix: str = "") -> str:
+    """Tell the version of what reads notebooks; text notebooks are read by jupytext too."""
+    parts = [__version__, yaml.__version__, *sys.version.splitlines(), *_sources()]
+    if suffix in TEXT_SUFFIXES:
+        found = find_spec("jupytext")
+        home = Path(found.origin).parent if found and found.origin else Path()
+        parts += _times(home)
+    return _short(" ".join(parts))
+
+
+def _sources() -> list[str]:
+    package = Path(__file__).parent.parent
+    return [*_times(package / "reading"), *_times(package / "model"), *_times(package)]
+
+
+def _times(folder: Path) -> list[str]:
+    """Tell the modules of a folder with their sizes and times; none where they are in an archive."""
+    try:
+        with os.scandir(folder) as found:
+            seen = [(one.name, one.stat()) for one in found if one.name.endswith(".py")]
+    except OSError:
+        return []
+    return [f"{name} {at.st_size} {at.st_mtime_ns}" for name, at in sorted(seen, key=lambda one: one[0])]
