@@ -9,9 +9,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 from blake3 import blake3
+
+from nbpipeline import __version__
 
 TREE_HEAD = '["nbpipeline tree",1]\n'
 SETTLED = 2.0
@@ -63,6 +66,22 @@ def version_of(found: os.stat_result) -> str:
 def is_settled(found: os.stat_result, now: float) -> bool:
     """Whether the version may be relied on: a file may change again within its clock's tick and keep it."""
     return max(found.st_mtime, found.st_ctime) < now - SETTLED
+
+
+def source_version(*folders: Path) -> str:
+    """Tell the version of code that something follows from: its modules' sizes and times, and the Python.
+
+    Code in an archive has no such files; the version of nbpipeline then stands for it alone.
+    """
+    parts = [__version__, sys.version]
+    for folder in folders:
+        try:
+            with os.scandir(folder) as found:
+                seen = [(one.name, one.stat()) for one in found if one.name.endswith(".py")]
+        except OSError:
+            continue
+        parts += [f"{name} {at.st_size} {at.st_mtime_ns}" for name, at in sorted(seen, key=itemgetter(0))]
+    return digest_text(" ".join(parts))[:32]
 
 
 def copy_file(source: Path, target: Path) -> None:

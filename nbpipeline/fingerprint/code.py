@@ -1,12 +1,15 @@
 """The code part of a fingerprint: cells as normalised syntax, declarations by what they mean."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
-from nbpipeline.content import digest_text
+from nbpipeline.content import digest_text, source_version
 from nbpipeline.encoding import canonical
-from nbpipeline.fingerprint.facts import ANYTHING, Facts, FactsCache
-from nbpipeline.model import Cell, StageInstance, StageSpec
+from nbpipeline.fingerprint.facts import ANYTHING, Facts, FactsCache, NotebookFacts
+from nbpipeline.model import Artifact, Cell, Parameter, SavedCells, StageInstance, StageSpec
+from nbpipeline.reading import syntax
 
 NEVER_RUN = frozenset({"skip", "test"})
 DECLARING = frozenset({"inputs", "outputs", "dependencies", "expectations"})
@@ -16,6 +19,33 @@ EFFECTIVE = frozenset({"metrics", "raises-exception", "skip-execution"})
 """Tags that change what running a cell does: with them it is another cell."""
 PLACE = "place"
 """Marks a declaring cell whose names another cell binds too: the order matters."""
+
+
+def notebook_facts(spec: StageSpec, facts: FactsCache) -> NotebookFacts:
+    """Give what a fingerprint needs of the cells that count; where the cache has it, none is looked at."""
+    cells = spec.notebook.cells
+    if not isinstance(cells, SavedCells):
+        return _gathered(spec, facts)
+    groups: tuple[Sequence[Parameter | Artifact], ...] = (spec.parameters, spec.inputs, spec.outputs)
+    declared = [[(one.name, one.cell) for one in group] for group in groups]
+    key = f"{_scheme()} {cells.digest} {spec.notebook.language} {declared}"
+    return facts.of_notebook_cells(spec.notebook.path, key, lambda: _gathered(spec, facts))
+
+
+@cache
+def _scheme() -> str:
+    """Tell the version of what decides here which cells count, and as what."""
+    return source_version(Path(__file__).parent, Path(syntax.__file__).parent)
+
+
+def _gathered(spec: StageSpec, facts: FactsCache) -> NotebookFacts:
+    counted = list(counted_cells(spec, facts))
+    needs = Facts(
+        imports=tuple(one for _, found in counted for one in found.imports),
+        runs=tuple(one for _, found in counted for one in found.runs),
+        paths=tuple(one for _, found in counted for one in found.paths),
+    )
+    return NotebookFacts({cell.index: found.digest for cell, found in counted}, needs)
 
 
 def counted_cells(spec: StageSpec, facts: FactsCache) -> Iterator[tuple[Cell, Facts]]:

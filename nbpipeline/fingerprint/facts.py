@@ -64,6 +64,28 @@ def decoded(text: str) -> Facts:
     return Facts(digest, found, tuple(runs), tuple(paths), names)
 
 
+@dataclass(frozen=True, slots=True)
+class NotebookFacts:
+    """The code cells of a notebook that count: their digests by index, and what they need together."""
+
+    digests: dict[int, str]
+    needs: Facts
+
+    def encoded(self) -> str:
+        """One line for the cache."""
+        return json.dumps([list(self.digests.items()), self.needs.encoded()])
+
+    @classmethod
+    def decoded(cls, text: str) -> "NotebookFacts":
+        """Read `encoded` back."""
+        digests, needs = json.loads(text)
+        return cls(dict(digests), decoded(needs))
+
+
+def _head(key: str, text: str) -> str:
+    return digest_text(f"{key} {text}")[:32]
+
+
 class FactsCache:
     """Facts by content, from the cache where it has them; safe from several threads."""
 
@@ -72,6 +94,20 @@ class FactsCache:
         self._cache = cache
         self._texts: dict[str, dict[str, str]] = {}
         self._facts: dict[tuple[str, str], Facts] = {}
+
+    def of_notebook_cells(self, path: str, key: str, make: Callable[[], "NotebookFacts"]) -> "NotebookFacts":
+        """Facts of all the cells of a stage's notebook; `key` stands for all that they follow from."""
+        kind = f"cells {SCHEME}.{_NOTED}"
+        if kind not in self._texts:
+            self._texts[kind] = self._cache.load(kind)
+        head, _, text = self._texts[kind].get(path, "").partition("\n")
+        if text and head == _head(key, text):
+            return NotebookFacts.decoded(text)
+        found = make()
+        text = found.encoded()
+        self._texts[kind][path] = f"{_head(key, text)}\n{text}"
+        self._cache.save(kind, {path: self._texts[kind][path]})
+        return found
 
     def of_cell(self, source: str, language: str) -> Facts:
         """Facts of a whole cell."""

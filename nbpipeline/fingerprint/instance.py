@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nbpipeline.content import digest_text
-from nbpipeline.fingerprint.code import counted_cells, declarations, parameters
+from nbpipeline.fingerprint.code import counted_cells, declarations, notebook_facts, parameters
 from nbpipeline.fingerprint.differences import CELL, MISSING
 from nbpipeline.fingerprint.environment import import_roots, packages, variables
 from nbpipeline.fingerprint.facts import SCHEME, Facts, FactsCache
@@ -164,14 +164,14 @@ class Fingerprinter:
         return known
 
     def _look_at(self, spec: StageSpec, followed: tuple[str, ...], glance: Glance) -> CellsOf:
-        counted = list(counted_cells(spec, self._facts))
+        counted = notebook_facts(spec, self._facts)
         kernel = self._kernel(spec, glance)
-        modules = self._modules(spec, [facts for _, facts in counted], followed, kernel, glance)
+        modules = self._modules(spec, counted.needs, followed, kernel, glance)
         environment = {
             **self._packages(kernel, modules.others, glance),
             **variables(spec.env, self._environ),
         }
-        code = {f"{CELL}{cell.index}": facts.digest for cell, facts in counted}
+        code = {f"{CELL}{index}": digest for index, digest in counted.digests.items()}
         return CellsOf(code, modules, environment, kernel.kind)
 
     def _kernel(self, spec: StageSpec, glance: Glance) -> KernelSpec:
@@ -195,18 +195,18 @@ class Fingerprinter:
     def _modules(
         self,
         spec: StageSpec,
-        facts: list[Facts],
+        needs: Facts,
         followed: tuple[str, ...],
         kernel: KernelSpec,
         glance: Glance,
     ) -> Modules:
-        if not followed and not any(one.imports or one.runs for one in facts):
+        if not followed and not (needs.imports or needs.runs):
             return Modules({}, frozenset())
         folder = os.path.normpath(self._root / spec.working_folder)
-        added = [os.path.normpath(os.path.join(folder, path)) for one in facts for path in one.paths]
+        added = [os.path.normpath(os.path.join(folder, path)) for path in needs.paths]
         roots = dict.fromkeys([folder, *self._roots(spec, kernel, glance), *added])
         finder = ModuleFinder(str(self._root), self._digests, self._facts, glance.look)
-        return finder.of(facts, folder, tuple(roots), followed)
+        return finder.of(needs, folder, tuple(roots), followed)
 
     def _roots(self, spec: StageSpec, kernel: KernelSpec, glance: Glance) -> list[str]:
         if kernel.argv not in glance.roots:

@@ -3,7 +3,7 @@
 # ruff: noqa: PTH118
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,22 +76,14 @@ class ModuleFinder:
         self._facts = facts
         self._look = look
 
-    def of(
-        self, codes: Iterable[Facts], folder: str, roots: tuple[str, ...], followed: Sequence[str] = ()
-    ) -> Modules:
-        """Follow the imports of cells that run in `folder`, with the import roots (absolute paths).
+    def of(self, code: Facts, folder: str, roots: tuple[str, ...], followed: Sequence[str] = ()) -> Modules:
+        """Follow the imports of code that runs in `folder`, with the import roots (absolute paths).
 
         `followed` are further files that a run was seen to take code or settings from, as
         `StageRecord.followed` has them.
         """
-        files: list[_File] = []
-        others: set[Imported] = set()
-        for facts in codes:
-            if not (facts.imports or facts.runs):
-                continue
-            direct, foreign = self._needs_of(facts, folder, roots)
-            files += direct
-            others |= foreign
+        direct, foreign = self._needs_of(code, folder, roots)
+        files, others = [*direct], {*foreign}
         local: dict[str, str] = {}
         self._follow(files, local, others)
         seen = [f"{self._root}/{path.removeprefix(BY_BYTES)}" for path in followed]

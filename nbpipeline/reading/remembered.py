@@ -12,7 +12,6 @@ costs time alone.
 import json
 import os
 import stat
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,8 +22,7 @@ from typing import Any
 
 import yaml
 
-from nbpipeline import __version__
-from nbpipeline.content import digest_text, is_settled, version_of
+from nbpipeline.content import digest_text, is_settled, source_version, version_of
 from nbpipeline.model import Notebook, SavedCells, cells_text
 from nbpipeline.ports import Cache
 from nbpipeline.reading.spelling import SpellingError, spelled, spoken
@@ -152,24 +150,9 @@ def _head(cells: SavedCells, said: str, text: str) -> str:
 @cache
 def _reader(suffix: str = "") -> str:
     """Tell the version of what reads notebooks; text notebooks are read by jupytext too."""
-    parts = [__version__, yaml.__version__, *sys.version.splitlines(), *_sources()]
+    package = Path(__file__).parent.parent
+    folders = [package, package / "reading", package / "model", Path(yaml.__file__).parent]
     if suffix in TEXT_SUFFIXES:
         found = find_spec("jupytext")
-        home = Path(found.origin).parent if found and found.origin else Path()
-        parts += _times(home)
-    return _short(" ".join(parts))
-
-
-def _sources() -> list[str]:
-    package = Path(__file__).parent.parent
-    return [*_times(package / "reading"), *_times(package / "model"), *_times(package)]
-
-
-def _times(folder: Path) -> list[str]:
-    """Tell the modules of a folder with their sizes and times; none where they are in an archive."""
-    try:
-        with os.scandir(folder) as found:
-            seen = [(one.name, one.stat()) for one in found if one.name.endswith(".py")]
-    except OSError:
-        return []
-    return [f"{name} {at.st_size} {at.st_mtime_ns}" for name, at in sorted(seen, key=lambda one: one[0])]
+        folders += [Path(found.origin).parent] if found and found.origin else []
+    return source_version(*folders)

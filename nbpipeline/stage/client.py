@@ -19,10 +19,11 @@ from nbpipeline.model import CellProfile, Value
 from nbpipeline.stage import leaving, meeting, metrics, processes, watching
 from nbpipeline.stage.echo import Echo
 from nbpipeline.stage.memory import PeakMemory
+from nbpipeline.stage.notebook_file import changed_beside, v4_node
 from nbpipeline.stage.outcome import Found, Orders, Stop
 from nbpipeline.stage.outputs import LIMIT, Intake, megabytes
 from nbpipeline.stage.prepare import MARK
-from nbpipeline.stage.recorder import v4_node, without_colours
+from nbpipeline.stage.recorder import without_colours
 
 TICK = 0.25
 """Seconds between two looks at memory and at whether a save is due."""
@@ -226,7 +227,7 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
             try:
                 await self._cell(cell, index, place)
             finally:
-                self._orders.recorder.touched()
+                self._orders.recorder.touched(cell)
                 self._orders.recorder.save(self.nb)
         if self._orders.watched_root and self._orders.language == "python":
             replies = await self._ask({"seen": watching.QUESTION}, "")
@@ -342,7 +343,7 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
         admitted = self._intake.admits(msg)
         if not admitted:
             return None
-        self._orders.recorder.touched()
+        self._orders.recorder.touched(cell, *changed_beside(msg, self.nb.cells, self._display_id_map))
         if msg["msg_type"] == "stream":
             self._orders.recorder.say(msg["content"]["text"], msg["content"]["name"])
             hooked = self.output_hook_stack[msg["parent_header"].get("msg_id")]

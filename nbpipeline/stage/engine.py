@@ -17,8 +17,8 @@ from papermill.engines import Engine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 from nbpipeline.stage.client import StageClient
+from nbpipeline.stage.notebook_file import v4_node
 from nbpipeline.stage.outcome import Found, Orders
-from nbpipeline.stage.recorder import v4_node
 
 NAME = "nbpipeline"
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from nbpipeline.errors import BusyError
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import Artifact, StageInstance, slug_of
-from nbpipeline.stage import asides, processes
+from nbpipeline.stage import asides, notebook_file, processes
 from nbpipeline.stage.backing import Backing, Previous
 from nbpipeline.stage.entries import (
     COPY,
@@ -244,6 +244,7 @@ def recover(root: Path, instance_id: str, backing: Backing | None = None) -> tup
     if journal is None:
         return ()
     processes.end(journal.token)
+    notebook_file.settle(Path(journal.rejected).parent)
     complete = journal.phase == "recorded" or (
         backing is not None and backing.recorded(journal.instance, journal.state, journal.run)
     )

@@ -2,11 +2,10 @@
 
 import re
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
-from nbpipeline.replacing import replace_text
+from nbpipeline.stage.notebook_file import NotebookFile
 from nbpipeline.stage.secrets import MaskedStream, Masker
 
 SHORTEST_PAUSE = 2.0
@@ -26,25 +25,29 @@ class Recorder:
 
     def __init__(self, notebook: Path, log: Path, masker: Masker) -> None:
         """Open the log; raises OSError."""
-        self.path = notebook
+        self.file = NotebookFile(notebook, masker)
         self.masker = masker
         self._log: IO[str] = log.open("a", encoding="utf-8", newline="\n", errors="replace")
         self._streams: dict[str, MaskedStream] = {}
         self._next = 0.0
         self._dirty = False
 
-    def touched(self) -> None:
-        """Say that the notebook has changed since its last save."""
+    def touched(self, *cells: Any) -> None:
+        """Say that cells have changed since the last save."""
+        for cell in cells:
+            self.file.touch(cell)
         self._dirty = True
 
     def save(self, notebook: Any, *, now: bool = False) -> None:
-        """Write the notebook if it has changed and the pause is over, or `now`. Raises OSError."""
+        """Write what changed of the notebook if the pause is over, or the whole `now`. Raises OSError."""
         started = time.monotonic()
-        if not now and (not self._dirty or started < self._next):
+        if now:
+            self._dirty = False
+            self.file.finish(notebook)
             return
-        from nbformat import v4  # noqa: PLC0415 - nbformat is loaded with papermill, where a stage runs
-
-        replace_text(self.path, v4.writes(v4_node(masked_notebook(notebook, self.masker))) + "\n")
+        if not self._dirty or started < self._next:
+            return
+        self.file.save(notebook)
         ended = time.monotonic()
         self._dirty = False
         self._next = ended + max(SHORTEST_PAUSE, SAVE_SHARE * (ended - started))
@@ -70,34 +73,3 @@ class Recorder:
             self._write_rest()
         finally:
             self._log.close()
-
-
-def v4_node(data: Any) -> Any:
-    """Turn plain data into nbformat's own type, which its writer wants."""
-    from nbformat import from_dict  # noqa: PLC0415 - the same
-
-    return from_dict(data)
-
-
-def masked_notebook(notebook: Any, masker: Masker) -> Any:
-    """Copy a notebook with all secrets hidden, also those cut in two by stream chunks."""
-    cells = [masker.anything(_whole_streams(cell, masker)) for cell in notebook["cells"]]
-    rest = {key: masker.anything(value) for key, value in notebook.items() if key != "cells"}
-    return {**rest, "cells": cells}
-
-
-def _whole_streams(cell: Any, masker: Masker) -> Any:
-    outputs = cell.get("outputs")
-    if not outputs or not masker.needles:
-        return cell
-    copied = [dict(output) for output in outputs]
-    for name in {output["name"] for output in _streams(copied)}:
-        chunks = [output for output in _streams(copied) if output["name"] == name]
-        texts = masker.chunks([output["text"] for output in chunks])
-        for output, text in zip(chunks, texts, strict=True):
-            output["text"] = text
-    return {**cell, "outputs": copied}
-
-
-def _streams(outputs: Iterable[Any]) -> list[Any]:
-    return [output for output in outputs if output.get("output_type") == "stream"]
