@@ -120,13 +120,13 @@ class Store(Protocol):
 class Digests(Protocol):
     """Content digests of files, cached by (size, mtime_ns, ctime_ns, inode)."""
 
-    def of_file(self, path: Path) -> str | None:
+    def of_file(self, path: Path | str) -> str | None:
         """Digest of a file's bytes; None where there is no file."""
 
-    def of_tree(self, path: Path) -> str | None:
+    def of_tree(self, path: Path | str) -> str | None:
         """Digest of a folder: sorted relative names with their digests; None where there is none."""
 
-    def of(self, path: Path) -> str | None:
+    def of(self, path: Path | str) -> str | None:
         """`of_file` or `of_tree`, whichever the path is."""
 
 

@@ -1,4 +1,9 @@
-"""`nbpipeline.Project`: what the commands do, for Python."""
+"""`nbpipeline.Project`: what the commands do, for Python.
+
+`report` and `upkeep` are named whole, since their modules are loaded when they are first asked for.
+"""
+
+from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -6,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from nbpipeline import plugins
+from nbpipeline import plugins, report, upkeep
 from nbpipeline.api.loading import Loaded, Reading, load, overrides
 from nbpipeline.api.planning import Wanted, only_one, part_of, plan_apart, plan_wanted, told_stranded
 from nbpipeline.api.warming import expected_kernels
@@ -25,16 +30,12 @@ from nbpipeline.model import (
 from nbpipeline.plan import accept, explain
 from nbpipeline.ports import Cache, Cancel, Emit
 from nbpipeline.reading.project import find_root
-from nbpipeline.report import comparison, drawing, history
-from nbpipeline.report.wording import Page
 from nbpipeline.run.cancel import CancelSwitch
 from nbpipeline.run.options import RunOptions
 from nbpipeline.run.preflight import refuse_held
 from nbpipeline.run.scheduler import run as carry_out
 from nbpipeline.selection import select
 from nbpipeline.stage import execute, restore
-from nbpipeline.upkeep import access, byhand, checking, cleaning, debugging, doctor, trial
-from nbpipeline.upkeep.finding import Finding
 from nbpipeline.worker import Workplace
 
 
@@ -87,7 +88,7 @@ class Project:
         """What it means."""
         return self._load().sound()
 
-    def check(self, *, strict: bool = False, io: bool = False) -> checking.Checked:
+    def check(self, *, strict: bool = False, io: bool = False) -> upkeep.checking.Checked:
         """Find everything that is wrong, starting no kernel; `strict` makes warnings errors.
 
         `io` compares what is declared with the files that the last successes were seen to open.
@@ -96,8 +97,8 @@ class Project:
         accesses = None
         if io and loaded.pipeline is not None:
             with Workplace(loaded.spec) as place:
-                accesses = access.look(loaded.pipeline, place.state.last_records())
-        return checking.check(
+                accesses = upkeep.access.look(loaded.pipeline, place.state.last_records())
+        return upkeep.checking.check(
             loaded.spec, loaded.pipeline, loaded.complaints, strict=strict, accesses=accesses
         )
 
@@ -123,7 +124,12 @@ class Project:
 
         `planned` shows what a run would do with each stage.
         """
-        draw = {"text": drawing.text, "mermaid": drawing.mermaid, "svg": drawing.svg, "html": drawing.html}
+        draw = {
+            "text": report.drawing.text,
+            "mermaid": report.drawing.mermaid,
+            "svg": report.drawing.svg,
+            "html": report.drawing.html,
+        }
         if not planned:
             pipeline = self.pipeline
             return draw[form](part_of(pipeline, select(pipeline, selectors)), None)
@@ -195,14 +201,16 @@ class Project:
 
     def test(
         self, *selectors: str, on_event: Emit | None = None, cancel: Cancel | None = None
-    ) -> tuple[trial.Trial, ...]:
+    ) -> tuple[upkeep.trial.Trial, ...]:
         """Run stages alone, on their test inputs; without selectors, those that have a test."""
         with self._open() as (pipeline, place):
             chosen = select(pipeline, selectors)
             switch = cancel or CancelSwitch()
-            found = [one for one in pipeline if one.id in chosen and (selectors or trial.has_test(one.spec))]
+            found = [
+                one for one in pipeline if one.id in chosen and (selectors or upkeep.trial.has_test(one.spec))
+            ]
             return tuple(
-                trial.try_stage(
+                upkeep.trial.try_stage(
                     pipeline,
                     one,
                     place.backends(),
@@ -216,25 +224,25 @@ class Project:
 
     # --- what was done -------------------------------------------------------------------------
 
-    def runs(self, limit: int = 20) -> Page:
+    def runs(self, limit: int = 20) -> report.wording.Page:
         """List the last runs, newest first."""
         with self._past() as (place, _):
-            return history.runs(place.state, Path(self.root), limit)
+            return report.history.runs(place.state, Path(self.root), limit)
 
-    def show(self, what: str | None = None) -> Page:
+    def show(self, what: str | None = None) -> report.wording.Page:
         """Show a run (by default the last) or a stage. Raises UsageError for neither."""
         with self._past() as (place, stages):
-            return history.show(place.state, Path(self.root), what, stages)
+            return report.history.show(place.state, Path(self.root), what, stages)
 
     def log(self, stage: str, run: str | None = None) -> str:
         """Give what a stage wrote in a run (by default the last that executed it). Raises UsageError."""
         with self._past() as (place, stages):
-            return history.log(place.state, Path(self.root), stage, run, stages)
+            return report.history.log(place.state, Path(self.root), stage, run, stages)
 
-    def diff(self, before: str | None = None, after: str | None = None) -> Page:
+    def diff(self, before: str | None = None, after: str | None = None) -> report.wording.Page:
         """Compare two runs, by default the last two. Raises UsageError for runs that are not there."""
         with self._past() as (place, _):
-            return comparison.diff(place.state, place.store, Path(self.root), before, after)
+            return report.comparison.diff(place.state, place.store, Path(self.root), before, after)
 
     # --- by hand -------------------------------------------------------------------------------
 
@@ -265,32 +273,32 @@ class Project:
             backends = place.backends(planner.fingerprint)
             for one in plan.steps:
                 present = planner.fingerprint(one.instance)
-                byhand.record_outputs(one.instance, present, backends, Path(self.root))
+                upkeep.byhand.record_outputs(one.instance, present, backends, Path(self.root))
             return tuple(one.instance.id for one in plan.steps)
 
-    def restore(self, what: str) -> byhand.Restored:
+    def restore(self, what: str) -> upkeep.byhand.Restored:
         """Bring back the last recorded outputs of a stage, or one output by its path from the root."""
         with self._open() as (pipeline, place):
             paths = {path for one in pipeline for output in one.outputs for path in output.paths}
             chosen = None if what in paths else select(pipeline, [what])
             backends = place.backends()
-            found = byhand.find_records(pipeline, what, chosen, backends)
-            return byhand.bring_back(found, backends, Path(self.root), time.time())
+            found = upkeep.byhand.find_records(pipeline, what, chosen, backends)
+            return upkeep.byhand.bring_back(found, backends, Path(self.root), time.time())
 
     @contextmanager
-    def debug(self, stage: str, *, fresh: bool = False) -> Iterator[debugging.Session]:
+    def debug(self, stage: str, *, fresh: bool = False) -> Iterator[upkeep.debugging.Session]:
         """Give a kernel to attach to: the one that the stage's failure left, or a new one set up like it.
 
         Raises MissingPluginError without the extra `console`, UsageError where `stage` is not one instance.
         """
-        debugging.require_console()
-        kept = None if fresh else debugging.kept(Path(self.root), stage)
+        upkeep.debugging.require_console()
+        kept = None if fresh else upkeep.debugging.kept(Path(self.root), stage)
         if kept is not None:
             yield kept
             return
         with self._open() as (pipeline, place):
             instance = pipeline.instances[only_one(pipeline, stage)]
-            with debugging.fresh(instance, place.backends(), Path(self.root)) as session:
+            with upkeep.debugging.fresh(instance, place.backends(), Path(self.root)) as session:
                 yield session
 
     # --- house-keeping -------------------------------------------------------------------------
@@ -302,23 +310,23 @@ class Project:
         runs: bool = False,
         store: bool = False,
         force: bool = False,
-    ) -> cleaning.Cleanable:
+    ) -> upkeep.cleaning.Cleanable:
         """Say what `clean` would remove."""
         with self._open() as (pipeline, place):
             chosen = select(pipeline, selectors) if outputs else frozenset()
-            doomed, spared = cleaning.look(pipeline, chosen, place.backends(), force=force)
-            old = cleaning.old_runs(Path(self.root)) if runs else ()
-            return cleaning.Cleanable(doomed=doomed, spared=spared, runs=old, store=store)
+            doomed, spared = upkeep.cleaning.look(pipeline, chosen, place.backends(), force=force)
+            old = upkeep.cleaning.old_runs(Path(self.root)) if runs else ()
+            return upkeep.cleaning.Cleanable(doomed=doomed, spared=spared, runs=old, store=store)
 
-    def clean(self, found: cleaning.Cleanable) -> cleaning.Cleaned:
+    def clean(self, found: upkeep.cleaning.Cleanable) -> upkeep.cleaning.Cleaned:
         """Remove what `cleanable` found, as far as it is still as it was."""
         with self._open() as (_, place):
-            return cleaning.remove(found, place.backends(), Path(self.root))
+            return upkeep.cleaning.remove(found, place.backends(), Path(self.root))
 
-    def doctor(self, *, fix: bool = True) -> tuple[Finding, ...]:
+    def doctor(self, *, fix: bool = True) -> tuple[upkeep.finding.Finding, ...]:
         """Say what is wrong with the installation and the project's folder, and mend it where `fix`."""
         loaded = self._load()
-        return doctor.examine(loaded.spec, tuple(loaded.pipeline or ()), fix=fix)
+        return upkeep.doctor.examine(loaded.spec, tuple(loaded.pipeline or ()), fix=fix)
 
     # --- inside --------------------------------------------------------------------------------
 
@@ -351,7 +359,7 @@ class Project:
         """Keep the store under its limit, where the run may have put something in."""
         limit = place.project.store.get("max_size")
         if limit is not None and any(one.record for one in result.results):
-            place.store.trim(int(limit), keep=cleaning.needed(place.state))
+            place.store.trim(int(limit), keep=upkeep.cleaning.needed(place.state))
 
 
 def _deaf(event: Event) -> None:

@@ -81,6 +81,7 @@ class Fingerprinter:
         kept = cache if cache is not None else _Forgetful()
         self._project = project
         self._root = Path(project.root)
+        self._home = os.fspath(self._root)
         self._digests = digests
         self._facts = FactsCache(kept)
         self._interpreters = Interpreters(kept)
@@ -146,7 +147,7 @@ class Fingerprinter:
                 if is_url(path):
                     found[path] = artifact.spec.digest or self._of_url(path)
                 else:
-                    found[path] = self._digests.of(self._root / path) or MISSING
+                    found[path] = self._digests.of(os.path.join(self._home, path)) or MISSING
         return found
 
     def _of_url(self, url: str) -> str:

@@ -105,7 +105,7 @@ class ModuleFinder:
             others |= foreign
 
     def _module(self, file: "_File") -> tuple[str, tuple["_File", ...], frozenset[Imported]]:
-        content = self._digests.of_file(Path(file.path))
+        content = self._digests.of_file(file.path)
         if content is None:
             return "missing", (), frozenset()
         facts = self._facts_of(file, content)

@@ -3,7 +3,10 @@
 Between instances it passes on what is known of their results: a fresh or restorable maker's outputs by
 its record, a running one's not at all. So a change travels down the pipeline only as far as it must.
 """
+# Paths are texts here: plans look at thousands.
+# ruff: noqa: PTH110, PTH118
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -78,7 +81,7 @@ class Planner:
         self._state = state
         self._store = store
         self._digests = digests
-        self._root = root
+        self._home = os.fspath(root)
         self._now = now
         self._accepted = accepted or Accepted()
         self._selected = selected
@@ -265,11 +268,11 @@ class Planner:
     def _present_digest(self, instance: StageInstance, output: StoredOutput) -> str | None:
         if is_url(output.path):
             return output.digest  # what a notebook writes to a URL is its own affair
-        path = self._root / output.path
+        path = os.path.join(self._home, output.path)
         if output.kind == EXECUTED:
-            return output.digest if path.exists() or self._store.has(output) else None
+            return output.digest if os.path.exists(path) or self._store.has(output) else None
         if self._last_maker.get(output.path, instance.id) != instance.id:
-            return output.digest if path.exists() else None  # somebody wrote on in it
+            return output.digest if os.path.exists(path) else None  # somebody wrote on in it
         try:
             return self._digests.of(path)
         except StorageError:  # the run moves it aside unread

@@ -13,7 +13,8 @@ from nbpipeline.reading.remembered import Memory
 from nbpipeline.reading.text_notebook import TEXT_SUFFIXES, looks_like_stage, may_declare, twins
 
 DEFAULT_PATTERNS = ("notebooks/*.ipynb",)
-_NEVER = ("Untitled*", "*-Copy*")
+_UNTITLED, _COPY = "Untitled", "-Copy"
+"""What JupyterLab calls a notebook that nobody has named."""
 _WILD = frozenset("*?[")
 _CLOCK = 1.0
 """Seconds by which a pair's notebook must be newer than its text to count, as in jupytext."""
@@ -60,10 +61,10 @@ def _matched(root: Path, pattern: str, place: Place | None) -> list[Path] | None
 
 
 def _wanted(path: Path, root: Path, excluded: Sequence[str]) -> bool:
-    inside = PurePosixPath(path.relative_to(root).as_posix())
-    if any(part.startswith(".") for part in inside.parts) or any(inside.match(one) for one in _NEVER):
+    inside = path.as_posix().removeprefix(f"{root.as_posix().rstrip('/')}/")
+    if inside.startswith(".") or "/." in inside or path.name.startswith(_UNTITLED) or _COPY in path.name:
         return False
-    if any(_excludes(pattern, inside) for pattern in excluded):
+    if any(_excludes(pattern, PurePosixPath(inside)) for pattern in excluded):
         return False
     return path.suffix not in TEXT_SUFFIXES or may_declare(path)
 

@@ -8,6 +8,7 @@ import ast
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from nbpipeline.model import Expression, PathValue, Value
@@ -247,7 +248,13 @@ def _text(values: list[Value]) -> str:
 
 
 def _path(values: list[Value]) -> PathValue:
-    return PathValue(str(PurePosixPath(*map(_segment, values))))
+    return PathValue(_joined_path(*map(_segment, values)))
+
+
+@lru_cache(maxsize=4096)
+def _joined_path(*segments: str) -> str:
+    """Join segments as `Path` does; the same folder and the same file are asked for again and again."""
+    return str(PurePosixPath(*segments))
 
 
 def _segment(value: Value) -> str:

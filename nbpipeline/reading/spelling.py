@@ -5,6 +5,7 @@ is JSON: reading a damaged or a strange text back makes a ValueError, and never 
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -29,8 +30,6 @@ _TYPES: dict[str, type[Any]] = {
         Artifact,
         Check,
         Complaint,
-        Expression,
-        Location,
         Parameter,
         PathValue,
         Reference,
@@ -39,8 +38,8 @@ _TYPES: dict[str, type[Any]] = {
         TestCase,
     )
 }
-_TYPE, _TUPLE, _PAIRS, _CODE = "@", "(", ":", "!"
-_MARKS = frozenset({_TYPE, _TUPLE, _PAIRS, _CODE})
+_TYPE, _TUPLE, _PAIRS, _CODE, _EXPRESSION, _PLACE = "@", "(", ":", "!", "=", "#"
+_MARKS = frozenset({_TYPE, _TUPLE, _PAIRS, _CODE, _EXPRESSION, _PLACE})
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
@@ -81,11 +80,19 @@ def _spelled(value: Any) -> Any:
         return {_TUPLE: [_spelled(one) for one in value]}
     if kind is dict:
         return _mapping(value)
-    if kind is ExitCode:
-        return {_CODE: int(value)}
+    if kind in _SHORT:
+        return _SHORT[kind](value)
     if _TYPES.get(kind.__name__) is kind:
         return {_TYPE: kind.__name__, **{name: _spelled(one) for name, one in fields_of(value).items()}}
     raise SpellingError(f"{kind.__name__} has no spelling")
+
+
+_SHORT: dict[type, Callable[[Any], Any]] = {
+    ExitCode: lambda one: {_CODE: int(one)},
+    Expression: lambda one: {_EXPRESSION: [one.kind, one.line, *map(_spelled, one.args)]},
+    Location: lambda one: {_PLACE: [one.path, one.cell, one.line]},
+}
+"""The spelling of what stands most often, which is the quickest to read."""
 
 
 def _mapping(value: dict[Any, Any]) -> Any:
@@ -102,6 +109,11 @@ def _made(found: dict[str, Any]) -> Any:
     if len(found) != 1:
         return found
     ((mark, held),) = found.items()
+    if mark == _EXPRESSION:
+        kind, line, *args = held
+        return Expression(kind, tuple(args), line)
+    if mark == _PLACE:
+        return Location(path=held[0], cell=held[1], line=held[2])
     if mark == _TUPLE:
         return tuple(held)
     return _rarer(mark, held, found)

@@ -4,7 +4,7 @@ A file's version is (size, mtime_ns, ctime_ns, inode). A file that changed in th
 hashed each time: it may change again within its clock's tick and keep its version.
 """
 # Paths are texts here: plans look at thousands.
-# ruff: noqa: PTH116
+# ruff: noqa: PTH112, PTH116
 
 import errno
 import os
@@ -31,7 +31,7 @@ class FileDigests:
         self._now = now
         self._known: dict[str, str] | None = None
 
-    def of(self, path: Path) -> str | None:
+    def of(self, path: Path | str) -> str | None:
         """Digest of a file or folder; None where there is neither. Raises StorageError."""
         try:
             found = os.stat(path)
@@ -46,13 +46,13 @@ class FileDigests:
                 mend="make it readable for this user, then try again.",
             ) from error
 
-    def of_file(self, path: Path) -> str | None:
+    def of_file(self, path: Path | str) -> str | None:
         """Digest of a file; None where there is no file. Raises StorageError."""
-        return None if path.is_dir() else self.of(path)
+        return None if os.path.isdir(path) else self.of(path)
 
-    def of_tree(self, path: Path) -> str | None:
+    def of_tree(self, path: Path | str) -> str | None:
         """Digest of a folder; None where there is none. Raises StorageError."""
-        return self.of(path) if path.is_dir() else None
+        return self.of(path) if os.path.isdir(path) else None
 
     def _of(self, path: str, found: os.stat_result) -> str | None:
         if stat.S_ISREG(found.st_mode):
