@@ -15,7 +15,7 @@ from nbpipeline.fingerprint.environment import import_roots, packages, variables
 from nbpipeline.fingerprint.facts import SCHEME, Facts, FactsCache
 from nbpipeline.fingerprint.interpreter import Interpreters
 from nbpipeline.fingerprint.kernels import KernelSpec, find_kernel
-from nbpipeline.fingerprint.modules import Look, ModuleFinder, Modules
+from nbpipeline.fingerprint.modules import Folders, Look, ModuleFinder, Modules
 from nbpipeline.fingerprint.texts import module_texts
 from nbpipeline.location import is_url
 from nbpipeline.model import Fingerprint, Imported, ProjectSpec, StageInstance, StageSpec
@@ -84,6 +84,7 @@ class Fingerprinter:
         self._home = os.fspath(self._root)
         self._digests = digests
         self._facts = FactsCache(kept)
+        self._folders = Folders()
         self._interpreters = Interpreters(kept)
         self._environ = environ
 
@@ -206,7 +207,7 @@ class Fingerprinter:
         folder = os.path.normpath(self._root / spec.working_folder)
         added = [os.path.normpath(os.path.join(folder, path)) for path in needs.paths]
         roots = dict.fromkeys([folder, *self._roots(spec, kernel, glance), *added])
-        finder = ModuleFinder(str(self._root), self._digests, self._facts, glance.look)
+        finder = ModuleFinder(self._home, self._digests, self._facts, glance.look, self._folders)
         return finder.of(needs, folder, tuple(roots), followed)
 
     def _roots(self, spec: StageSpec, kernel: KernelSpec, glance: Glance) -> list[str]:

@@ -1,12 +1,14 @@
 """The project's own modules that a notebook imports, transitively, found without importing them."""
 # Paths are texts here: plans look at thousands.
-# ruff: noqa: PTH118
+# ruff: noqa: PTH116, PTH118
 
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nbpipeline.content import is_settled, version_of
 from nbpipeline.fingerprint.facts import Facts, FactsCache
 from nbpipeline.model import BY_BYTES, Imported
 from nbpipeline.ports import Digests
@@ -17,28 +19,49 @@ _OURS = "nbpipeline"
 """Never counts: a new nbpipeline by itself makes nothing stale, also where it is the project."""
 
 
+Names = dict[str, bool]
+"""The names in a folder, and whether each is a folder."""
+
+
+class Folders:
+    """Listings of folders, made again only where a folder has changed. Safe from several threads.
+
+    A folder's time tells of names that came or went; not what a link in it leads to, so one with links is
+    listed each time, as is one that changed in the last two seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        """Know none yet."""
+        self._now = now
+        self._known: dict[str, tuple[str, Names]] = {}
+
+    def names(self, folder: str) -> Names:
+        """List a folder; empty where there is none."""
+        try:
+            found = os.stat(folder)
+            version = version_of(found)
+            known = self._known.get(folder)
+            if known is not None and known[0] == version:
+                return known[1]
+            with os.scandir(folder) as entries:
+                listed = list(entries)
+            names = {one.name: one.is_dir() for one in listed}
+        except OSError:
+            return {}
+        if is_settled(found, self._now()) and not any(one.is_symlink() for one in listed):
+            self._known[folder] = (version, names)
+        return names
+
+
 @dataclass(slots=True)
 class Look:
     """What was seen on disk; kept for as long as one look at the project lasts."""
 
-    folders: dict[str, dict[str, bool]] = field(default_factory=dict)
-    """Folder -> name -> whether it is a folder."""
+    folders: dict[str, Names] = field(default_factory=dict)
     found: dict[tuple[tuple[str, ...], str], str | None] = field(default_factory=dict)
     needs: dict[tuple[tuple[str, ...], str], tuple[tuple["_File", ...], frozenset[Imported]]] = field(
         default_factory=dict
     )
-
-    def names(self, folder: str) -> dict[str, bool]:
-        """List a folder once; empty where there is none."""
-        known = self.folders.get(folder)
-        if known is None:
-            try:
-                with os.scandir(folder) as entries:
-                    known = {one.name: one.is_dir() for one in entries}
-            except OSError:
-                known = {}
-            self.folders[folder] = known
-        return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +92,15 @@ class _File:
 class ModuleFinder:
     """Finds local modules under import roots; one for each look at the project."""
 
-    def __init__(self, root: str, digests: Digests, facts: FactsCache, look: Look) -> None:
+    def __init__(
+        self, root: str, digests: Digests, facts: FactsCache, look: Look, folders: Folders | None = None
+    ) -> None:
         """Search below the absolute path `root` alone."""
         self._root = root.rstrip("/")
         self._digests = digests
         self._facts = facts
         self._look = look
+        self._folders = folders or Folders()
 
     def of(self, code: Facts, folder: str, roots: tuple[str, ...], followed: Sequence[str] = ()) -> Modules:
         """Follow the imports of code that runs in `folder`, with the import roots (absolute paths).
@@ -179,11 +205,17 @@ class ModuleFinder:
             self._look.found[key] = next(iter(real + spaces), None)
         return self._look.found[key]
 
+    def _names(self, folder: str) -> Names:
+        known = self._look.folders.get(folder)
+        if known is None:
+            known = self._look.folders[folder] = self._folders.names(folder)
+        return known
+
     def _member(self, folder: str, name: str) -> tuple[str | None, bool]:
         """Find `name` in a folder: (its file, whether it is a package); a namespace package has no file."""
-        names = self._look.names(folder)
+        names = self._names(folder)
         is_folder = names.get(name, False)
-        if is_folder and "__init__.py" in self._look.names(f"{folder}/{name}"):
+        if is_folder and "__init__.py" in self._names(f"{folder}/{name}"):
             return f"{folder}/{name}/__init__.py", True
         if f"{name}.py" in names:
             return f"{folder}/{name}.py", False

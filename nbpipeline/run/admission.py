@@ -35,12 +35,17 @@ class Room:
         self._free_memory = free_memory
         self._held: dict[str, Resources] = {}
 
+    @property
+    def full(self) -> bool:
+        """Whether nothing more may start, whatever it needs."""
+        return bool(self._held) and len(self._held) >= self._capacity.slots
+
     def admits(self, wanted: Resources) -> bool:
         """Whether an instance that needs `wanted` may start now."""
         if not self._held:
             return True
         held = self._held.values()
-        if len(self._held) >= self._capacity.slots:
+        if self.full:
             return False
         if sum(one.cpus for one in held) + wanted.cpus > self._capacity.slots:
             return False

@@ -1,7 +1,7 @@
 """Where each instance of a run stands: pure book-keeping, no clock and no disk."""
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from nbpipeline.model import Action, Plan, StageResult, Status, Step
 
@@ -30,6 +30,7 @@ class Board:
         self._left = {name: len(found) for name, found in self._upstream.items()}
         self._ready = [number for name, number in self._order.items() if not self._left[name]]
         heapq.heapify(self._ready)
+        self._held: list[int] = []
         self._names = list(self.steps)
         self._changed: set[str] = set()
         self.results: dict[str, StageResult] = {}
@@ -38,17 +39,27 @@ class Board:
         """Planned instances that `name` waits for."""
         return frozenset(self._upstream[name])
 
-    def take_ready(self) -> Iterator[str]:
-        """Hand out, in run order, what may start; what ends meanwhile may add to it."""
-        while self._ready:
-            name = self._names[heapq.heappop(self._ready)]
+    def take_ready(self, room: Callable[[], bool] = lambda: True) -> Iterator[str]:
+        """Hand out, in run order, what may start; what ends meanwhile may add to it.
+
+        What was put back is handed out again only while there is `room`: else all that waits would be
+        looked at whenever something ends.
+        """
+        while heap := self._next(room):
+            name = self._names[heapq.heappop(heap)]
             if name not in self.results:
                 yield name
 
+    def _next(self, room: Callable[[], bool]) -> list[int]:
+        """Find the heap that holds the first in run order; an empty one where nothing may start."""
+        if self._held and room() and (not self._ready or self._held[0] < self._ready[0]):
+            return self._held
+        return self._ready
+
     def put_back(self, names: Iterable[str]) -> None:
-        """Make ready again what was handed out and found no room."""
+        """Take back what was handed out and found no room."""
         for name in names:
-            heapq.heappush(self._ready, self._order[name])
+            heapq.heappush(self._held, self._order[name])
 
     def must_decide(self, name: str) -> bool:
         """Whether the plan could not know, or what it knew may no longer hold."""

@@ -177,7 +177,7 @@ class _Shift:
     def _start_ready(self) -> None:
         """Hand out all that may start now."""
         held = []
-        for name in self.board.take_ready():
+        for name in self.board.take_ready(lambda: self._room is None or not self._room.full):
             if self.cancel.level and not self.interrupted:
                 self._interrupt(self.cancel.level)
             if self._stopped or not self._start(name):
