@@ -1,0 +1,85 @@
+"""What the quick commands import: by name, in a process of their own."""
+
+import subprocess
+import sys
+
+import pytest
+from builders import code, command, write_notebook
+
+HEAVY = (
+    "IPython",
+    "aiohttp",
+    "asyncio",
+    "dateutil",
+    "importlib.metadata",
+    "ipykernel",
+    "jinja2",
+    "jsonschema",
+    "jupyter_client",
+    "jupytext",
+    "mlflow",
+    "nbclient",
+    "nbconvert",
+    "nbformat",
+    "numpy",
+    "pandas",
+    "papermill",
+    "psutil",
+    "pyarrow",
+    "rich",
+    "sqlalchemy",
+    "tornado",
+    "traitlets",
+    "zmq",
+)
+PLANNING_ALONE = ("nbpipeline.report.history", "nbpipeline.report.drawing", "nbpipeline.upkeep.doctor")
+
+
+def imported(folder, *arguments: str) -> set[str]:
+    source = (
+        "import sys\nfrom nbpipeline.__main__ import main\n"
+        f"code = main({list(arguments)!r})\n"
+        "print('\\n'.join(sorted(sys.modules)), file=sys.stderr)\nsys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source], cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.splitlines())
+
+
+@pytest.fixture
+def fresh(root):
+    """A project with nothing to do."""
+    write_notebook(
+        root / "notebooks/a.ipynb", code("o = '../data/o.txt'", "outputs"), code("open(o, 'w').write('1')")
+    )
+    (root / "data").mkdir()
+    (root / "data/o.txt").write_text("1")
+    done = command("record", "a", cwd=root)
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["plan"], ["plan", "--format", "json"], ["run"]])
+def test_quick_commands_import_nothing_heavy(fresh, arguments):
+    found = imported(fresh, *arguments)
+    assert "nbpipeline.__main__" in found
+    assert not [name for name in HEAVY if name in found]
+
+
+def test_help_imports_click_and_the_table_alone(fresh):
+    found = imported(fresh, "--help")
+    assert not {"yaml", "sqlite3", "json", "nbpipeline.model", "nbpipeline.api"} & found
+
+
+def test_a_plan_imports_neither_reports_nor_upkeep(fresh):
+    found = imported(fresh, "plan")
+    assert not [name for name in PLANNING_ALONE if name in found]
+
+
+def test_the_lists_name_what_there_is(fresh):
+    """A negative control: a heavy command does import some of it."""
+    found = imported(fresh, "run", "--force")
+    assert {"papermill", "nbformat", "jupyter_client", "zmq"} <= found
+    assert "nbpipeline.upkeep.doctor" in imported(fresh, "doctor")
