@@ -123,7 +123,8 @@ def work(stage: Stage, shape: Shape) -> Iterator[dict[str, Any]]:
         yield code(PADDING.format(number=number))
     names = ", ".join(f"part_{number}" for number in stage.reads)
     yield code(
-        f"values = [int(Path(one).read_text()) for one in [{names}]]\nvalue = (sum(values) + offset) % modulus"
+        f"values = [int(Path(one).read_text()) for one in [{names}]]\n"
+        "value = (sum(values) + offset) % modulus"
     )
     yield code("Path(total).write_text(str(value))\nvalue")
 
