@@ -27,6 +27,19 @@ class StageEngine(Engine):  # type: ignore[misc]
     """What papermill calls; the orders come through its keyword arguments."""
 
     @classmethod
+    def execute_notebook(cls, nb: Any, *arguments: Any, **keywords: Any) -> Any:
+        """Keep papermill from carrying the whole notebook around.
+
+        It notes what it was given as the input's path, which here is the notebook itself; and it writes what
+        it gets back from here out once more, to nowhere. Only errors have still to be marked in it.
+        """
+        nb.metadata.papermill["input_path"] = None
+        whole = super().execute_notebook(nb, *arguments, **keywords)
+        if any(one.output_type == "error" for cell in whole.cells for one in cell.get("outputs", ())):
+            return whole
+        return v4_node({**whole, "cells": []})
+
+    @classmethod
     def execute_managed_notebook(
         cls, nb_man: Any, kernel_name: str, *, orders: Orders, found: Found, **_: Any
     ) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import nbformat
 import pytest
 from stages import Bench, artifact, bench, instance
 
@@ -13,7 +14,7 @@ from nbpipeline.errors import BusyError
 from nbpipeline.location import Location
 from nbpipeline.model import Check, Fingerprint, Injection, PathValue, Resources, Status, StoredOutput
 from nbpipeline.run import CancelSwitch
-from nbpipeline.stage import keep, restore
+from nbpipeline.stage import keep, notebook_file, recorder, restore
 from nbpipeline.stage.lock import hold
 
 MODEL = artifact("model", "models/m.txt")
@@ -594,3 +595,33 @@ def test_altered_bytes_survive_a_notebook_that_clears_its_output_folder(at: Benc
     kept = Path(at.root, ".nbpipeline/kept", at.last.run, "models/m.txt")
     assert kept.read_text() == "by hand"
     assert at.leftovers() == []
+
+
+def test_many_cells_with_displays_that_later_cells_update(at: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record is as nbformat writes it, however its pieces came to disk."""
+    monkeypatch.setattr(notebook_file, "WHOLE_BELOW", 2000)
+    monkeypatch.setattr(recorder, "SHORTEST_PAUSE", 0.0)
+    monkeypatch.setattr(recorder, "SAVE_SHARE", 0.0)
+    show = "from IPython.display import display, update_display\nshown = display('before', display_id='one')"
+    cells = [
+        show,
+        *(f"print('x' * 300, {number})" for number in range(30)),
+        "update_display('after', display_id='one')",
+    ]
+    assert at.run(instance(cells)).status is Status.SUCCEEDED
+    text = (Path(at.last.folder) / "attempt-1.ipynb").read_text(encoding="utf-8")
+    book = nbformat.reads(text, as_version=4)
+    assert text == nbformat.v4.writes(book) + "\n"
+    nbformat.validate(book)
+    assert book.cells[0].outputs[0].data["text/plain"] == "'after'"
+    assert [cell.outputs[0].text for cell in book.cells[1:-1]] == [f"{'x' * 300} {n}\n" for n in range(30)]
+    assert {cell.metadata.papermill.status for cell in book.cells} == {"completed"}
+    assert book.metadata.papermill.input_path is None
+    assert not list(Path(at.last.folder).glob("*.part"))
+
+
+def test_papermill_marks_the_failing_cell(at: Bench) -> None:
+    assert at.run(instance(["x = 1", "1 / 0"])).status is Status.FAILED
+    sources = [cell["source"] for cell in at.executed()["cells"]]
+    assert len(sources) == 4
+    assert any("papermill-error-cell" in "".join(one) for one in sources)

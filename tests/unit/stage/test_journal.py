@@ -11,10 +11,11 @@ from stages import artifact, instance
 
 from nbpipeline.content import unfinished_of
 from nbpipeline.model import Fingerprint, StageInstance, StageRecord, StoredOutput
-from nbpipeline.stage import asides, entries, journal, rollback
+from nbpipeline.stage import asides, entries, journal, notebook_file, rollback
 from nbpipeline.stage.backing import Backing
 from nbpipeline.stage.lock import hold
 from nbpipeline.stage.places import aside_of, staged_of
+from nbpipeline.stage.secrets import Masker
 from nbpipeline.state.digests import FileDigests
 from nbpipeline.state.memory import MemoryState
 from nbpipeline.stores.local import LocalStore
@@ -421,3 +422,31 @@ def test_the_longest_names(root: Path, name: str, publish: str) -> None:
     assert clean(root)
     aside = journal.publish(began(root, made, backing=backing(root)))
     assert journal.commit(aside) == () or publish == "direct"
+
+
+def test_a_replay_puts_the_record_of_a_large_notebook_together(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notebook_file, "WHOLE_BELOW", 0)
+    began(root, stage())
+    cells = [
+        {
+            "id": f"c{n}",
+            "cell_type": "code",
+            "metadata": {},
+            "source": "x" * 200,
+            "outputs": [],
+            "execution_count": None,
+        }
+        for n in range(9)
+    ]
+    book = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    file = notebook_file.NotebookFile(root / "attempt-1.ipynb", Masker(()))
+    file.save(book)
+    cells[0]["execution_count"] = 7
+    file.touch(cells[0])
+    file.save(book)
+    assert json.loads((root / "attempt-1.ipynb").read_text())["cells"][0]["execution_count"] is None
+    journal.replay(root)  # the run has died here
+    assert json.loads((root / "attempt-1.ipynb").read_text())["cells"][0]["execution_count"] == 7
+    assert not notebook_file.part_of(root / "attempt-1.ipynb").exists()
