@@ -55,7 +55,7 @@ def spelled(value: Any) -> str:
 def spoken(text: str) -> Any:
     """Read the value back. Raises SpellingError."""
     try:
-        return json.loads(text, object_hook=_made)
+        return _DECODER.decode(text)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise SpellingError(str(error)) from error
 
@@ -124,6 +124,8 @@ def _rarer(mark: str, held: Any, found: dict[str, Any]) -> Any:
         return dict(held)
     return ExitCode(held) if mark == _CODE else found
 
+
+_DECODER = json.JSONDecoder(object_hook=_made)
 
 _KNOWN: dict[type, tuple[tuple[str, Any], ...]] = {}
 
