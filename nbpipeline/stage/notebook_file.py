@@ -10,13 +10,13 @@ are copied as bytes, and only what is new is in memory.
 """
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from nbpipeline.replacing import replaced
 from nbpipeline.stage.secrets import Masker
 
 WHOLE_BELOW = 1 << 20
@@ -161,20 +161,14 @@ def _put_together(path: Path, part: Path) -> None:
 
 def _replaced(path: Path, parts: Sequence[bytes | Span | None], tail: bytes) -> tuple[list[Span], int]:
     """Replace a file by its cells' texts, new or from the old file, never half written. Raises OSError."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        with beside.open("wb") as target:
-            if path.exists():
-                with path.open("rb") as source:
-                    spans = _write(target, parts, source)
-            else:
-                spans = _write(target, parts, None)
-            target.write((_END if parts else b"]") + tail)
-            size = target.tell()
-        beside.replace(path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
+    with replaced(path) as beside, beside.open("wb") as target:
+        if path.exists():
+            with path.open("rb") as source:
+                spans = _write(target, parts, source)
+        else:
+            spans = _write(target, parts, None)
+        target.write((_END if parts else b"]") + tail)
+        size = target.tell()
     return spans, size
 
 
