@@ -12,6 +12,8 @@ SHORTEST_PAUSE = 2.0
 """Seconds between two saves of the executed notebook."""
 SAVE_SHARE = 5.0
 """A save that took long is followed by a pause this many times as long."""
+LONGEST_PAUSE = 10.0
+"""Seconds of a record that a death may cost, however slow the disk is."""
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 
@@ -50,7 +52,7 @@ class Recorder:
         self.file.save(notebook)
         ended = time.monotonic()
         self._dirty = False
-        self._next = ended + max(SHORTEST_PAUSE, SAVE_SHARE * (ended - started))
+        self._next = ended + min(max(SHORTEST_PAUSE, SAVE_SHARE * (ended - started)), LONGEST_PAUSE)
 
     def say(self, text: str, stream: str = "") -> None:
         """Add text to the log; what may be the start of a secret waits for the stream's next piece.

@@ -6,7 +6,7 @@ import random
 import pytest
 from nbformat import v4
 
-from nbpipeline.stage import notebook_file
+from nbpipeline.stage import notebook_file, recorder
 from nbpipeline.stage.notebook_file import (
     NotebookFile,
     changed_beside,
@@ -189,3 +189,29 @@ def test_a_lone_surrogate_is_written_as_json_says_it(tmp_path):
     file.finish(book)
     read = json.loads((tmp_path / "a.ipynb").read_text(encoding="utf-8"))
     assert "".join(read["cells"][0]["outputs"][0]["text"]) == "a \ud800 b"
+
+
+@pytest.mark.parametrize(("took", "pause"), [(0.0, 2.0), (1.0, 5.0), (60.0, 10.0)])
+def test_a_slow_disk_makes_saves_rarer_but_not_rare(tmp_path, monkeypatch, took, pause):
+    class Clock:
+        now = 100.0
+
+        def monotonic(self):
+            return self.now
+
+    clock, saved = Clock(), []
+
+    def save(_self, _notebook):
+        saved.append(clock.now)
+        clock.now += took
+
+    monkeypatch.setattr(recorder, "time", clock)
+    monkeypatch.setattr(NotebookFile, "save", save)
+    book = notebook(1)
+    kept = recorder.Recorder(tmp_path / "a.ipynb", tmp_path / "log", Masker(()))
+    for later in (0.0, pause - 0.5, 0.6):
+        clock.now += later
+        kept.touched(book["cells"][0])
+        kept.save(book)
+    kept.close()
+    assert saved == pytest.approx([100.0, 100.0 + took + pause + 0.1])
