@@ -37,9 +37,9 @@ def examine(project: ProjectSpec, instances: Sequence[StageInstance], *, fix: bo
     parts = (
         ("Python", installation.python()),
         ("kernels", installation.kernels(project)),
-        ("warm kernels", _warm_kernels(project)),
         (STATE_FOLDER, _folder(root, fix=fix)),
         ("history", _history(project, fix=fix)),
+        ("warm kernels", _warm_kernels(project, fix=fix)),
         ("journals", _stranded(project, instances, fix=fix)),
         ("journals", _journals(project, fix=fix)),
         ("locks", _locks(root)),
@@ -66,11 +66,13 @@ def _finished(subject: str, part: Iterator[Finding]) -> Iterator[Finding]:
         )
 
 
-def _warm_kernels(project: ProjectSpec) -> Iterator[Finding]:
-    if (Path(project.root) / STATE_FOLDER).is_dir():
+def _warm_kernels(project: ProjectSpec, *, fix: bool) -> Iterator[Finding]:
+    """Look at what can be forked; what is remembered of it only where the history may be opened."""
+    path = Path(project.root) / STATE_FOLDER / "state.db"
+    if fix and os.path.lexists(path) and not _damage(path):
         with Workplace(project) as place:
             yield from installation.warm_kernels(project, Refusals(place.state))
-    else:  # nothing is made where there was no run
+    else:
         yield from installation.warm_kernels(project, Refusals())
 
 
