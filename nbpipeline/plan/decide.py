@@ -241,6 +241,9 @@ class _Case:
         limit = self.instance.spec.fresh_for
         if limit is not None and record.finished + limit <= self.evidence.now:
             yield Reason(kind=ReasonKind.EXPIRED, detail=f"older than {_duration(limit)}")
+        elif limit is not None and record.finished - limit >= self.evidence.now:
+            detail = f"recorded more than {_duration(limit)} ahead of this clock, so its age is not known"
+            yield Reason(kind=ReasonKind.EXPIRED, detail=detail)
         for path in record.undeclared:
             yield Reason(kind=ReasonKind.UNDECLARED_IO, subject=path)
 

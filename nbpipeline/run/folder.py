@@ -97,12 +97,17 @@ def new_run_id(now: float, further: int = 0) -> str:
 
 
 def open_run(root: Path, plan: Mapping[str, Any], *, now: float) -> RunFolder:
-    """Make a run's folder with plan.json and control.json in it. Raises StorageError."""
+    """Make a run's folder with plan.json and control.json in it. Raises StorageError.
+
+    Its id comes after those of all runs before it, also where the clock was set back meanwhile: the last run
+    must be found as the last one.
+    """
     runs = state_folder(root) / "runs"
     try:
         runs.mkdir(exist_ok=True)
+        first = _first_after(root, now)
         for further in itertools.count():
-            run = new_run_id(now, further)
+            run = new_run_id(first, further)
             coming = runs / f"{_COMING}{run}"
             try:
                 coming.mkdir()
@@ -119,6 +124,18 @@ def open_run(root: Path, plan: Mapping[str, Any], *, now: float) -> RunFolder:
     except OSError as error:
         raise unwritable(f"{STATE_FOLDER}/runs", error) from error
     raise AssertionError("an id is free at last")
+
+
+def _first_after(root: Path, now: float) -> float:
+    """Give the time to make an id from: now, or, where the clock was set back, just after the newest run."""
+    newest = next((one.run for one in kept_runs(root)), "")
+    if newest < new_run_id(now):
+        return now
+    import calendar  # noqa: PLC0415 - start-up is counted, and clocks are seldom set back
+
+    day, second, part = newest.split("-")
+    digits = (day[:4], day[4:6], day[6:], second[:2], second[2:4], second[4:])
+    return calendar.timegm(tuple(map(int, digits))) + (int(part, 16) + 1) / _STEPS
 
 
 def _identity(run: str, now: float) -> dict[str, Any]:

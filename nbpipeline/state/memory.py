@@ -99,7 +99,7 @@ class MemoryState:
     def runs(self, limit: int = 20) -> tuple[Mapping[str, Any], ...]:
         """Give the newest runs first."""
         with self._lock:
-            newest = sorted(self._runs.values(), key=lambda one: one["started"], reverse=True)
+            newest = list(reversed(self._runs.values()))
             return tuple(dict(one) for one in newest[:limit])
 
     def results(self, run: str) -> tuple[StageResult, ...]:

@@ -152,6 +152,12 @@ def test_runs_newest_first(state: Any) -> None:
     assert found["r2"]["status"] is None
 
 
+def test_the_run_begun_last_is_the_newest_whatever_the_clock_says(state: Any) -> None:
+    for run, started in (("b", 100.0), ("c", 200.0), ("a", 1.0)):
+        state.add_run(run, started=started, data={})
+    assert [one["run"] for one in state.runs()] == ["a", "c", "b"]
+
+
 def test_results_in_order(state: Any) -> None:
     first = failure(cells=(CellProfile(cell=1, seconds=0.5, peak_memory=7), CellProfile(cell=0, seconds=0.0)))
     second = StageResult(

@@ -61,6 +61,19 @@ def test_fresh_for_expires(bench: Workbench) -> None:
     assert bench.actions() == {"a": "run"}
 
 
+def test_fresh_for_does_not_trust_a_time_far_ahead(bench: Workbench) -> None:
+    """The clock was wrong when it ran, or is now: without this it would stay fresh for years."""
+    bench.clock = 1_000_000.0
+    bench.notebook("a", *writer("fresh_for: 24h"))
+    bench.run()
+    bench.clock = 1_000_000.0 - 86399  # two machines' clocks may differ a little
+    assert bench.reasons() == {}
+    bench.clock = 1_000_000.0 - 86400
+    told = "expired (recorded more than 1d ahead of this clock, so its age is not known)"
+    assert bench.reasons() == {"a": [told]}
+    assert bench.actions() == {"a": "run"}
+
+
 def test_an_expired_result_is_not_restored(bench: Workbench) -> None:
     bench.clock = 1000.0
     bench.notebook("a", *writer("fresh_for: 60s"))

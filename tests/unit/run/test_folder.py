@@ -62,6 +62,14 @@ def test_control_tells_who_and_since_when(root):
     assert json.loads(opened.plan.read_text()) == {"run": opened.run, "version": 1}
 
 
+def test_a_run_after_the_clock_was_set_back_is_the_newest(root):
+    before = [runs.open_run(root, {}, now=START + number).run for number in range(2)]
+    after = [runs.open_run(root, {}, now=START - 40 * DAY + number).run for number in range(2)]
+    later = runs.open_run(root, {}, now=START + 5).run
+    assert [one.run for one in runs.kept_runs(root)] == [later, *reversed(after), *reversed(before)]
+    assert runs.read_control(runs.runs_folder(root) / after[0])["started"] == START - 40 * DAY
+
+
 def test_another_machines_run_counts_as_alive_for_a_week(root):
     control = {**runs.read_control(runs.open_run(root, {}, now=START).path), "host": "elsewhere"}
     assert runs.is_running(control, START + 6 * DAY)
