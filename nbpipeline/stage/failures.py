@@ -29,7 +29,8 @@ def of_stop(instance: StageInstance, stop: Stop, masker: Masker, *, tested: str 
     """Say why execution stopped, and in which line; `tested`: a test's log, which no command prints."""
     trace = masker.text(without_colours("\n".join(stop.traceback)))
     what, mend = _words(instance, stop, tested)
-    full = stop.kind == "cell" and stop.name in ("OSError", "IOError") and _says_full(stop.value)
+    could_say = stop.name in ("OSError", "IOError") if stop.kind == "cell" else _never_started(stop)
+    full = could_say and _says_full(stop.value)
     return Failure(
         kind="storage" if full else stop.kind,
         what=masker.text(what),
@@ -37,6 +38,10 @@ def of_stop(instance: StageInstance, stop: Stop, masker: Masker, *, tested: str 
         where=_where(instance, stop, trace),
         traceback=trace,
     )
+
+
+def _never_started(stop: Stop) -> bool:
+    return stop.kind == "dead_kernel" and stop.cell is None
 
 
 def presentable(failure: Failure, masker: Masker) -> Failure:
@@ -100,7 +105,7 @@ def _words(instance: StageInstance, stop: Stop, tested: str) -> tuple[str, str]:
 
 def _death(stop: Stop) -> tuple[str, str]:
     """Tell a kernel that never came up from one that was killed or crashed."""
-    if stop.cell is None:
+    if _never_started(stop):
         last = stop.value.strip().splitlines()[-1] if stop.value.strip() else "it said nothing"
         return (
             f"the kernel did not start: {last}",
@@ -213,6 +218,8 @@ def of_disk(instance: StageInstance, error: OSError, doing: str) -> Failure:
     reason = error.strerror or str(error)
     if error.errno in _NO_ROOM:
         mend = "make room on that file system, then run the stage again"
+    elif error.errno == errno.ENOENT:
+        mend = "see what removes it, then run the stage again"
     elif error.errno == errno.EFBIG:
         mend = "raise the limit on the size of files (`ulimit -f`), then run the stage again"
     else:

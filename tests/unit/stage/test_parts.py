@@ -344,8 +344,18 @@ def test_a_disk_s_refusals_have_words() -> None:
     assert full.mend == "make room on that file system, then run the stage again"
     large = failures.of_disk(stage, OSError(errno.EFBIG, "File too large"), "x")
     assert large.mend == "raise the limit on the size of files (`ulimit -f`), then run the stage again"
+    gone = failures.of_disk(stage, OSError(errno.ENOENT, "No such file or directory", "/p"), "x")
+    assert gone.mend == "see what removes it, then run the stage again"
     refused = failures.of_disk(stage, OSError(errno.EACCES, "Permission denied"), "x")
     assert refused.mend == "make the place writable for this user, or name another path"
+
+
+def test_a_kernel_that_found_no_room_to_start() -> None:
+    said = "[Errno 28] No space left on device"
+    failure = failures.of_stop(instance(["x = 1"]), Stop(kind="dead_kernel", value=said), Masker(()))
+    assert failure.kind == "storage"
+    assert failure.what == f"the kernel did not start: {said}"
+    assert failure.mend == "make room on that file system, then run the stage again"
 
 
 def test_an_error_in_an_injected_cell_is_named_as_such() -> None:
