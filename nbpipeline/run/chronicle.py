@@ -75,15 +75,11 @@ class Chronicle:
         results = board.ended()
         seconds = time.monotonic() - self._clock
         status = run_status(results, interrupted=interrupted)
-        self._state.end_run(self.folder.run, finished=time.time(), status=status)
-        self._tell_undeclared(results)
-        for text in self.events.trouble:
-            self.events.emit("notice", text=text)
-        self.events.emit("run_finished", status=status, seconds=round(seconds, 3), counts=counts(results))
         try:
-            close_run(self.folder, now=time.time(), status=status)
-        except OSError as error:
-            self.events.emit("notice", text=f"control.json is not up to date: {error.strerror or error}")
+            self._state.end_run(self.folder.run, finished=time.time(), status=status)
+            self._tell_undeclared(results)
+        finally:  # whoever watches must not wait for a run whose history cannot be written
+            self._close(results, status, seconds)
         return RunResult(
             run=self.folder.run,
             folder=str(self.folder.path),
@@ -91,6 +87,16 @@ class Chronicle:
             seconds=seconds,
             interrupted=interrupted,
         )
+
+    def _close(self, results: Sequence[StageResult], status: str, seconds: float) -> None:
+        """Tell the end in the events and in control.json."""
+        for text in self.events.trouble:
+            self.events.emit("notice", text=text)
+        self.events.emit("run_finished", status=status, seconds=round(seconds, 3), counts=counts(results))
+        try:
+            close_run(self.folder, now=time.time(), status=status)
+        except OSError as error:
+            self.events.emit("notice", text=f"control.json is not up to date: {error.strerror or error}")
 
     def _tell_undeclared(self, results: Sequence[StageResult]) -> None:
         """Tell of files that stages opened and did not declare, now that all are seen who made them."""

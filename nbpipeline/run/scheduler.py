@@ -106,8 +106,8 @@ def run(  # noqa: PLR0913 - the one seam between the composition root and the ru
 def _recorded(shift: "_Shift", plan: Plan) -> RunResult:
     """Work, with the run's beginning and end told whatever happens."""
     history, board = shift.history, shift.board
-    history.begin(plan, board, shift.options)
     try:
+        history.begin(plan, board, shift.options)
         shift.work()
     except BaseException:
         with suppress(NbpipelineError, OSError):  # the first trouble is the one to tell

@@ -33,6 +33,7 @@ _FORGET = (
     "(SELECT id FROM earlier WHERE instance = ? ORDER BY id DESC LIMIT ?)"
 )
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_HELD = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -251,7 +252,7 @@ class SqliteState:
                     self._begin_anew(str(error))
                     return work(self._opened())
             except sqlite3.Error as error:
-                raise _refused(self._path, str(error)) from error
+                raise _refused(self._path, str(error), held=_is_one_of(_HELD, error)) from error
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -354,7 +355,7 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _is_one_of(codes: frozenset[int], error: sqlite3.DatabaseError) -> bool:
+def _is_one_of(codes: frozenset[int], error: sqlite3.Error) -> bool:
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in codes
 
@@ -380,11 +381,12 @@ def _shown(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
-def _refused(path: Path, why: str) -> StorageError:
+def _refused(path: Path, why: str, *, held: bool = False) -> StorageError:
+    room = f"make {path.parent} writable for this user and see that the disk has room."
     return StorageError.of(
         f"the state file cannot be used: {why}.",
         where=Location(path=_shown(path)),
-        mend=f"make {path.parent} writable for this user and see that the disk has room.",
+        mend="end the program that keeps it open, or wait until it does." if held else room,
     )
 
 
