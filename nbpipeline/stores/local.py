@@ -74,9 +74,10 @@ class LocalStore:
 
     def _put_file(self, path: Path, digest: str) -> None:
         place = self._place("objects", digest)
-        if place.exists():
+        if place.is_file():
             _touch(place)
             return
+        _remove(place)  # a folder, or a link to nowhere, is no object
         with self._new(place) as temporary:
             copy_file(path, temporary)
             if digest_file(temporary) != digest:
@@ -123,7 +124,7 @@ class LocalStore:
         place = self._place("objects", digest)
         try:
             copy_file(place, target)
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             return False
         if digest_file(target) != digest:
             place.unlink(missing_ok=True)
@@ -136,8 +137,8 @@ class LocalStore:
         """Whether `get` would work, without reading the files' bytes."""
         entries = self._entries(output.digest)
         if entries is None:
-            return self._place("objects", output.digest).exists()
-        return all(self._place("objects", one.what).exists() for one in entries if one.kind == "file")
+            return self._place("objects", output.digest).is_file()
+        return all(self._place("objects", one.what).is_file() for one in entries if one.kind == "file")
 
     def sound(self, output: StoredOutput) -> bool:
         """Whether `get` gives the right bytes; reads them all, and drops what is damaged."""
@@ -152,7 +153,7 @@ class LocalStore:
             try:
                 if digest_file(place) == digest:
                     return True
-            except FileNotFoundError:
+            except (FileNotFoundError, IsADirectoryError):
                 return False
             place.unlink(missing_ok=True)
         return False
