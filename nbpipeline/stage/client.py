@@ -99,6 +99,9 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
             self.set_widgets_metadata()
         except Stopped as stop:
             self._found.stop = self._found.stop or Stop(kind=stop.kind, value=stop.value)
+        except DeadKernelError:  # between two cells, or after the last
+            last = self._found.cells[-1].cell if self._found.cells else None
+            self._found.stop = Stop(kind="dead_kernel", value=self._death(), cell=last)
         finally:
             unsubscribe()
             ticking.cancel()

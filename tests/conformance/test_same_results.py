@@ -18,7 +18,7 @@ from builders import code, header, write_files, write_notebook
 from comparing import Seen, differences, files_in, seen_in, settled
 
 KINDS = ("plain", "fork")
-KERNELS = {"plain": "", "fork": ""}
+
 SECRET = "conformance-secret-value"
 UNSET = ("MPLBACKEND", "PYTHONHASHSEED", "PYTHONWARNINGS", "IPYTHONDIR", "TZ", "PYTEST_CURRENT_TEST")
 ALIKE_AMONG_FORKS: frozenset[str] = frozenset()
@@ -48,7 +48,7 @@ def build(root: Path, kind: str, cases: Sequence[Case]) -> None:
     write_files(
         root,
         {
-            "pipeline.yaml": f"name: conformance\n{KERNELS[kind]}",
+            "pipeline.yaml": f"name: conformance\nkernels: {kind}\n",
             "src/extra.py": "WHAT = 'from src'\n",
             "notebooks/beside.py": """
                 import warnings

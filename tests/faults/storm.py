@@ -146,7 +146,7 @@ class Storm:
             line = " ".join(process.cmdline())
             if "ipykernel_launcher" in line:
                 return "kernel"
-            if "nbpipeline.kernels" not in line:
+            if "fork_server.py" not in line:
                 return ""
             return "fork server" if process.ppid() == runner.pid else "kernel"
         except psutil.Error:

@@ -111,7 +111,7 @@ def build(root: Path, kernels: str) -> None:
         "import json",
         FINAL,
     )
-    write_files(root, {"pipeline.yaml": "name: storm\n"})
+    write_files(root, {"pipeline.yaml": f"name: storm\nkernels: {kernels}\n"})
 
 
 def words(root: Path) -> dict[str, str | None]:

@@ -223,6 +223,19 @@ def test_a_kernel_that_crashes_or_ends_itself(at: Bench) -> None:
     assert ended.failure.what == "the kernel died: it exited with code 3."
 
 
+@pytest.mark.parametrize("tags", [(), ("metrics",)], ids=["after the last cell", "when metrics are read"])
+def test_a_kernel_that_dies_between_cells(at: Bench, tags: tuple[str, ...]) -> None:
+    def kill(event) -> None:
+        if event.kind == "cell_finished" and event.data["cell"] == 2:
+            psutil.Process(int(at.text("pid"))).kill()
+
+    at.on_event = kill
+    result = refused(at, WRITE, ("import os; open('../pid', 'w').write(str(os.getpid())); score = 1", *tags))
+    assert result.failure.kind == "dead_kernel"
+    assert result.failure.what == "the kernel died: killed, out of memory?"
+    assert str(result.failure.where) == "notebooks/train.ipynb, cell 2"
+
+
 def test_a_kernel_that_does_not_start(at: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = tmp_path / "kernels" / "broken"
     spec.mkdir(parents=True)
