@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from builders import code, command, write_notebook
+from one_stage import build, left_behind, run, word_in
 from stages import Bench, artifact, bench, instance
 
 from nbpipeline.model import StageRecord, Status
@@ -177,10 +178,69 @@ def test_what_can_be_done_while_the_state_folder_s_disk_is_full(root: Path) -> N
         assert again.returncode == 0, again.stdout + again.stderr
 
 
+@pytest.mark.heavy
+@pytest.mark.xdist_group("full disk")
+@pytest.mark.timeout(1200)
+def test_a_disk_that_fills_at_any_of_the_runs_writes(root: Path) -> None:
+    """Ever less room for the state folder, so that another write is refused each time.
+
+    Events, plan, journal, executed notebook, store, record, history: whichever it is, the run says so, one
+    version of the output stands whole, and with room all is as if nothing had been.
+    """
+    build(root, "print('x' * 30_000)")
+    state = root / ".nbpipeline"
+    refused = []
+    for number, room in enumerate(range(0, 220, 12)):
+        before, word = f"b{number:03}", f"w{number:03}"
+        with small_disk(state, "8m"):
+            assert run(root, before).returncode == 0
+            used = sum(one.stat().st_blocks for one in state.rglob("*")) * 512
+            _resize(state, used + room * 1024)
+            done = run(root, word)
+            told = done.stdout + done.stderr
+            assert done.returncode in (0, 1, 2), told
+            assert "bug of nbpipeline" not in told
+            if done.returncode:
+                refused.append(room)
+                assert "No space left on device" in told or "disk is full" in told, told
+            _resize(state, 8 << 20)
+            mended = command("doctor", cwd=root)
+            assert mended.returncode == 0, mended.stdout + mended.stderr
+            assert word_in(root) == (before if done.returncode else word), (room, told)
+            assert run(root, word).returncode == 0
+            assert word_in(root) == word
+            assert left_behind(root) == []
+        state.rmdir()
+    assert 4 < len(refused) < number, refused
+
+
+@pytest.mark.parametrize(("settings", "said"), [
+    ("size=64k,nr_inodes=1", "nbpipeline: what it needs is refused: No space left on device: "),
+    ("size=4k,nr_inodes=99", "the kernel did not start: [Errno 28] No space left on device\n"),
+])  # fmt: skip
+def test_the_folder_of_sockets_is_full(root: Path, tmp_path: Path, settings: str, said: str) -> None:
+    build(root)
+    assert run(root, "aaaa").returncode == 0
+    sockets = tmp_path / "sockets"
+    with small_disk(sockets, settings.removeprefix("size=")):
+        _fill(sockets)
+        done = run(root, "bbbb", environment={"XDG_RUNTIME_DIR": str(sockets)})
+    assert done.returncode in (1, 2), done.stdout
+    assert said in done.stdout + done.stderr
+    assert "  mend: make room" in done.stdout + done.stderr
+    assert word_in(root) == "aaaa"
+    assert left_behind(root) == []
+    assert run(root, "bbbb").returncode == 0
+
+
+def _resize(folder: Path, size: int) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={size}", folder], check=True)
+
+
 def _fill(folder: Path) -> None:
-    with (folder / "filler").open("wb", buffering=0) as file:
-        try:
+    try:
+        with (folder / "filler").open("wb", buffering=0) as file:
             while True:
                 file.write(b"x" * 4096)
-        except OSError:
-            return
+    except OSError:
+        return
