@@ -57,10 +57,11 @@ def kind(number):
     except OSError:
         return 'gone'
     return where.split(':')[0] if ':' in where else where
-print(sorted(kind(number) for number in os.listdir('/proc/self/fd')))
+print(sorted(kind(number) for number in os.listdir('/proc/self/fd') if number != '0'))
 #--
 import threading
-print(sorted(one.name for one in threading.enumerate()))
+import re
+print(sorted(re.sub('[0-9]+', 'N', one.name) for one in threading.enumerate()))
 print(threading.current_thread() is threading.main_thread(), threading.get_native_id() == os.getpid())
 #--
 print(sys.getrecursionlimit(), sys.getswitchinterval(), sys.getdlopenflags(), sys.get_int_max_str_digits())
@@ -137,11 +138,9 @@ signal.pause()
 """
 
 MODULES = """
-import sys
-print([name for name in ('pandas', 'numpy', 'matplotlib', 'matplotlib.pyplot', 'sklearn', 'scipy', 'pyarrow', 'joblib') if name in sys.modules])
-#--
-installed = sorted({name.partition('.')[0] for name in sys.modules if not name.startswith('_')})
-print([name for name in installed if name not in sys.stdlib_module_names])
+import json, sys
+json.dump(sorted({name.partition('.')[0] for name in sys.modules}), open('../free/modules.json', 'w'))
+print([name for name in ('beside', 'extra', 'papermill', 'nbclient', 'nbpipeline') if name in sys.modules])
 #--
 def dispatch(value):
     'What libraries do that take frames without depending on pandas.'
@@ -150,13 +149,12 @@ def dispatch(value):
 print(dispatch([1, 2]))
 #--
 import __main__
-print(__main__ is sys.modules['__main__'], vars(__main__) is globals(), sorted(set(vars(__main__)) - {'installed', 'dispatch'}))
+print(__main__ is sys.modules['__main__'], vars(__main__) is globals(), sorted(vars(__main__)))
 #--
 import logging
-print(sorted(name for name, one in logging.Logger.manager.loggerDict.items() if getattr(one, 'handlers', ())))
+print([(type(one).__qualname__, one.level) for one in logging.getLogger().handlers], logging.getLogger().level)
 #--
-import atexit
-print(atexit._ncallbacks() < 40)
+print(sys.meta_path[-1], [type(one).__qualname__ for one in sys.path_hooks], '' in sys.path_importer_cache)
 """
 
 DISPLAYS = """
@@ -202,6 +200,13 @@ SVG('<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"></svg>')
 print('\\N{SNOWMAN} \\x1b[31mred\\x1b[0m \\r\\b\\t|')
 """
 
+BARS = """
+from tqdm.auto import tqdm
+print(tqdm.__module__)
+#--
+for _ in tqdm(range(3), ncols=40, mininterval=1000): pass
+"""
+
 COMMS = """
 import comm
 one = comm.create_comm(target_name='jupyter.widget', comm_id='c0', data={'state': {'_model_name': 'IntSliderModel', '_model_module': '@jupyter-widgets/controls', '_model_module_version': '2.0.0', 'value': 3}})
@@ -233,8 +238,6 @@ with contextlib.redirect_stdout(kept): print('caught')
 kept.getvalue()
 #--
 sys.stdout.write('x'), sys.stdout.isatty(), sys.stdout.fileno() > 0, type(sys.stdout).__qualname__
-#--
-sys.__stdout__.write('under\\n'); sys.__stdout__.flush()
 """
 
 DESCRIPTORS = """
@@ -250,13 +253,15 @@ os.write(2, b'by number 2\\n')
 import ctypes
 ctypes.CDLL(None).puts(b'by the C library'); ctypes.CDLL(None).fflush(None)
 #--
+sys.__stdout__.write('under\\n'); sys.__stdout__.flush()
+#--
 import time
 time.sleep(0.5)  # what was written past Python arrives when the kernel's reader has had its turn
 """
 
 WARNINGS = """
 import warnings
-print(warnings.filters)
+print([one for one in warnings.filters if one[2].__module__ != 'scipy' and (one[3] or one[2] in (DeprecationWarning, ImportWarning, ResourceWarning)) and one[1] is None])
 #--
 def old():
     warnings.warn('old thing', DeprecationWarning)
@@ -328,7 +333,7 @@ PANDAS = """
 import pandas as pd
 pd.DataFrame({'a': [1, 2], 'b': ['x', None]})
 #--
-print({key: pd.get_option(key) for key in pd._config.config._registered_options})
+print({key: str(pd.get_option(key)).lower() for key in pd._config.config._registered_options})
 #--
 pd.options.display.max_rows = 4
 pd.DataFrame({'n': range(10)})
@@ -366,18 +371,18 @@ print(np.get_printoptions(), np.geterr())
 
 POOLS = """
 import numpy, threadpoolctl
-print(sorted((one['user_api'], one['num_threads']) for one in threadpoolctl.threadpool_info()))
+print({one['num_threads'] for one in threadpoolctl.threadpool_info()})
 #--
 import os
 print(os.environ['OMP_NUM_THREADS'], os.environ['OPENBLAS_NUM_THREADS'])
 #--
 import sklearn.ensemble
-print(sorted((one['user_api'], one['internal_api'], one['num_threads']) for one in threadpoolctl.threadpool_info()))
+print(sorted({(one['user_api'], one['internal_api'], one['num_threads']) for one in threadpoolctl.threadpool_info()}))
 #--
 numpy.ones((600, 600)) @ numpy.ones((600, 600))
-threads = len(os.listdir('/proc/self/task'))
-import sys
-print('more threads than one', sum(one['num_threads'] for one in threadpoolctl.threadpool_info() if one['user_api'] == 'blas'))
+from sklearn.ensemble import HistGradientBoostingRegressor
+HistGradientBoostingRegressor(max_iter=2).fit(numpy.arange(200).reshape(100, 2), numpy.arange(100))
+print({one['num_threads'] for one in threadpoolctl.threadpool_info()})
 """
 
 PROCESSES = """
@@ -765,6 +770,7 @@ CASES: tuple[Case, ...] = (
     Case(name="modules", text=MODULES),
     Case(name="displays", text=DISPLAYS),
     Case(name="comms", text=COMMS),
+    Case(name="bars", text=BARS),
     Case(name="streams", text=STREAMS),
     Case(name="descriptors", text=DESCRIPTORS),
     Case(name="warnings_shown", text=WARNINGS),
@@ -826,7 +832,7 @@ VARIED: tuple[Case, ...] = (
     Case(name="process", text=PROCESS),
     Case(name="signals", text=SIGNALS),
     Case(name="hashes", text=HASHES),
-    Case(name="warnings_shown", text="import warnings; print(warnings.filters)"),
+    Case(name="warnings_shown", text="import warnings\nwarnings.warn('used', UserWarning)"),
     Case(name="figures", text=MATPLOTLIB_FILE),
     Case(name="files", text=FILES),
     Case(name="shells_own", text=IPYTHON),

@@ -73,10 +73,11 @@ class Storm:
 
     # --- the course of things ----------------------------------------------------------------
 
-    def rage(self, kills: int) -> Counter[str]:
-        """Kill so many times; gives what was done how often. Raises `Broken`."""
+    def rage(self, kills: int, *, minutes: float | None = None) -> Counter[str]:
+        """Kill so many times, or for so long; gives what was done how often. Raises `Broken`."""
+        end = float("inf") if minutes is None else time.monotonic() + 60 * minutes
         self._run_whole()
-        while self.counts["kills"] < kills:
+        while self.counts["kills"] < kills and time.monotonic() < end:
             self._change()
             self._kill()
             turn = self.chance.random()
@@ -344,13 +345,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--minutes", type=float, help="stop after so long")
     parser.add_argument("--kernels", choices=["fork", "plain"], default="fork")
     given: Any = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="storm-"))
     began = time.monotonic()
     storm = Storm(folder, seed=given.seed, kernels=given.kernels)
     try:
-        counts = storm.rage(given.kills)
+        counts = storm.rage(given.kills, minutes=given.minutes)
     except Broken as error:
         print(f"after {storm.counts['kills']} kills: {error}")
         return 1
