@@ -10,9 +10,10 @@ from pathlib import Path
 def replaced(path: Path, *, by: Path | None = None, durable: bool = False) -> Iterator[Path]:
     """Give a hidden file beside, or `by`, to fill; it takes the path's place if the block raises nothing.
 
-    `durable` outlasts a power cut, too. Raises OSError, and leaves nothing behind then.
+    `durable` outlasts a power cut, too. Raises OSError, and leaves nothing behind then. A path has one writer at a
+    time, so one hidden name does: what a killed writer left is written over by the next, and cannot pile up.
     """
-    beside = by or path.with_name(f".{path.name}.{os.getpid()}.new")
+    beside = by or beside_of(path)
     try:
         yield beside
         if durable:
@@ -24,6 +25,11 @@ def replaced(path: Path, *, by: Path | None = None, durable: bool = False) -> It
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def beside_of(path: Path) -> Path:
+    """Name the hidden file in which a new text waits until it is whole."""
+    return path.with_name(f".{path.name}.new")
 
 
 def replace_text(path: Path, text: str, *, durable: bool = False) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from nbpipeline.errors import BusyError
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import Artifact, StageInstance, slug_of
+from nbpipeline.replacing import beside_of
 from nbpipeline.stage import asides, notebook_file, processes
 from nbpipeline.stage.backing import Backing, Previous
 from nbpipeline.stage.entries import (
@@ -240,7 +241,9 @@ def recover(root: Path, instance_id: str, backing: Backing | None = None) -> tup
 
     Returns notices. Raises OSError.
     """
-    journal = read(folder_of(root) / f"{slug_of(instance_id)}.json")
+    file = folder_of(root) / f"{slug_of(instance_id)}.json"
+    beside_of(file).unlink(missing_ok=True)  # a journal that had not begun
+    journal = read(file)
     if journal is None:
         return ()
     processes.end(journal.token)

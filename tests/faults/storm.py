@@ -292,7 +292,9 @@ class Storm:
         """No aside, no journal, no lock that is held, no half run; the history is sound."""
         state = self.root / ".nbpipeline"
         left = [path for path in self.root.rglob(".*nbpipeline-*") if RUN.match(path.name)]
-        left += [*state.glob("journals/*"), *state.glob("asides/*"), *state.glob("kept/*")]
+        left += [*state.glob("journals/*.json"), *state.glob("asides/*"), *state.glob("kept/*")]
+        begun = [*state.glob("journals/.*"), *state.glob("locks/.*")]
+        left += begun if len(begun) > 2 * STAGES else []  # one a stage may wait until the stage comes again
         if left:
             raise self._broken(f"left behind: {sorted(str(one.relative_to(self.root)) for one in left)}")
         with closing(sqlite3.connect(state / "state.db")) as history:

@@ -3,6 +3,8 @@
 import errno
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +41,17 @@ def backing(root: Path) -> Backing:
     return Backing(
         state=state, store=LocalStore(root / ".nbpipeline" / "store"), digests=FileDigests(MemoryState())
     )
+
+
+KILLED_IN_WRITING = """
+import os, signal, sys
+from pathlib import Path
+from nbpipeline.replacing import replace_text
+os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
+folder = Path(sys.argv[1], ".nbpipeline/journals")
+folder.mkdir(parents=True, exist_ok=True)
+replace_text(folder / "train.json", "{}", durable=True)
+"""
 
 
 def record(state: str = "s1", run: str = RUN) -> StageRecord:
@@ -119,6 +132,16 @@ def test_dead_before_anything_was_moved(root: Path) -> None:
     assert aside.file.exists()
     assert journal.replay(root) == (f"train: run {RUN} died; nothing had to be brought back",)
     assert target.read_text() == "previous"
+    assert clean(root)
+
+
+def test_dead_while_its_journal_was_written(root: Path) -> None:
+    """However often that happens, one small file is left, and it goes when the stage comes again."""
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", KILLED_IN_WRITING, root], check=False)
+    assert [one.name for one in (root / ".nbpipeline/journals").iterdir()] == [".train.json.new"]
+    assert journal.replay(root) == ()
+    assert journal.recover(root, "train") == ()
     assert clean(root)
 
 
