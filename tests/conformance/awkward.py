@@ -192,7 +192,7 @@ print('a', end=''); print('b', flush=True); print('c')
 for n in range(20_000): print(n)
 #--
 from tqdm import tqdm
-for _ in tqdm(range(3), disable=False, ncols=40, mininterval=1000): pass
+for _ in tqdm(range(3), bar_format='{n_fmt}/{total_fmt}', mininterval=1000): pass
 print('done')
 #--
 SVG('<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"></svg>')
@@ -204,7 +204,7 @@ BARS = """
 from tqdm.auto import tqdm
 print(tqdm.__module__)
 #--
-for _ in tqdm(range(3), ncols=40, mininterval=1000): pass
+for _ in tqdm(range(3), bar_format='{n_fmt}/{total_fmt}', mininterval=1000): pass
 """
 
 COMMS = """
@@ -338,6 +338,8 @@ print({key: str(pd.get_option(key)).lower() for key in pd._config.config._regist
 pd.options.display.max_rows = 4
 pd.DataFrame({'n': range(10)})
 #--
+pd.DataFrame([range(40)])
+#--
 pd.DataFrame({'n': range(1000), 's': [str(n) for n in range(1000)]}).to_parquet('../made/frame.parquet')
 pd.read_parquet('../made/frame.parquet').describe()
 #--
@@ -391,9 +393,9 @@ def double(n): return 2 * n
 with mp.get_context('fork').Pool(2) as pool: print(pool.map(double, range(4)))
 #--
 import beside
-with mp.get_context('spawn').Pool(2) as pool: print(pool.map(beside.triple, range(4)))
+with mp.get_context('spawn').Pool(2) as pool: print(pool.map_async(beside.triple, range(4)).get(60))
 #--
-with mp.get_context('forkserver').Pool(1) as pool: print(pool.map(beside.triple, range(4)))
+with mp.get_context('forkserver').Pool(1) as pool: print(pool.map_async(beside.triple, range(4)).get(60))
 #--
 with mp.get_context('spawn').Pool(1) as pool:
     try:

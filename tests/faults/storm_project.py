@@ -12,7 +12,7 @@ from builders import code, header, write_files, write_notebook
 WORDS = 500
 """How often an output holds its word."""
 LETTERS = 4
-STAGES = 11
+STAGES = 10
 """Instances of stages in the project."""
 
 WRITE = f"""

@@ -1,6 +1,7 @@
 """Two runs, a planner and a doctor at once, again and again: each is served or told that others are busy."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,13 +9,11 @@ from pathlib import Path
 import pytest
 from storm_project import STAGES, build, words
 
-BUSY = 7
-ROUNDS = 5
+BUSY, NOTHING_TO_READ = 7, 3
+ROUNDS = 3
 
 
 def start(root: Path, marks: Path, *arguments: str) -> "subprocess.Popen[str]":
-    import os
-
     return subprocess.Popen(
         [sys.executable, "-m", "nbpipeline", *arguments],
         cwd=root,
@@ -32,6 +31,8 @@ def test_a_crowd(root: Path, tmp_path: Path, wait: bool) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
     build(root, "fork")
+    first = start(root, marks, "run", "-p", "word=base")
+    assert "10 ran in " in first.communicate()[0]
     also = ["--wait"] if wait else []
     for number in range(ROUNDS):
         word = f"r{number:03}"
@@ -45,13 +46,17 @@ def test_a_crowd(root: Path, tmp_path: Path, wait: bool) -> None:
         told = [one.communicate(timeout=300)[0] for one in crowd]
         codes = [one.returncode for one in crowd]
         text = "\n---\n".join(told)
-        # The third may want what the others have not yet made, or wait for it: 3 is an input that is missing.
-        assert set(codes[:2]) <= ({0} if wait else {0, BUSY}), text
-        assert 0 in codes[:2], text
+        runs = (codes[0], codes[1], codes[4])
+        assert set(runs[:2]) <= ({0} if wait else {0, BUSY}), text
+        assert runs[2] in (0, BUSY, NOTHING_TO_READ), text  # it may come before what it reads
+        assert 0 in runs, text
         assert codes[2:4] == [0, 0], text
-        assert codes[4] in (0, BUSY, 3), text
         assert "bug of nbpipeline" not in text
-        assert set(words(root).values()) == {word}, text
+        found = set(words(root).values())
+        assert found == {word} if 0 in runs[:2] else None not in found, text
+    last = start(root, marks, "run", "-p", f"word={word}")
+    assert "bug of nbpipeline" not in last.communicate()[0]
+    assert set(words(root).values()) == {word}
     done = start(root, marks, "plan", "-p", f"word={word}", "--format", "json")
     planned = json.loads(done.communicate()[0])["stages"]
     assert [one["action"] for one in planned] == ["skip"] * STAGES
