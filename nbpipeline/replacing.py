@@ -10,8 +10,8 @@ from pathlib import Path
 def replaced(path: Path, *, by: Path | None = None, durable: bool = False) -> Iterator[Path]:
     """Give a hidden file beside, or `by`, to fill; it takes the path's place if the block raises nothing.
 
-    `durable` outlasts a power cut, too. Raises OSError, and leaves nothing behind then. A path has one writer at a
-    time, so one hidden name does: what a killed writer left is written over by the next, and cannot pile up.
+    `durable` outlasts a power cut, too. Raises OSError, and leaves nothing behind then. A path has one
+    writer at a time, so one hidden name does: what a killed one left is written over by the next.
     """
     beside = by or beside_of(path)
     try:

@@ -241,22 +241,16 @@ sys.stdout.write('x'), sys.stdout.isatty(), sys.stdout.fileno() > 0, type(sys.st
 """
 
 DESCRIPTORS = """
-import os, subprocess, sys
-os.write(1, b'by number 1\\n')
+import ctypes, os, subprocess, sys, time
+def settle(): time.sleep(0.4)  # what is written past Python arrives when the kernel's reader has had its turn
+os.write(1, b'by number 1\\n'); settle()
+subprocess.run(['echo', 'by a child']); settle()
+os.system('echo by a shell'); settle()
+ctypes.CDLL(None).puts(b'by the C library'); ctypes.CDLL(None).fflush(None); settle()
+sys.__stdout__.write('under\\n'); sys.__stdout__.flush(); settle()
 #--
-subprocess.run(['echo', 'by a child'])
-#--
-os.system('echo by a shell')
-#--
-os.write(2, b'by number 2\\n')
-#--
-import ctypes
-ctypes.CDLL(None).puts(b'by the C library'); ctypes.CDLL(None).fflush(None)
-#--
-sys.__stdout__.write('under\\n'); sys.__stdout__.flush()
-#--
-import time
-time.sleep(0.5)  # what was written past Python arrives when the kernel's reader has had its turn
+os.write(2, b'by number 2\\n'); settle()
+subprocess.run('echo by a child >&2', shell=True); settle()
 """
 
 WARNINGS = """

@@ -85,7 +85,12 @@ def _output(output: Mapping[str, Any], root: Path) -> dict[str, Any]:
         return {"kind": kind, "name": output["name"], "text": settled("".join(output["text"]), root)}
     if kind == "error":
         trace = settled("\n".join(output["traceback"]), root)
-        return {"kind": kind, "name": output["ename"], "value": settled(output["evalue"], root), "trace": trace}
+        return {
+            "kind": kind,
+            "name": output["ename"],
+            "value": settled(output["evalue"], root),
+            "trace": trace,
+        }
     data = {mime: _datum(mime, value, root) for mime, value in output["data"].items()}
     shown = {"kind": kind, "data": data, "metadata": output.get("metadata")}
     return {**shown, "count": output.get("execution_count")}
@@ -120,9 +125,13 @@ def differences(one: Seen, other: Seen) -> list[str]:
     """Name what is not equal, both sides shown where they part."""
     told = []
     for key in [*one, *(key for key in other if key not in one)]:
-        first, second = (json.dumps(each.get(key), ensure_ascii=False, sort_keys=True) for each in (one, other))
+        first, second = (
+            json.dumps(each.get(key), ensure_ascii=False, sort_keys=True) for each in (one, other)
+        )
         if first != second:
-            part = next((n for n, pair in enumerate(zip(first, second, strict=False)) if len(set(pair)) > 1), 0)
+            part = next(
+                (n for n, pair in enumerate(zip(first, second, strict=False)) if len(set(pair)) > 1), 0
+            )
             begin = max(0, part - 60)
             told.append(f"{key}:\n  {first[begin : part + 240]}\n  {second[begin : part + 240]}")
     return told

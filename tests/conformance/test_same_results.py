@@ -252,7 +252,7 @@ def test_each_run_has_the_environment_of_its_time(tmp_path: Path) -> None:
     [
         ("hash 12345", "hash 12346"),
         ("seed 0.123", "seed 0.124"),
-        ("/tmp/elsewhere/file", "/tmp/nowhere/file"),
+        ("/srv/elsewhere/file", "/srv/nowhere/file"),
         ("KeyError: 'a'", "KeyError: 'b'"),
         ("[]", "['pandas']"),
     ],

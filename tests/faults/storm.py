@@ -30,9 +30,9 @@ import psutil
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
-from storm_project import STAGES, build, words
+from storm_project import STAGES, build, words  # noqa: E402 - as a script, its path is set above
 
-from nbpipeline.content import digest_file
+from nbpipeline.content import digest_file  # noqa: E402 - the same
 
 PATIENCE = 15.0
 """Seconds in which all that a dead runner leaves must have ended by itself."""
@@ -42,7 +42,7 @@ RUN = re.compile(r"\.nbpipeline-\d{8}-\d{6}-[0-9a-f]{4}\.")
 MARK = "NBPIPELINE_TEST_STORM"
 
 
-class Broken(AssertionError):
+class BrokenPromiseError(AssertionError):
     """A promise that was not kept."""
 
 
@@ -74,7 +74,7 @@ class Storm:
     # --- the course of things ----------------------------------------------------------------
 
     def rage(self, kills: int, *, minutes: float | None = None) -> Counter[str]:
-        """Kill so many times, or for so long; gives what was done how often. Raises `Broken`."""
+        """Kill so many times, or for so long; gives what was done how often. Raises `BrokenPromiseError`."""
         end = float("inf") if minutes is None else time.monotonic() + 60 * minutes
         self._run_whole()
         while self.counts["kills"] < kills and time.monotonic() < end:
@@ -179,7 +179,18 @@ class Storm:
 
     def _start(self) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-m", "nbpipeline", "run", "-p", f"word={self._word}", "--format", "json", "-j", "2"],
+            [
+                sys.executable,
+                "-m",
+                "nbpipeline",
+                "run",
+                "-p",
+                f"word={self._word}",
+                "--format",
+                "json",
+                "-j",
+                "2",
+            ],
             cwd=self.root,
             env=self._environment,
             stdout=subprocess.PIPE,
@@ -242,7 +253,9 @@ class Storm:
         failures = [one["data"]["failure"]["kind"] for one in ends if one["data"].get("failure")]
         known = {"dead_kernel", "blocked", "cancelled"}
         if code not in (0, 1) or not set(failures) <= known:
-            raise self._broken(f"a run whose kernel was killed exits with {code}, {failures}:\n{told[-4000:]}")
+            raise self._broken(
+                f"a run whose kernel was killed exits with {code}, {failures}:\n{told[-4000:]}"
+            )
         self.counts["runs that lived on"] += 1
 
     # --- promises ----------------------------------------------------------------------------
@@ -284,7 +297,9 @@ class Storm:
         until = time.monotonic() + PATIENCE
         while left := [pid for pid in {*self._marked(), *before} if _is_alive(pid, self._environment[MARK])]:
             if time.monotonic() > until:
-                lines = {pid: " ".join(psutil.Process(pid).cmdline()) for pid in left if psutil.pid_exists(pid)}
+                lines = {
+                    pid: " ".join(psutil.Process(pid).cmdline()) for pid in left if psutil.pid_exists(pid)
+                }
                 raise self._broken(f"processes live on: {lines}")
             time.sleep(0.01)
 
@@ -323,9 +338,11 @@ class Storm:
     def _note(self, what: str) -> None:
         self.history.append(f"{len(self.history)}: {what} (word {self._word})")
 
-    def _broken(self, what: str) -> Broken:
+    def _broken(self, what: str) -> BrokenPromiseError:
         last = "\n  ".join(self.history[-6:])
-        return Broken(f"{what}\nseed {self.seed}, {self.kernels} kernels, {self.root}\nlast:\n  {last}")
+        return BrokenPromiseError(
+            f"{what}\nseed {self.seed}, {self.kernels} kernels, {self.root}\nlast:\n  {last}"
+        )
 
 
 def _word_of(number: int) -> str:
@@ -344,7 +361,9 @@ def _is_alive(pid: int, mark: str) -> bool:
 
 def main() -> int:
     """Rage as the command line says; exits 1 at the first promise that was not kept."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--minutes", type=float, help="stop after so long")
@@ -355,7 +374,7 @@ def main() -> int:
     storm = Storm(folder, seed=given.seed, kernels=given.kernels)
     try:
         counts = storm.rage(given.kills, minutes=given.minutes)
-    except Broken as error:
+    except BrokenPromiseError as error:
         print(f"after {storm.counts['kills']} kills: {error}")
         return 1
     shutil.rmtree(folder)

@@ -30,7 +30,9 @@ def little_memory() -> Iterator[Path]:
 
 @pytest.mark.parametrize("kernels", ["plain", "fork"])
 def test_a_kernel_that_takes_too_much(root: Path, little_memory: Path, kernels: str) -> None:
-    greedy = f"if word == 'bbbb':\n    held = [bytearray(b'x' * 50_000_000) for _ in range({LIMIT // 40_000_000})]"
+    greedy = (
+        f"if word == 'bbbb':\n    held = [bytearray(b'x' * 50_000_000) for _ in range({LIMIT // 40_000_000})]"
+    )
     build(root, greedy)
     assert run(root, "aaaa").returncode == 0
     done = subprocess.run(

@@ -32,8 +32,9 @@ def test_the_folder_of_the_run_is_removed(root: Path, what: str) -> None:
     begin(root, f"for one in glob.glob('../{what}'): shutil.rmtree(one)")
     done = run(root, "bbbb")
     assert done.returncode == 1
-    assert "a failed\nnotebooks/a.ipynb, cell 1: the stage could not be recorded: No such file or directory: " in (
-        done.stdout
+    assert (
+        "a failed\nnotebooks/a.ipynb, cell 1: the stage could not be recorded: No such file or directory: "
+        in (done.stdout)
     )
     assert "  mend: see what removes it, then run the stage again\n" in done.stdout
     assert word_in(root) == "aaaa", "the previous output is back"
