@@ -10,7 +10,7 @@ import pytest
 from storm_project import STAGES, build, words
 
 BUSY, NOTHING_TO_READ = 7, 3
-ROUNDS = 3
+ROUNDS = 2
 
 
 def start(root: Path, marks: Path, *arguments: str) -> "subprocess.Popen[str]":

@@ -10,6 +10,8 @@ from one_stage import actions, build, left_behind, run, word_in
 
 from nbpipeline.content import digest_file
 
+pytestmark = pytest.mark.heavy
+
 
 def flip(place: Path) -> None:
     data = bytearray(place.read_bytes())

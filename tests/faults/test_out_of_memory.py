@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from one_stage import build, left_behind, run, word_in
 
+pytestmark = pytest.mark.heavy
+
 LIMIT = 700_000_000
 CONTROL = Path("/sys/fs/cgroup")
 

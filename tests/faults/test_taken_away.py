@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from one_stage import build, left_behind, run, word_in
 
+pytestmark = pytest.mark.heavy
+
 ON_B = "import glob, os, shutil\nif word == 'bbbb':\n    "
 
 
