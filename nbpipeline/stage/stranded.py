@@ -54,9 +54,10 @@ def hidden_names(folder: Path) -> tuple[str, ...]:
 
 
 def find(instance: StageInstance, root: Path, names: Names = hidden_names) -> tuple[Stranded, ...]:
-    """Find what waits for an instance and is in no readable journal of it.
+    """Find what waits for an instance and is in no readable journal.
 
-    What a living run has put aside is in its journal; to move anything the caller holds the instance's lock.
+    What a living run has put aside is in its journal, which is another instance's where several update one
+    output; to move anything the caller holds the instance's lock.
     `names` may remember what it listed, where many are looked for.
     """
     places: list[tuple[str, Path, list[tuple[str, str, Path]]]] = []
@@ -67,10 +68,25 @@ def find(instance: StageInstance, root: Path, names: Names = hidden_names) -> tu
             places.append((path, target, found))
     if not places:
         return ()
-    journal = read(folder_of(root) / f"{instance.slug}.json")  # read last: it is written before they move
-    told = "" if journal is None else journal.run
-    stranded = [(path, target, [one for one in found if one[0] != told]) for path, target, found in places]
+    told = _told(instance, root)  # read last: a journal is written before anything moves
+    stranded = [
+        (path, target, [one for one in found if not told & {(one[0], ""), (one[0], str(target))}])
+        for path, target, found in places
+    ]
     return tuple(_sorted(path, target, found) for path, target, found in stranded if found)
+
+
+def _told(instance: StageInstance, root: Path) -> set[tuple[str, str]]:
+    """Give the runs and targets that readable journals tell of; no target: all of that run's."""
+    told: set[tuple[str, str]] = set()
+    for file in folder_of(root).glob("*.json"):
+        journal = read(file)
+        if journal is None:
+            continue
+        told |= {(journal.run, entry.target) for entry in journal.entries}
+        if journal.instance == instance.id:
+            told.add((journal.run, ""))
+    return told
 
 
 def _sorted(path: str, target: Path, found: list[tuple[str, str, Path]]) -> Stranded:

@@ -101,7 +101,7 @@ def build(root: Path, kernels: str) -> None:
     )
     stage(
         "collect",
-        "inputs: {parts: {from: 'part[*].part'}}\nretries: 1\noutputs: {collected: ../out/collected.txt}",
+        "inputs: {parts: {from: 'part[*].part'}}\nretries: 3\noutputs: {collected: ../out/collected.txt}",
         FAILS_ONCE,
     )
     stage(

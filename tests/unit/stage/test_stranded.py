@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,23 @@ def test_what_waited_is_back_and_what_stood_there_is_kept(root: Path, mode: str,
     assert (root / KEPT / "models/m.txt").read_text() == "half"
     assert hidden(root) == []
     assert settle(made, root, backing(root)) == ()
+
+
+def test_what_another_stage_put_aside_is_in_its_journal(root: Path) -> None:
+    """Two stages update one output: while the one runs, the other's lock is free and its journal is not there."""
+    made = stage(mode="update")
+    other = replace(made, spec=replace(made.spec, name="other"))
+    target = begun(root, made)
+    target.write_text("half")
+    with hold(root, "train"):
+        assert look_for_stranded([made, other], root) == ()
+        assert settle_stranded([made, other], root) == ()
+        assert settle(other, root) == ()
+        assert target.read_text() == "half"
+        assert aside_of(target, RUN).read_text() == "previous"
+    settle(made, root)
+    assert target.read_text() == "previous"
+    assert hidden(root) == []
 
 
 def test_where_nothing_stood_nothing_is_kept(root: Path) -> None:
