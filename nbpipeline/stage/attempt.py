@@ -12,7 +12,7 @@ from nbpipeline.kernels import registry
 from nbpipeline.kernels.resolve import kernel_of
 from nbpipeline.model import CellProfile, Failure, Fingerprint, Job, StageRecord, Value, shell_name
 from nbpipeline.ports import Cancel
-from nbpipeline.stage import checks, executed, failures, journal, processes, undeclared
+from nbpipeline.stage import bases, checks, executed, failures, journal, processes, undeclared
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.environment import kernel_environment, write_context
 from nbpipeline.stage.outcome import Found, Orders
@@ -117,9 +117,10 @@ def _under_journal(
     """Run the notebook and judge it; on success the outputs are published and on record."""
     root = Path(job.root)
     notebook = Path(job.folder) / f"attempt-{attempt.number}.ipynb"
+    based = bases.bring(job, backends.backing)
     started = time.time()
     found, notices = _executed(job, backends, cancel, masker, tell, notebook=notebook, token=aside.token)
-    attempt = replace(attempt, cells=tuple(found.cells), notices=(*notices, *found.notices))
+    attempt = replace(attempt, cells=tuple(found.cells), notices=(*based, *notices, *found.notices))
     if found.stop is not None:
         kept = _kept_kernel(job, found, aside.token)
         log = relative(root, Path(job.folder) / "log") if job.test else ""

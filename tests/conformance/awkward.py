@@ -108,8 +108,9 @@ print(signal.pthread_sigmask(signal.SIG_BLOCK, []), signal.set_wakeup_fd(-1) != 
 #--
 heard = []
 signal.signal(signal.SIGALRM, lambda number, frame: heard.append(number))
-signal.setitimer(signal.ITIMER_REAL, 0.02)
-signal.pause()
+signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+while not heard: signal.pause()
+signal.setitimer(signal.ITIMER_REAL, 0); del heard[1:]
 print(heard)
 #--
 import subprocess, sys
@@ -121,9 +122,9 @@ signal.signal(signal.SIGUSR1, lambda number, frame: heard.append(number))
 os.kill(os.getpid(), signal.SIGUSR1)
 print(heard)
 #--
+import time
 try:
-    os.kill(os.getpid(), signal.SIGINT)
-    signal.pause()
+    os.kill(os.getpid(), signal.SIGINT); time.sleep(20)
 except KeyboardInterrupt:
     print('KeyboardInterrupt')
 #--
@@ -132,9 +133,8 @@ print(sorted(eval(done.stdout)))
 """
 
 INTERRUPTED = """
-import os, signal
-os.kill(os.getpid(), signal.SIGINT)
-signal.pause()
+import os, signal, time
+os.kill(os.getpid(), signal.SIGINT); time.sleep(20)
 """
 
 MODULES = """

@@ -314,6 +314,41 @@ def test_an_updated_output_is_there_and_comes_back(at: Bench) -> None:
         assert db.execute("select count(*) from t").fetchone() == (1,)
 
 
+def kept(at: Bench, text: str) -> str:
+    """Put bytes into the store; gives their digest."""
+    path = at.write("elsewhere", text)
+    digest = at.backends.digests.of(path)
+    at.backends.store.put(path, StoredOutput(path="elsewhere", digest=digest))
+    return digest
+
+
+@pytest.mark.parametrize(("cell", "left"), [("", "base and more"), ("\n1 / 0", "written on")])
+def test_an_update_begins_with_what_the_stage_before_left(at: Bench, cell: str, left: str) -> None:
+    """Another stage wrote on in the file since, or this one did the last time."""
+    before = Fingerprint(inputs={"models/m.txt": kept(at, "base")})
+    at.write("models/m.txt", "written on")
+    stage = instance(
+        ["open('../models/m.txt', 'a').write(' and more')" + cell],
+        outputs=[artifact("model", "models/m.txt", mode="update")],
+    )
+    at.run(stage, fingerprint=before)
+    assert at.text("models/m.txt") == left
+    assert at.leftovers() == []
+
+
+def test_an_update_of_what_the_store_does_not_hold_is_told(at: Bench) -> None:
+    at.write("models/m.txt", "written on")
+    stage = instance(
+        ["open('../models/m.txt', 'a').write(' and more')"],
+        outputs=[artifact("model", "models/m.txt", mode="update")],
+    )
+    result = at.run(stage, fingerprint=Fingerprint(inputs={"models/m.txt": "0" * 64}))
+    assert at.text("models/m.txt") == "written on and more"
+    assert result.notices[0] == (
+        "models/m.txt is updated as it stands: what the stage before left is not in the store"
+    )
+
+
 def test_an_atomic_output_is_swapped_in_at_the_end(at: Bench) -> None:
     at.write("models/m.txt", "previous")
     model = artifact("model", "models/m.txt", publish="atomic", cell=1)
