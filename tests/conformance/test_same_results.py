@@ -97,15 +97,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
     return found
 
 
-KNOWN = {"frames": "pandas asks at its import whether it is in a notebook, and in the server it is in none"}
-
-
-def param(case: Case) -> Any:
-    marks = [pytest.mark.xfail(strict=True, reason=KNOWN[case.name])] if case.name in KNOWN else []
-    return pytest.param(case, id=case.name, marks=marks)
-
-
-@pytest.mark.parametrize("case", map(param, CASES))
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_notebook_shows_the_same(ran: dict[str, Ran], case: Case) -> None:
     plain, fork = (ran[kind].seen[case.name] for kind in KINDS)
     told = differences(plain, fork)
