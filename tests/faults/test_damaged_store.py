@@ -53,6 +53,8 @@ DAMAGES: tuple[Callable[[Path], None], ...] = (
     flip, cut, empty, make_folder, link_elsewhere, link_to_nowhere, remove,
 )  # fmt: skip
 
+RARE = (cut, empty, link_to_nowhere)  # as the others are, and tried without a run in test_local_store.py
+
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -65,7 +67,10 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda one: one.__name__)
+@pytest.mark.parametrize(
+    "damage",
+    [pytest.param(one, id=one.__name__, marks=[pytest.mark.nightly] * (one in RARE)) for one in DAMAGES],
+)
 def test_wrong_bytes_never_come_back(ran: Path, tmp_path: Path, damage: Callable[[Path], None]) -> None:
     root = Path(shutil.copytree(ran, tmp_path / "copy"))
     wanted = root / "wanted"
