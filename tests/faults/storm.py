@@ -56,6 +56,7 @@ class Storm:
         self.counts: Counter[str] = Counter()
         self.history: list[str] = []
         self._number = 0
+        self._new = True
         self._whole = self._word = self._next_word()
         self._asked = {self._word}
         self._runtime = folder / "runtime"
@@ -95,7 +96,8 @@ class Storm:
     def _change(self) -> None:
         """Ask for another word: mostly a new one, sometimes one that the store remembers, or the same."""
         turn = self.chance.random()
-        if turn < 0.7 or self._number < 3:
+        self._new = turn < 0.7 or self._number < 3
+        if self._new:
             self._word = self._next_word()
         elif turn < 0.95:
             self._word = _word_of(self.chance.randrange(self._number))
@@ -122,7 +124,8 @@ class Storm:
             self.counts[f"moment: {moment}"] += 1
         code, told = self._ended(process)
         self._none_lives(before)
-        self._live_outputs_are_whole()
+        if self._new:  # while an earlier version is restored, its place may be empty for a moment
+            self._live_outputs_are_whole()
         if victim != "runner" or code >= 0:
             self._survived(code, told)
 
