@@ -1,7 +1,9 @@
 """Whatever moment a run dies in, the old outputs are whole, or the new ones are."""
 
+import dataclasses
 import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import pytest
 from stages import artifact, instance
 
 from nbpipeline.content import unfinished_of
+from nbpipeline.kernels.marks import MARK
 from nbpipeline.model import Fingerprint, StageInstance, StageRecord, StoredOutput
 from nbpipeline.stage import asides, entries, journal, notebook_file, rollback
 from nbpipeline.stage.backing import Backing
@@ -473,3 +476,430 @@ def test_a_replay_puts_the_record_of_a_large_notebook_together(
     journal.replay(root)  # the run has died here
     assert json.loads((root / "attempt-1.ipynb").read_text())["cells"][0]["execution_count"] == 7
     assert not notebook_file.part_of(root / "attempt-1.ipynb").exists()
+
+
+# --- phases: what is on disk while a step is done ------------------------------------------------
+
+
+def named(made: StageInstance, name: str) -> StageInstance:
+    return dataclasses.replace(made, spec=dataclasses.replace(made.spec, name=name))
+
+
+def refusing(code: int, words: str) -> Callable[..., None]:
+    def refuse(*args: object, **settings: object) -> None:
+        raise OSError(code, words)
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    ("mode", "there", "phase"),
+    [("update", True, "moving"), ("update", False, "running"), ("write", True, "running")],
+)
+def test_only_a_copy_has_a_phase_in_which_nothing_was_written(
+    root: Path, monkeypatch: pytest.MonkeyPatch, mode: str, there: bool, phase: str
+) -> None:
+    if there:
+        previous(root)
+    seen: list[str] = []
+    put_aside = journal._put_aside
+
+    def look(entry: journal.Entry, run: str) -> None:
+        seen.append(json.loads((root / ".nbpipeline/journals/train.json").read_text())["phase"])
+        put_aside(entry, run)
+
+    monkeypatch.setattr(journal, "_put_aside", look)
+    aside = began(root, stage(mode=mode))
+    assert seen == [phase]
+    assert (aside.phase, journal.latest(aside).phase) == ("running", "running")
+
+
+def test_what_stands_there_before_a_copy_is_whole_is_no_attempt_s(root: Path) -> None:
+    target = previous(root)
+    behind = held(root, target)
+    aside = entries.enter(began(root, stage(mode="update"), backing=behind), "moving")
+    aside_of(target, RUN).unlink()
+    target.write_text("altered by hand meanwhile")
+    assert journal.roll_back(aside, behind) == journal.Back()
+    assert target.read_text() == "altered by hand meanwhile"
+    assert clean(root)
+
+
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_published_then_recorded_or_taken_back(root: Path, kind: str) -> None:
+    target = root / "models/m.txt"
+    new, old = (target / "new", target / "old") if kind == "directory" else (target, target)
+    old.parent.mkdir(parents=True)
+    old.write_text("previous")
+    made = stage(publish="atomic", kind=kind)
+    for end in ("taken back", "recorded"):
+        aside = began(root, made)
+        staged = staged_of(target, RUN)
+        if kind == "directory":
+            staged.mkdir()
+        (staged / "new" if kind == "directory" else staged).write_text("new")
+        aside = journal.publish(aside)
+        assert (aside.phase, journal.latest(aside).phase) == ("publishing", "publishing")
+        assert new.read_text() == "new"
+        waiting = aside_of(target, RUN)
+        assert (waiting / "old" if kind == "directory" else waiting).read_text() == "previous"
+        if end == "taken back":
+            assert journal.roll_back(aside) == journal.Back(paths=("models/m.txt",))
+            assert old.read_text() == "previous"
+        else:
+            assert journal.commit(aside) == ()
+            assert new.read_text() == "new"
+            assert new == old or not old.exists()
+        assert clean(root)
+
+
+def test_published_where_nothing_stood_and_taken_back(root: Path) -> None:
+    aside = began(root, stage(publish="atomic"))
+    staged_of(root / "models/m.txt", RUN).write_text("new")
+    aside = journal.publish(aside)
+    assert (root / "models/m.txt").read_text() == "new"
+    assert journal.roll_back(aside) == journal.Back()
+    assert not (root / "models").exists()
+    assert (root / "rejected-1/models/m.txt").read_text() == "new"
+
+
+def test_only_what_is_written_beside_is_published(root: Path) -> None:
+    target = previous(root)
+    aside = began(root, stage())
+    target.write_text("new")
+    assert journal.publish(aside) is aside
+    assert journal.latest(aside).phase == "running"
+    journal.commit(aside)
+    made = instance(
+        ["x = 1"],
+        outputs=[artifact("live", "models/live.txt", publish="atomic"), artifact("model", "models/m.txt")],
+    )
+    aside = began(root, made)
+    beside = staged_of(target, RUN)
+    beside.write_text("a file of this name is no output's")
+    (root / "models/m.txt").write_text("newer")
+    journal.publish(aside)  # the live one was not written: its check will say so
+    assert target.read_text() == "newer"
+    assert not (root / "models/live.txt").exists()
+
+
+def test_what_was_not_published_is_taken_back_and_nothing_came_back(root: Path) -> None:
+    target = previous(root)
+    aside = began(root, stage(publish="atomic"))
+    staged_of(target, RUN).write_text("half")
+    assert journal.roll_back(aside) == journal.Back()
+    assert target.read_text() == "previous"
+    assert (root / "rejected-1/models/m.txt").read_text() == "half"
+
+
+def test_what_was_written_beside_and_not_swapped_in_goes_with_the_commit(root: Path) -> None:
+    target = previous(root)
+    aside = began(root, stage(publish="atomic"))
+    staged_of(target, RUN).write_text("never swapped in")
+    assert journal.commit(aside) == ()
+    assert [one.name for one in target.parent.iterdir()] == ["m.txt"]
+
+
+def test_a_commit_cut_short_keeps_the_new_outputs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = previous(root)
+    aside = began(root, stage())
+    target.write_text("new")
+    with monkeypatch.context() as patch:
+        patch.setattr(asides, "remove", refusing(errno.EIO, "lost"))
+        with pytest.raises(OSError, match="lost"):
+            journal.commit(aside)
+    assert journal.latest(aside).phase == "recorded"
+    assert journal.replay(root) == ()
+    assert target.read_text() == "new"
+    assert clean(root)
+
+
+def test_a_full_disk_does_not_stop_a_commit(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = previous(root)
+    aside = began(root, stage())
+    target.write_text("new")
+    monkeypatch.setattr(journal, "enter", refusing(errno.ENOSPC, "full"))
+    shutil.rmtree(root / ".nbpipeline/journals")  # somebody made room
+    assert journal.commit(aside) == ()
+    assert target.read_text() == "new"
+    assert clean(root)
+
+
+def test_a_roll_back_needs_no_journal_on_disk(root: Path) -> None:
+    target = previous(root)
+    aside = began(root, stage())
+    aside.file.unlink()
+    assert journal.roll_back(aside) == journal.Back(paths=("models/m.txt",))
+    assert target.read_text() == "previous"
+
+
+# --- what an output is ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "settings", "folder"),
+    [
+        ("models/m", {"kind": "directory"}, True),
+        ("models/m/", {}, True),
+        ("models/m", {}, False),
+        ("models/m", {"kind": "directory", "publish": "atomic"}, False),
+    ],
+)
+def test_a_declared_folder_may_be_taken_for_granted(
+    root: Path, path: str, settings: dict[str, str], folder: bool
+) -> None:
+    aside = began(root, instance(["x = 1"], outputs=[artifact("model", path, **settings)]))
+    assert (root / "models").is_dir()
+    assert (root / "models/m").exists() == folder
+    assert aside.entries[0].directory == (path.endswith("/") or "kind" in settings)
+    journal.roll_back(aside)
+    assert not (root / "models").exists()
+
+
+def test_the_last_record_s_own_bytes_are_dropped_though_the_store_lacks_them(root: Path) -> None:
+    target = previous(root)
+    behind = backing(root)
+    own = StoredOutput(path="models/m.txt", digest=behind.digests.of(target) or "", stored=False)
+    behind.state.add_record(dataclasses.replace(record(), outputs=(own,)))
+    aside = began(root, stage(), backing=behind)
+    target.write_text("new")
+    assert journal.commit(aside) == ()
+    assert not (root / ".nbpipeline/kept").exists()
+    assert clean(root)
+
+
+def test_other_bytes_of_one_size_and_time_are_kept(root: Path) -> None:
+    target = previous(root)
+    times = (target.stat().st_atime_ns, target.stat().st_mtime_ns)
+    aside = began(root, stage(), backing=backing(root))
+    target.write_text("newbytes")
+    os.utime(target, ns=times)
+    (notice,) = journal.commit(aside)
+    assert notice == (
+        "models/m.txt held bytes that no run had recorded; "
+        f"they are kept at .nbpipeline/kept/{RUN}/models/m.txt"
+    )
+
+
+def outside(folder: Path) -> tuple[Path, StageInstance]:
+    """An output beside the project, `allow_outside`, at which something stands."""
+    target = folder / "beside" / "m.txt"
+    target.parent.mkdir()
+    target.write_text("previous")
+    made = instance(["x = 1"], outputs=[artifact("model", str(target), allow_outside=True)])
+    return target, made
+
+
+def test_bytes_of_an_output_outside_are_kept_inside(root: Path, tmp_path: Path) -> None:
+    target, made = outside(tmp_path)
+    aside = began(root, made, backing=backing(root))
+    target.write_text("new")
+    (notice,) = journal.commit(aside)
+    place = f".nbpipeline/kept/{RUN}/{str(target).lstrip('/')}"
+    assert notice == f"{target} held bytes that no run had recorded; they are kept at {place}"
+    assert (root / place).read_text() == "previous"
+    assert target.read_text() == "new"
+
+
+def test_what_a_dead_run_wrote_outside_goes_with_the_attempt(root: Path, tmp_path: Path) -> None:
+    target, made = outside(tmp_path)
+    began(root, made)
+    target.write_text("half")
+    assert journal.replay(root) == (
+        f"train: run {RUN} died; its previous outputs are back: {target}",
+        f"train: what stood there meanwhile is in rejected-1: {target}",
+    )
+    assert target.read_text() == "previous"
+    assert (root / "rejected-1" / str(target).lstrip("/")).read_text() == "half"
+
+
+# --- what goes wrong on the way back -------------------------------------------------------------
+
+
+def test_no_room_for_what_failed_does_not_keep_the_previous_away(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = previous(root)
+    aside = began(root, stage())
+    target.write_text("half")
+    seen: list[Path] = []
+
+    def move(source: Path, to: Path) -> None:
+        seen.append(source)
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(asides, "move", move)
+    assert journal.roll_back(aside) == journal.Back(paths=("models/m.txt",))
+    assert target.read_text() == "previous"
+    assert [one.name for one in seen] == [f"{aside_of(target, RUN).name}.rejected"]
+    assert clean(root)
+
+
+@pytest.mark.parametrize(
+    ("mode", "code"), [("write", errno.ENOSPC), ("update", errno.EXDEV), ("update", errno.ENOSPC)]
+)
+def test_where_bytes_cannot_be_sheltered_nothing_begins(
+    root: Path, monkeypatch: pytest.MonkeyPatch, mode: str, code: int
+) -> None:
+    target = previous(root)
+    rename = Path.rename
+
+    def refuse(self: Path, to: Path) -> Path:
+        if Path(to).name == "previous":
+            raise OSError(code, "refused")
+        return rename(self, to)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refuse)
+        with pytest.raises(OSError, match="refused"):
+            began(root, stage(mode=mode), backing=backing(root))
+    assert target.read_text() == "previous"
+    assert clean(root)
+
+
+def test_bytes_lost_while_a_stage_could_not_begin_come_from_the_store(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = previous(root)
+    behind = held(root, target)
+
+    def cleared_and_full(folders: object) -> tuple[Path, ...]:
+        aside_of(target, RUN).unlink()
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(journal, "make_folders", cleared_and_full)
+    with pytest.raises(OSError, match="full"):
+        began(root, stage(), backing=behind)
+    assert target.read_text() == "previous"
+    assert clean(root)
+
+
+def test_a_new_output_was_not_lost(root: Path) -> None:
+    behind = backing(root)
+    aside = began(root, stage(), backing=behind)
+    (root / "models/m.txt").write_text("half")
+    assert journal.roll_back(aside, behind) == journal.Back()
+    assert not (root / "models").exists()
+
+
+def folder_of_two(root: Path) -> Path:
+    target = root / "models/m.txt"
+    target.mkdir(parents=True)
+    (target / "a").write_text("previous")
+    (target / "b").write_text("previous too")
+    return target
+
+
+def test_the_rest_of_a_folder_that_the_store_lacks_comes_back(root: Path) -> None:
+    target = folder_of_two(root)
+    behind = backing(root)
+    aside = began(root, stage(kind="directory"), backing=behind)
+    (Path(aside.entries[0].shelter) / "b").unlink()
+    assert journal.roll_back(aside, behind) == journal.Back(paths=("models/m.txt",))
+    assert [one.name for one in target.iterdir()] == ["a"]
+    assert clean(root)
+
+
+def test_a_whole_folder_is_not_told_as_lost(root: Path) -> None:
+    target = folder_of_two(root)
+    behind = held(root, target)
+    aside = began(root, stage(kind="directory"), backing=behind)
+    assert journal.roll_back(aside, behind) == journal.Back(paths=("models/m.txt",))
+    assert sorted(one.name for one in target.iterdir()) == ["a", "b"]
+
+
+def test_a_file_that_was_altered_while_it_waited_is_still_the_best_there_is(root: Path) -> None:
+    target = previous(root)
+    behind = held(root, target)
+    aside = began(root, stage(), backing=behind)
+    aside_of(target, RUN).write_text("previous, touched")
+    assert journal.roll_back(aside, behind) == journal.Back(paths=("models/m.txt",))
+    assert target.read_text() == "previous, touched"
+
+
+def test_folders_above_are_made_again(root: Path) -> None:
+    target = root / "models/eu/2013/m.txt"
+    target.parent.mkdir(parents=True)
+    target.write_text("previous")
+    made = instance(["x = 1"], outputs=[artifact("model", "models/eu/2013/m.txt")])
+    behind = backing(root)
+    aside = began(root, made, backing=behind)
+    shutil.rmtree(root / "models")
+    assert journal.roll_back(aside, behind).paths == ("models/eu/2013/m.txt",)
+    assert target.read_text() == "previous"
+
+
+def test_a_live_output_cleared_away_while_half_of_the_next_stood_beside(root: Path) -> None:
+    target = previous(root)
+    behind = held(root, target)
+    aside = began(root, stage(publish="atomic"), backing=behind)
+    target.unlink()
+    staged_of(target, RUN).write_text("half")
+    assert journal.roll_back(aside, behind).paths == ("models/m.txt",)
+    assert target.read_text() == "previous"
+    assert (root / "rejected-1/models/m.txt").read_text() == "half"
+    assert clean(root)
+
+
+# --- several dead runs ---------------------------------------------------------------------------
+
+
+def test_one_that_cannot_be_settled_does_not_stop_the_others(root: Path) -> None:
+    (root / ".nbpipeline/journals").mkdir(parents=True)
+    (root / ".nbpipeline/journals/a.json").write_text("cut")
+    for name in "bcd":
+        (root / f"{name}.txt").write_text("previous")
+        began(root, named(instance(["x = 1"], outputs=[artifact("made", f"{name}.txt")]), name))
+    with hold(root, "b"):
+        assert journal.replay(root) == (
+            ".nbpipeline/journals/a.json cannot be read; left as it is",
+            f"c: run {RUN} died; its previous outputs are back: c.txt",
+            f"d: run {RUN} died; its previous outputs are back: d.txt",
+        )
+    assert [(root / f"{name}.txt").exists() for name in "bcd"] == [False, True, True]
+
+
+def test_several_outputs_are_told_in_one_line(root: Path) -> None:
+    made = instance(["x = 1"], outputs=[artifact("one", "1.txt"), artifact("two", "2.txt")])
+    for name in ("1.txt", "2.txt"):
+        (root / name).write_text("previous")
+    began(root, made)
+    for name in ("1.txt", "2.txt"):
+        (root / name).write_text("half")
+    assert journal.replay(root) == (
+        f"train: run {RUN} died; its previous outputs are back: 1.txt, 2.txt",
+        "train: what stood there meanwhile is in rejected-1: 1.txt, 2.txt",
+    )
+
+
+def test_a_replay_that_cannot_bring_back_says_so(root: Path) -> None:
+    target = previous(root)
+    behind = held(root, target)
+    began(root, stage(), backing=behind)
+    aside_of(target, RUN).unlink()
+    shutil.rmtree(root / ".nbpipeline/store")
+    assert journal.replay(root, backing(root)) == (
+        f"train: run {RUN} died; not all came back",
+        f"train: {GONE}the store does not hold it, so it is lost",
+    )
+
+
+def test_what_a_dead_run_left_running_is_ended_before_its_outputs_come_back(root: Path) -> None:
+    target = previous(root)
+    token = f"left-{os.getpid()}-{root.name}-{os.urandom(4).hex()}"
+    journal.begin(stage(), root, run=RUN, state="s1", token=token, rejected=root / "rejected-1")
+    left = subprocess.Popen(
+        [sys.executable, "-c", "print('up', flush=True); input()"],
+        env={**os.environ, MARK: token},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert left.stdout is not None
+        assert left.stdout.readline() == b"up\n"
+        journal.replay(root)
+        assert left.wait(60) != 0
+    finally:
+        left.kill()
+        left.communicate()
+    assert target.read_text() == "previous"
