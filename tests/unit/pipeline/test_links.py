@@ -100,6 +100,32 @@ def test_updates_are_chained_in_their_order_and_readers_follow_the_last():
     ]
 
 
+UPDATE = {"outputs": {"db": "../x.db"}, "modes": {"db": "update"}}
+
+
+def test_updates_that_a_stage_between_orders():
+    pipeline = made(
+        stage("second", after=["between"], **UPDATE),
+        stage("between", after=["first"]),
+        stage("first", **UPDATE),
+    )
+    assert [pair for pair in pairs(pipeline) if "between" not in pair] == [("first", "second")]
+
+
+def test_the_first_that_updates_what_it_reads_waits_for_none():
+    pipeline = made(
+        stage("first", inputs={"db": "../x.db"}, **UPDATE),
+        stage("second", inputs={"db": "../x.db"}, after=["first"], **UPDATE),
+        stage("third", inputs={"db": "../x.db"}, after=["second"], **UPDATE),
+    )
+    data = [(edge.upstream, edge.downstream) for edge in pipeline.edges if edge.kind == "data"]
+    assert sorted(data) == [("first", "second"), ("second", "third")]
+
+
+def test_one_alone_updates_what_it_reads():
+    assert made(stage("first", inputs={"db": "../x.db"}, **UPDATE)).edges == ()
+
+
 def test_the_instances_of_one_stage_update_in_the_order_of_the_matrix():
     pipeline = made(
         stage("load", matrix={"n": [3, 1, 2]}, outputs={"db": "../x.db"}, modes={"db": "update"}),

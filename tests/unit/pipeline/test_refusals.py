@@ -108,6 +108,47 @@ def test_updates_that_nothing_orders():
     ]
 
 
+def test_of_several_updates_that_nothing_orders_the_last_is_shown():
+    both = {"modes": {"db": "update"}, "outputs": {"db": "../x.db"}}
+    (complaint,) = told(stage("a", **both), stage("b", **both), stage("c", **both))
+    assert complaint.startswith(
+        "notebooks/c.ipynb, cell 1: stages 'a' and 'b' both update x.db, and nothing says which comes first.\n"
+    )
+
+
+def test_updates_beside_a_circle_are_told_too():
+    both = {"modes": {"db": "update"}, "outputs": {"db": "../x.db"}}
+    complaints = told(
+        stage("a", after=["b"]), stage("b", after=["a"]), stage("c", **both), stage("d", **both)
+    )
+    assert [one.partition("\n")[0] for one in complaints] == [
+        "notebooks/b.ipynb, cell 1: the stages go in a circle: a -> b -> a.",
+        "notebooks/d.ipynb, cell 1: stages 'c' and 'd' both update x.db, and nothing says which comes first.",
+    ]
+
+
+def test_a_reader_that_all_updates_wait_for():
+    both = {"modes": {"db": "update"}, "outputs": {"db": "../x.db"}}
+    (complaint,) = told(
+        stage("reader", inputs={"db": "../x.db"}),
+        stage("one", after=["reader"], **both),
+        stage("two", after=["one"], **both),
+        stage("three", after=["two"], **both),
+    )
+    assert "in a circle: reader -> one -> two -> three -> reader." in complaint
+    assert "reader reads x.db of three (notebooks/reader.ipynb, cell 1)" in complaint
+
+
+def test_one_stage_that_writes_one_path_under_two_names():
+    assert told(stage("a", outputs={"x": "../d/x", "y": "../d/x"})) == [
+        (
+            "notebooks/a.ipynb, cell 1: output 'y' of stage 'a' and output 'x' of stage 'a' are both d/x.\n"
+            "  known makers: a.x (notebooks/a.ipynb, cell 1), a.y (notebooks/a.ipynb, cell 1)\n"
+            "  mend: give each its own path, or say `mode: update` in the later one"
+        )
+    ]
+
+
 def test_an_output_inside_another_ones_folder():
     assert told(
         stage("a", outputs={"all": "../d/shards/"}), stage("b", outputs={"one": "../d/shards/1"})

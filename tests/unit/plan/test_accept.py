@@ -176,3 +176,50 @@ def test_a_file_that_cannot_be_read_is_told(root: Path, text: str, words: str) -
 def test_a_file_whose_entries_were_all_deleted_accepts_nothing(root: Path) -> None:
     (root / accept.FILE).write_text("# accepted\naccepted:\n")
     assert accept.read(root) == ()
+
+
+def test_a_list_that_was_accepted_is_no_cell(bench: Workbench) -> None:
+    def grid(values: str) -> None:
+        one(bench, extra=(code(f"grid = {values}", "parameters"),))
+
+    grid("[1, 2]")
+    bench.run()
+    grid("[1, 3]")
+    assert bench.reasons()["one"] == ["parameter grid: [1,2] -> [1,3]"]
+    accept_now(bench)
+    assert bench.reasons() == {}
+    one(bench, text="str('x')", extra=(code("grid = [1, 3]", "parameters"),))
+    assert [reason for reason in bench.reasons()["one"] if not reason.startswith("code: ")] == []
+
+
+def test_the_file_reads_as_a_person_would_write_it(bench: Workbench) -> None:
+    why = (
+        "die Größe heißt jetzt anders, die Werte sind dieselben, das ist nachgerechnet worden (Änderung 4711)"
+    )
+    one(bench, rate=2.0)
+    accept_now(bench, because=why)
+    entry = accept.read(bench.root)[0]
+    assert entry.because == why
+    assert (bench.root / accept.FILE).read_text(encoding="utf-8") == (
+        "# Changes that were marked as harmless with `nbpipeline accept`. Commit this file.\n"
+        "# Deleting an entry makes its stage stale again.\n"
+        "accepted:\n"
+        "- stage: one\n"
+        "  because: die Größe heißt jetzt anders, die Werte sind dieselben, das ist nachgerechnet worden (Änderung\n"
+        "    4711)\n"
+        f"  date: '{entry.day}'\n"
+        "  changes:\n"
+        "  - kind: parameter\n"
+        "    subject: rate\n"
+        "    before: 1.0\n"
+        "    after: 2.0\n"
+    )
+
+
+def test_a_change_without_a_subject_is_the_whole_kind(bench: Workbench) -> None:
+    bench.write(
+        accept.FILE,
+        "accepted:\n- {stage: one, because: x, date: 2026-11-23, changes: [{kind: kernel, before: a, after: b}]}\n",
+    )
+    ((change,),) = (entry.changes for entry in accept.read(bench.root))
+    assert (change.kind.value, change.subject, change.before, change.after) == ("kernel", "", "a", "b")

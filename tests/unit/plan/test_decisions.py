@@ -10,6 +10,7 @@ from workbench import Workbench
 from nbpipeline.errors import StorageError
 from nbpipeline.fingerprint import state_digest
 from nbpipeline.model import Action, Failure, StageRecord, StageResult, Status, StoredOutput
+from nbpipeline.plan.decide import _failed
 
 
 @pytest.fixture
@@ -50,6 +51,22 @@ def test_frozen_never_runs_whatever_changes(bench: Workbench) -> None:
     assert bench.actions() == {"a": "restore"}
 
 
+def test_frozen_rests_on_its_last_success(bench: Workbench) -> None:
+    bench.notebook("a", *writer("frozen: true"))
+    (step,) = bench.plan().steps
+    assert (step.action, step.reasons, step.record) == (Action.SKIP, (), None)
+    bench.notebook("a", *writer())
+    bench.run()
+    bench.notebook("a", *writer("frozen: true", text="'y'"))
+    (step,) = bench.plan().steps
+    assert (step.action, step.reasons) == (Action.SKIP, ())
+    assert step.record == bench.state.last_record("a")
+    (bench.root / "out/made.txt").unlink()
+    (step,) = bench.plan().steps
+    assert (step.action, step.record) == (Action.RESTORE, bench.state.last_record("a"))
+    assert bench.reasons() == {"a": ["output ../out/made.txt missing"]}
+
+
 def test_fresh_for_expires(bench: Workbench) -> None:
     bench.clock = 1000.0
     bench.notebook("a", *writer("fresh_for: 24h"))
@@ -72,6 +89,18 @@ def test_fresh_for_does_not_trust_a_time_far_ahead(bench: Workbench) -> None:
     told = "expired (recorded more than 1d ahead of this clock, so its age is not known)"
     assert bench.reasons() == {"a": [told]}
     assert bench.actions() == {"a": "run"}
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [("48h", "2d"), ("2h", "2h"), ("60m", "1h"), ("5m", "5m"), ("90s", "90s"), ("25h", "25h")],
+)
+def test_an_age_is_told_in_the_largest_unit_that_it_fills(bench: Workbench, limit: str, told: str) -> None:
+    bench.clock = 1000.0
+    bench.notebook("a", *writer(f"fresh_for: {limit}"))
+    bench.run()
+    bench.clock = 1e6
+    assert bench.reasons() == {"a": [f"expired (older than {told})"]}
 
 
 def test_an_expired_result_is_not_restored(bench: Workbench) -> None:
@@ -106,6 +135,14 @@ def test_a_failure_in_this_very_state_makes_stale(bench: Workbench) -> None:
     assert bench.reasons() == {"a": ["last attempt failed"]}
     assert bench.run() == {"a": "run"}
     assert bench.reasons() == {}
+
+
+def test_a_failure_names_its_run_where_that_is_known(bench: Workbench) -> None:
+    bench.notebook("a", *writer())
+    failed(bench, "a")
+    (step,) = bench.plan().steps
+    assert [(one.kind.value, one.subject) for one in step.reasons] == [("never_run", ""), ("failed", "r1")]
+    assert _failed({"state": ""}).subject == ""
 
 
 def test_a_failure_in_another_state_is_over_when_that_is_reverted(bench: Workbench) -> None:
