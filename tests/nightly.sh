@@ -1,15 +1,35 @@
 #!/usr/bin/env bash
 # What takes too long for every change: the tests marked `nightly`, then mutation tests of the modules whose mistakes would
-# be silent. Run `bash tests/nightly.sh`, or `bash tests/nightly.sh mutants` for the second half alone. Uses .venv as the
-# README's second command leaves it.
+# be silent.
+#
+#   bash tests/nightly.sh                                     # both
+#   bash tests/nightly.sh mutants                             # the second half alone
+#   bash tests/nightly.sh mutants 'nbpipeline.plan.*'         # the mutants that match
+#   bash tests/nightly.sh mutants --fresh ['nbpipeline.plan.*']   # as if none had been tried before
+#
+# mutmut keeps its results in mutants/: a call goes on where an earlier one stopped, but for functions that have changed.
+# Uses .venv as the README's second command leaves it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 unset PYTHONDONTWRITEBYTECODE
 
-if [ "${1:-}" != mutants ]; then
+if [ "${1:-}" = mutants ]; then
+  shift
+else
   .venv/bin/python -m pytest -q -n 2 -m nightly --timeout 3600
 fi
-rm -rf mutants
+if [ "${1:-}" = --fresh ]; then
+  rm -rf mutants
+  shift
+fi
 export NBPIPELINE_TEST_PROFILE=mutants   # few examples a property: every mutant is tried with all of them
-.venv/bin/mutmut run
-.venv/bin/mutmut results
+names=()
+if [ -n "${1:-}" ]; then
+  mapfile -t names < <(.venv/bin/python tests/mutants.py "$1")
+fi
+if [ -n "${1:-}" ] && [ -z "${names[*]}" ]; then
+  echo "every mutant that matches $1 was tried before; \`--fresh\` tries them again"
+else
+  .venv/bin/mutmut run "${names[@]}"
+fi
+.venv/bin/mutmut results | { grep -v ': not checked$' || true; }

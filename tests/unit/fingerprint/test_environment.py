@@ -132,7 +132,10 @@ def test_another_interpreter_is_asked_once(tmp_path: Path, monkeypatch: pytest.M
     assert Interpreters(cache).of(str(other)) == found
 
 
-@pytest.mark.parametrize("script", ["#!/bin/sh\nexit 1\n", "#!/bin/sh\necho nonsense\n"])
+@pytest.mark.parametrize(
+    "script",
+    ["#!/bin/sh\nexit 1\n", "#!/bin/sh\necho nonsense\n", "#!/bin/sh\necho '[\"3.99\", []]'\nexit 1\n"],
+)
 def test_an_interpreter_that_does_not_answer_is_unknown(tmp_path: Path, script: str) -> None:
     other = tmp_path / "python"
     other.write_text(script)
@@ -268,6 +271,18 @@ def test_no_name_means_the_running_python(jupyter: dict[str, str]) -> None:
     found = find_kernel(None, "python", jupyter)
     assert not found.fallback
     assert found.argv[0] == sys.executable
+
+
+def test_the_installed_python3_counts_where_it_is_the_running_one(
+    tmp_path: Path, jupyter: dict[str, str]
+) -> None:
+    kernelspec(tmp_path / "path", "python3", sys.executable, "-m", "mine")
+    assert find_kernel(None, "python", jupyter).argv == (sys.executable, "-m", "mine")
+    assert find_kernel("nowhere", "python", jupyter).argv == (sys.executable, "-m", "mine")
+    kernelspec(tmp_path / "path", "python3", "/other/python", sys.executable, "-m", "mine")
+    for name in (None, "nowhere"):
+        found = find_kernel(name, "python", jupyter)
+        assert (found.argv[0], found.kind) == (sys.executable, "python (ipykernel_launcher)")
 
 
 def test_another_language_falls_back_to_a_kernel_that_speaks_it(

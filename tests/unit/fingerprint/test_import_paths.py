@@ -31,6 +31,12 @@ GIVEN = {
     "LOOP": None,
     "f()": None,
     "Path.cwd().parents[n]": None,
+    "str(Path.cwd().parents['1'])": None,
+    "str(unknown.parent)": None,
+    "str(Path('a/b').parents[1])": ".",
+    "str(Path('a/b').parents[2])": "a/b",
+    "str(Path('a/b').parents[7])": "a/b",
+    "str(Path('../lib').with_suffix('.d'))": None,
     "3": None,
 }
 

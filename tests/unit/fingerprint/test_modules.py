@@ -1,11 +1,13 @@
 """Which files of the project a notebook's code reads by importing."""
 
+import os
 from pathlib import Path
 
 import pytest
 from builders import code, header, markdown, write_files, write_notebook
 
-from nbpipeline.fingerprint import Fingerprinter
+from nbpipeline.fingerprint import Fingerprinter, differences
+from nbpipeline.fingerprint.facts import Facts, FactsCache, notebook_facts
 from nbpipeline.model import Fingerprint, StageInstance
 from nbpipeline.pipeline import build
 from nbpipeline.reading.project import read_project
@@ -172,6 +174,65 @@ def test_a_notebook_that_is_run_counts_by_its_code(root: Path) -> None:
     assert fingerprint(root).modules != first
     (root / "notebooks/part.ipynb").write_text("{}")
     assert set(fingerprint(root).modules) == {"notebooks/part.ipynb"}
+
+
+def test_a_notebook_that_is_run_brings_what_it_runs_and_its_folders(root: Path) -> None:
+    write_files(root, FILES)
+    cells = [
+        code("import sys\nsys.path.append('../lib')"),
+        code("import far"),
+        code("%run script.py"),
+        code("import os\nos.system('python other.py')"),
+    ]
+    write_notebook(root / "notebooks/part.ipynb", *cells)
+    write_notebook(root / "notebooks/else.ipynb", code("import unused"))
+    facts = FactsCache(MemoryState())
+    found, other = (
+        facts.of_notebook(str(root / "notebooks" / name), digest)
+        for name, digest in (("part.ipynb", "1" * 64), ("else.ipynb", "2" * 64))
+    )
+    assert (found.paths, found.runs) == (("../lib",), ("script.py", "other.py"))
+    assert [one.module for one in found.imports] == ["sys", "far", "os"]
+    assert [one.module for one in other.imports] == ["unused"]
+    assert (other.paths, other.runs) == ((), ())
+
+
+def test_a_notebook_that_cannot_be_read_counts_by_its_bytes() -> None:
+    assert notebook_facts(b"{", "ab" * 32) == Facts("ab" * 16)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("FIRST = 1\nsecond = 2\n", "FIRST = 3\nsecond = 2\n", "changed (FIRST)"),
+        ("FIRST = 1\nsecond = 2\n", "second = 2\nthird = 3\n", "changed (third, FIRST)"),
+        ("FIRST = 1\nprint(1)\n", "FIRST = 1\nprint(2)\n", "changed"),
+        ("FIRST = 1\nprint(1)\n", "FIRST = 2\nprint(2)\n", "changed (FIRST)"),
+    ],
+)
+def test_a_modules_difference_is_told_by_name(root: Path, before: str, after: str, told: str) -> None:
+    write_notebook(root / "notebooks/it.ipynb", header("stage: it"), code("import mine"))
+    write_files(root, {"notebooks/mine.py": before})
+    first = fingerprint(root)
+    write_files(root, {"notebooks/mine.py": after})
+    (reason,) = differences(first, fingerprint(root))
+    assert (reason.kind.value, reason.subject, reason.detail) == ("module", "notebooks/mine.py", told)
+
+
+def test_what_a_followed_file_adds_is_added_and_all_else_stays_as_planned(root: Path) -> None:
+    write_files(root, {"notebooks/seen.py": "import yaml\n"})
+    write_notebook(root / "notebooks/it.ipynb", header("stage: it\nenv: [SITE]"), code("x = 1"))
+    environ = {**os.environ, "SITE": "eu"}
+    maker, instance = made(root, environ)
+    planned = maker.of(instance)
+    assert not any("yaml" in name.lower() for name in planned.environment)
+    environ["SITE"] = "us"
+    later = maker.following(planned, instance, ("notebooks/seen.py",))
+    whole = maker.of(instance, followed=("notebooks/seen.py",))
+    assert later.environment["env SITE"] == planned.environment["env SITE"] != whole.environment["env SITE"]
+    assert {**later.environment, "env SITE": ""} == {**whole.environment, "env SITE": ""}
+    assert any("yaml" in name.lower() for name in later.environment)
+    assert later.modules == whole.modules
 
 
 def test_nbpipeline_itself_never_counts(root: Path) -> None:

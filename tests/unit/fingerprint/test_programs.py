@@ -9,6 +9,8 @@ CELLS = {
     "%run script.py --fast": ("script.py",),
     "%run -i script": ("script.py",),
     "%run other.ipynb": ("other.ipynb",),
+    "%run ../tools.d/script": ("../tools.d/script.py",),
+    "%sx python one.py": ("one.py",),
     "%run 'unclosed": (),
     "%run": (),
     "!python ../scripts/prep.py --year 2013": ("../scripts/prep.py",),

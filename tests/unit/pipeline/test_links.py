@@ -410,6 +410,45 @@ def test_header_and_cell_must_agree(by_name):
     ]
 
 
+def test_the_profile_stands_in_paths_that_carry_an_axis_down():
+    stages = (
+        stage("a", outputs={"x": "../{profile}/{region}"}, matrix={"region": ["eu", "us"]}),
+        stage("b", inputs={"x": "../dev/{region}"}),
+    )
+    assert list(made(*stages, profile="dev").instances) == [
+        "a[region=eu]",
+        "a[region=us]",
+        "b[region=eu]",
+        "b[region=us]",
+    ]
+    pipeline, complaints = build(project(*stages, profile="prod"))
+    assert pipeline is None
+    assert [one.what for one in complaints] == ["input 'x': nothing gives 'region' a value."]
+
+
+def test_a_path_from_the_projects_root_carries_an_axis_down_too():
+    maker = stage("a", outputs={"x": "../d/{region}"}, matrix={"region": ["eu"]})
+    reader = stage("b")
+    where = reader.where
+    reader = replace(reader, inputs=(artifact("x", "d/{region}", where, base=""),))
+    assert pairs(made(maker, reader)) == [("a[region=eu]", "b[region=eu]")]
+
+
+def test_a_folder_from_the_projects_root_stays_one_for_the_kernel():
+    reader = stage("b")
+    reader = replace(
+        reader,
+        inputs=tuple(
+            artifact(name, path, reader.where, base="") for name, path in (("x", "d/s/"), ("y", "d/f"))
+        ),
+    )
+    bound = made(reader).instances["b"].inputs
+    assert [(one.value, one.paths, one.spec.kind) for one in bound] == [
+        ("../d/s/", ("d/s",), "directory"),
+        ("../d/f", ("d/f",), "file"),
+    ]
+
+
 def test_the_profile_stands_in_paths():
     assert made(stage("a", outputs={"x": "../{profile}/x"})).instances["a"].outputs[0].paths == ("default/x",)
     pipeline = made(stage("a", outputs={"x": "../{profile}/x"}), profile="dev")

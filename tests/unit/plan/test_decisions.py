@@ -447,6 +447,8 @@ def test_a_file_url_is_read(bench: Workbench) -> None:
     bench.run()
     assert bench.reasons() == {}
     assert bench.plan().notices == ()
+    (digest,) = bench.plan().steps[0].fingerprint.inputs.values()
+    assert digest == bench.digests.of(bench.root / "a b.txt")
     bench.write("a b.txt", "2")
     assert bench.actions() == {"a": "run"}
 

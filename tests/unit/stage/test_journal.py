@@ -578,9 +578,11 @@ def test_only_what_is_written_beside_is_published(root: Path) -> None:
     beside = staged_of(target, RUN)
     beside.write_text("a file of this name is no output's")
     (root / "models/m.txt").write_text("newer")
-    journal.publish(aside)  # the live one was not written: its check will say so
+    aside = journal.publish(aside)  # the live one was not written: its check will say so
     assert target.read_text() == "newer"
     assert not (root / "models/live.txt").exists()
+    assert journal.commit(aside) == ()
+    assert beside.read_text() == "a file of this name is no output's"
 
 
 def test_what_was_not_published_is_taken_back_and_nothing_came_back(root: Path) -> None:
