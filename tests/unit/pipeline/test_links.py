@@ -434,6 +434,15 @@ def test_a_path_from_the_projects_root_carries_an_axis_down_too():
     assert pairs(made(maker, reader)) == [("a[region=eu]", "b[region=eu]")]
 
 
+def test_only_the_axes_in_a_path_come_down():
+    axes = {"year": [1, 2], "region": ["eu", "us"]}
+    maker = stage("a", outputs={"q": "../q/{region}"}, matrix=axes, modes={"q": "update"})
+    pipeline = made(maker, stage("b", inputs={"q": "../q/{region}"}))
+    assert list(pipeline.instances)[-2:] == ["b[region=eu]", "b[region=us]"]
+    pipeline = made(maker, stage("b", inputs={"q": "../q/{region}"}, matrix={"year": [9]}))
+    assert list(pipeline.instances)[-2:] == ["b[year=9,region=eu]", "b[year=9,region=us]"]
+
+
 def test_a_folder_from_the_projects_root_stays_one_for_the_kernel():
     reader = stage("b")
     reader = replace(

@@ -9,6 +9,7 @@ from nbpipeline.errors import ExitCode
 from nbpipeline.location import Location
 from nbpipeline.model import Override, Parameter
 from nbpipeline.pipeline import build, missing_inputs
+from nbpipeline.pipeline.wording import and_joined, known
 
 
 def told(*stages, overrides=(), **more):
@@ -430,6 +431,98 @@ def test_instances_of_one_name():
             "  mend: use values without ',', '=' and ']'"
         )
     ]
+
+
+def test_an_axis_in_a_path_that_does_not_fit_beside_one_that_is_not_in_it():
+    axes = {"year": [1, 2], "region": ["eu", "us"]}
+    (complaint,) = told(
+        stage("a", outputs={"q": "../q/{region}"}, matrix=axes, modes={"q": "update"}),
+        stage("b", inputs={"q": "../q/{region}"}, matrix={"region": ["apac"], "year": [9]}),
+    )
+    assert complaint == (
+        "notebooks/b.ipynb, cell 1: input 'q': axis 'region' is [apac] in stage 'b', but [eu, us] in stage 'a'.\n"
+        "  mend: declare 'region' in the matrix of 'b' with values that every maker has"
+    )
+
+
+def test_an_instance_that_is_not_there_is_named_by_all_its_axes():
+    axes = {"region": ["eu"], "year": [1]}
+    complaints = told(
+        stage("a", outputs={"x": "../x-{region}-{year}"}, matrix=axes),
+        stage("b", inputs={"y": "@a.x"}, matrix={"region": ["apac"], "year": [1]}),
+    )
+    assert complaints[-1] == (
+        "notebooks/b.ipynb, cell 1: input 'y': there is no a[region=apac,year=1].\n"
+        "  mend: give both stages the same values, or collect: {from: 'a[*].x'}"
+    )
+
+
+def test_names_that_are_near_no_known_one():
+    one = stage("a", params={"C": 1.0}, outputs={"x": "../x"})
+    assert told(one, overrides=[override("zzzzz.C=1"), override("quuux=1"), override("C=x")]) == [
+        (
+            "-p quuux=1: no stage has a parameter 'quuux'.\n"
+            "  known parameters: C\n"
+            "  mend: assign quuux in a parameters cell"
+        ),
+        "-p C=x: 'x' is no float.\n  mend: write a value of type float for 'C'",
+        "-p zzzzz.C=1: there is no stage 'zzzzz'.\n  known stages: a\n  mend: name a stage of this project",
+    ]
+    assert told(
+        one,
+        stage("b", inputs={"y": "@qqqqq.x"}),
+        stage("c", inputs={"y": "@a.qqqqq"}),
+        stage("d", inputs={"y": "@b.qqqqq"}),
+        stage("e", inputs={"y": "../{quuux}"}),
+    ) == [
+        (
+            "notebooks/b.ipynb, cell 1: input 'y': there is no stage 'qqqqq'.\n"
+            "  known stages: a, b, c, d, e\n"
+            "  mend: name a stage of this project"
+        ),
+        (
+            "notebooks/c.ipynb, cell 1: input 'y': stage 'a' has no output 'qqqqq'.\n"
+            "  known outputs: x (a.ipynb)\n"
+            "  mend: declare 'qqqqq' in notebooks/a.ipynb"
+        ),
+        (
+            "notebooks/d.ipynb, cell 1: input 'y': stage 'b' has no output 'qqqqq'.\n"
+            "  known outputs: x (a.ipynb)\n"
+            "  mend: declare 'qqqqq' in notebooks/b.ipynb"
+        ),
+        (
+            "notebooks/e.ipynb, cell 1: input 'y': nothing gives 'quuux' a value.\n"
+            "  known names: profile\n"
+            "  mend: declare 'quuux' in the parameters cell, or as an axis of the matrix"
+        ),
+    ]
+
+
+def test_a_value_in_pipeline_yaml_is_refused_where_it_stands():
+    wrong = replace(stage("a", params={"C": 1.0}), settings={"C": "x"})
+    assert told(wrong, file="pipeline.yaml") == [
+        "pipeline.yaml: parameter 'C' of stage 'a' is 'x', not float.\n  mend: give a value of type float"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (0, "known stages: none"),
+        (1, "known stages: s1"),
+        (12, "known stages: s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12"),
+        (15, "known stages: s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12, and 3 more"),
+    ],
+)
+def test_a_dozen_names_are_listed(number: int, said: str) -> None:
+    assert known("stages", [f"s{one + 1}" for one in range(number)]) == said
+
+
+@pytest.mark.parametrize(
+    ("names", "said"), [("", ""), ("a", "a"), ("ab", "a and b"), ("abcd", "a, b, c and d")]
+)
+def test_names_are_joined_as_in_a_sentence(names: str, said: str) -> None:
+    assert and_joined(list(names)) == said
 
 
 def test_axes_that_do_not_fit():

@@ -715,6 +715,14 @@ def test_what_a_dead_run_wrote_outside_goes_with_the_attempt(root: Path, tmp_pat
     assert (root / "rejected-1" / str(target).lstrip("/")).read_text() == "half"
 
 
+def test_nothing_is_told_of_a_place_outside_where_a_dead_run_wrote_nothing(
+    root: Path, tmp_path: Path
+) -> None:
+    target, made = outside(tmp_path)
+    began(root, made)
+    assert journal.replay(root) == (f"train: run {RUN} died; its previous outputs are back: {target}",)
+
+
 # --- what goes wrong on the way back -------------------------------------------------------------
 
 
