@@ -426,6 +426,15 @@ def test_the_profile_stands_in_paths_that_carry_an_axis_down():
     assert [one.what for one in complaints] == ["input 'x': nothing gives 'region' a value."]
 
 
+def test_the_profile_in_a_parameter_of_such_a_path_counts_too():
+    maker = stage("a", outputs={"x": "../{home}/{region}"}, params={"home": ""}, matrix={"region": ["eu"]})
+    maker = replace(
+        maker, parameters=tuple(replace(one, default=expression("{profile}")) for one in maker.parameters)
+    )
+    pipeline = made(maker, stage("b", inputs={"x": "../dev/{region}"}), profile="dev")
+    assert pairs(pipeline) == [("a[region=eu]", "b[region=eu]")]
+
+
 def test_a_path_from_the_projects_root_carries_an_axis_down_too():
     maker = stage("a", outputs={"x": "../d/{region}"}, matrix={"region": ["eu"]})
     reader = stage("b")

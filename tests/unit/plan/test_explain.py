@@ -66,6 +66,38 @@ def test_words(reason: Reason, expected: str) -> None:
     assert words(reason) == expected
 
 
+def changed(kind: K, subject: str, before: object, after: object) -> str:
+    return words(Reason(kind=kind, subject=subject, before=before, after=after, detail="changed"))
+
+
+def test_values_of_two_kinds_are_shown_whole() -> None:
+    many = "[" + ",".join(str(one) for one in range(60)) + "]"
+    assert changed(K.PARAMETER, "C", {"a": 1}, [1, 2]) == 'parameter C: {"a":1} -> [1,2]'
+    assert changed(K.PARAMETER, "C", [1, 2], {"a": 1}) == 'parameter C: [1,2] -> {"a":1}'
+    assert changed(K.PARAMETER, "C", [*range(60)], "text") == f"parameter C: {many} -> text"
+    assert changed(K.PARAMETER, "C", "text", [*range(60)]) == f"parameter C: text -> {many}"
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_of_several_checks_of_one_name_the_right_one_is_told(place: int) -> None:
+    before = [["between", {"column": one}] for one in "abc"]
+    after = [one if number != place else ["between", {"column": "d"}] for number, one in enumerate(before, 1)]
+    name = "between" if place == 1 else f"between #{place}"
+    was = "abc"[place - 1]
+    told = f'code: expect x: changed {name} ({{"column":"{was}"}} -> {{"column":"d"}})'
+    assert changed(K.CODE, "expect x", before, after) == told
+
+
+@pytest.mark.parametrize(
+    ("number", "rest"),
+    [(4, ""), (5, ", added k4"), (6, ", added k4 and 1 more"), (8, ", added k4 and 3 more")],
+)
+def test_five_changes_are_told(number: int, rest: str) -> None:
+    after = {f"k{one}": one for one in range(number)}
+    told = f"parameter C: added k0, added k1, added k2, added k3{rest}"
+    assert changed(K.PARAMETER, "C", {}, after) == told
+
+
 def test_every_kind_has_words() -> None:
     assert {reason.kind for reason, _ in WORDS} == set(ReasonKind)
 
