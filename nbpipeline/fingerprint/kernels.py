@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 _NATIVE = re.compile(r"python(3(\.\d+)?)?")
@@ -21,6 +21,8 @@ class KernelSpec:
     argv: tuple[str, ...]
     """Empty where no installed kernel speaks the language."""
     language: str
+    env: tuple[tuple[str, str], ...] = ()
+    """Variables that it sets, sorted; `${NAME}` in them stands for another one."""
     fallback: bool = False
     """The kernel that was asked for is not installed; this one stands in."""
 
@@ -49,12 +51,12 @@ def find_kernel(
             native = KernelSpec(name="python3", argv=_native_argv(), language="python")
         if name in (None, "", "python3"):
             return native
-        return KernelSpec(name=native.name, argv=native.argv, language="python", fallback=True)
+        return replace(native, fallback=True)
     for folder in kernel_folders(environ):
         for one in sorted(_names(folder)):
             spec = _read(folder / one, one)
             if spec is not None and spec.language.lower() == language.lower():
-                return KernelSpec(name=spec.name, argv=spec.argv, language=spec.language, fallback=True)
+                return replace(spec, fallback=True)
     return KernelSpec(name=name or "", argv=(), language=language, fallback=True)
 
 
@@ -121,14 +123,15 @@ def _read(folder: Path, name: str) -> KernelSpec | None:
     try:
         data = json.loads((folder / "kernel.json").read_text(encoding="utf-8"))
         argv, language = data["argv"], data.get("language", "")
+        variables = tuple(sorted((str(key), str(one)) for key, one in (data.get("env") or {}).items()))
         words = tuple(str(one).replace("{resource_dir}", str(folder)) for one in argv)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     if not words:
         return None
     if _NATIVE.fullmatch(words[0]):  # jupyter_client starts these with its own Python
         words = (sys.executable, *words[1:])
-    return KernelSpec(name=name, argv=words, language=str(language))
+    return KernelSpec(name=name, argv=words, language=str(language), env=variables)
 
 
 def _is_running_python(spec: KernelSpec) -> bool:

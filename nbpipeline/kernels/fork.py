@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import Template
 from types import TracebackType
 from typing import Any, Self
 
@@ -68,6 +69,8 @@ class _Kind:
     command: tuple[str, ...]
     """The interpreter and its flags."""
     starting: _Variables
+    own: _Variables
+    """Variables that the kernelspec sets."""
     folder: str
     """Where the server imports."""
 
@@ -91,6 +94,14 @@ class _Nursery:
     coming: Counter[_Berth] = field(default_factory=Counter)
     spares: dict[_Berth, list[Any]] = field(default_factory=dict)
     """Managers of kernels that were started before they were asked for."""
+
+    def bury(self) -> None:
+        """Forget the kernels that died while they waited."""
+        for berth, waiting in self.spares.items():
+            dead = [one for one in waiting if one.provisioner.is_dead]
+            self.spares[berth] = [one for one in waiting if one not in dead]
+            for one in dead:
+                os.close(one.echo)
 
 
 class ForkKernels:
@@ -184,12 +195,15 @@ class ForkKernels:
 
     def _kind(self, kernel: str, folder: str, environment: Mapping[str, str]) -> _Kind | None:
         """Say which server a kernel may come from; None for one that cannot be forked."""
-        argv = find_kernel(kernel).argv if kernel else (sys.executable, *LAUNCHER)
+        spec = find_kernel(kernel) if kernel else None
+        argv = spec.argv if spec else (sys.executable, *LAUNCHER)
         place = forkable(argv)
         if place is None:
             return None
+        own = spec.env if spec else ()
         special = any(Path(folder, one).exists() for one in _READ_AT_IMPORT)
-        return _Kind(tuple(argv[: place - 2]), _starting(environment), folder if special else "/")
+        starting = _starting({**environment, **_resolved(own, environment)})
+        return _Kind(tuple(argv[: place - 2]), starting, own, folder if special else "/")
 
     def _open(self, kind: _Kind, members: Sequence[ExpectedKernel]) -> _Nursery | str:
         names: dict[str, dict[str, None]] = {}
@@ -209,7 +223,7 @@ class ForkKernels:
         try:
             server = ForkServer(
                 kind.command,
-                _servers(members[0].environment),
+                _servers(members[0].environment, kind.own),
                 modules,
                 folder=kind.folder,
                 refused=refused,
@@ -229,6 +243,7 @@ class ForkKernels:
         """Start kernels for those that are still to come, as many as may wait; in the filler's thread."""
         while True:
             with self._lock:
+                nursery.bury()
                 waiting = sum(len(one) for one in nursery.spares.values())
                 berth = next(
                     (one for one, n in nursery.coming.items() if n > len(nursery.spares.get(one, ()))), None
@@ -280,10 +295,10 @@ def open_kernels(cache: Cache, *, insist: bool) -> ForkKernels:
 
 def _adopted(manager: Any, environment: Mapping[str, str]) -> Any:
     """Let a kernel that waits be the one that was asked for: its last variables are set in it."""
-    before = manager.provisioner.environment
+    before = manager.provisioner.asked_with
     changes = {
         name: environment.get(name)
-        for name in sorted({*before, *environment})
+        for name in sorted({*before, *environment} - manager.kernel_spec.env.keys())
         if before.get(name) != environment.get(name)
     }
     manager.late = _LATE_CODE.format(
@@ -303,8 +318,13 @@ def _starting(environment: Mapping[str, str]) -> _Variables:
     return tuple(sorted(one for one in environment.items() if _STARTING.match(one[0])))
 
 
-def _servers(environment: Mapping[str, str]) -> dict[str, str]:
+def _resolved(own: _Variables, environment: Mapping[str, str]) -> dict[str, str]:
+    """Give a kernelspec's variables with others put in where it names them, as jupyter_client does."""
+    return {name: Template(text).safe_substitute(environment) for name, text in own}
+
+
+def _servers(environment: Mapping[str, str], own: _Variables) -> dict[str, str]:
     """Give the server's variables: those of its kernels, for one thread."""
-    stable = dict(_stable(environment))
+    stable = {**dict(_stable(environment)), **_resolved(own, environment)}
     threads = {name: "1" for name in stable if _THREADS.match(name)}
     return {**stable, **threads, **_SERVER}

@@ -16,10 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nbpipeline.liveness import process_started
+
 PROGRAM = Path(__file__).with_name("fork_server.py")
 PATIENCE = 120.0
 """Seconds that one import may take before its module is taken for one that hangs."""
 _GRACE = 5.0
+_SEND_SECONDS = 10.0
+"""How long a frame may take; a server that imports reads none, and what waits fits into the socket."""
 _LENGTH = struct.Struct("!I")
 _CHUNK = 1 << 16
 
@@ -31,6 +35,8 @@ class Child:
     pid: int
     stays: bool = False
     """Whether it outlives its server."""
+    started: float | None = None
+    """Tells the process from a later one with its number (`liveness.process_started`)."""
     orphaned: bool = False
     """Its server is gone, so that it is ending."""
     ended: "Future[int]" = field(default_factory=Future)
@@ -61,6 +67,7 @@ class ServerProcess:
         self._children: dict[int, Child] = {}
         self._lock = threading.Lock()
         self._loading = ""
+        self._broken = False
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -79,6 +86,7 @@ class ServerProcess:
             self._socket.close()
             self._said.close()
             raise
+        self._socket.settimeout(_SEND_SECONDS)
         self._thread = threading.Thread(target=self._listen, name="nbpipeline-fork-server", daemon=True)
         self._thread.start()
 
@@ -92,12 +100,22 @@ class ServerProcess:
         body = json.dumps(message).encode()
         frame = memoryview(_LENGTH.pack(len(body)) + body)
         with self._lock:
+            if self._broken:
+                raise BrokenPipeError
+            self._broken = True  # until the whole frame is through: a hung server reads none
             sent = socket.send_fds(self._socket, [frame], files) if files else 0
             self._socket.sendall(frame[sent:])
+            self._broken = False
 
     def adopt(self, pid: int, *, stays: bool) -> Child:
         """Give the child of that number. Called as its frame is heard, so before its end is."""
-        return self._children.setdefault(pid, Child(pid=pid, stays=stays))
+        child = Child(pid=pid, stays=stays, started=process_started(pid))
+        return self._children.setdefault(pid, child)
+
+    @property
+    def is_childless(self) -> bool:
+        """Whether no kernel of it runs."""
+        return not self._children
 
     def close(self) -> None:
         """End the server, and with it all its kernels but those that are to stay."""
@@ -121,12 +139,11 @@ class ServerProcess:
     def _listen(self) -> None:
         """Hear frames until the server is gone; in a thread of its own."""
         received = b""
-        why = ""
         while True:
             patience = PATIENCE if self._loading else None
             if not select.select([self._socket], [], [], patience)[0]:
-                why = f"it is not imported in {PATIENCE:g} s"
-                break
+                self._refuse(f"it is not imported in {PATIENCE:g} s")  # its kernels live on
+                continue
             try:
                 data = self._socket.recv(_CHUNK)
             except OSError:
@@ -140,7 +157,7 @@ class ServerProcess:
                     break
                 message, received = json.loads(received[_LENGTH.size : end]), received[end:]
                 self._note(message)
-        self._mourn(why)
+        self._mourn()
 
     def _note(self, message: Mapping[str, Any]) -> None:
         if "ended" in message:
@@ -151,12 +168,16 @@ class ServerProcess:
         self._loading = message.get("loading", "")
         self._hear(self, message)
 
-    def _mourn(self, why: str) -> None:
+    def _refuse(self, why: str) -> None:
+        """Tell of the module that is being imported that it cannot be."""
+        module, self._loading = self._loading, ""
+        self._hear(self, {"refused": module, "why": why, "origin": ""})
+
+    def _mourn(self) -> None:
         """Tell that the server is gone, and see its kernels off."""
         said = self._last_words()
         if self._loading:
-            why = why or "it ends the process while it is imported"
-            self._hear(self, {"refused": self._loading, "why": why, "origin": ""})
+            self._refuse("it ends the process while it is imported")
         self._hear(self, {"gone": said or "the fork server ended"})
         for child in self._children.values():
             child.orphaned = not child.stays
@@ -178,6 +199,8 @@ def _see_off(child: Child) -> None:
 
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(child.pid)
+        if process_started(child.pid) != child.started:
+            raise psutil.NoSuchProcess(child.pid)
         if not child.stays:
             process.kill()
         process.wait()

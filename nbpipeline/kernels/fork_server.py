@@ -10,8 +10,8 @@ From the runner:
   {"do": "fork", "id": N, "arguments": [...], "cwd": F, "environment": {...}, "needs": [NAME...],
    "name": TEXT, "threads": N, "independent": BOOL}   with the files for standard output and error beside it
 To the runner:
-  {"ready": PID}, {"loading": NAME}, {"refused": NAME, "why": TEXT, "origin": PATH}, {"loaded": true},
-  {"forked": N, "pid": PID}, {"unforkable": N, "why": TEXT}, {"ended": PID, "code": N}
+  {"ready": PID}, {"loading": NAME}, {"imported": NAME}, {"refused": NAME, "why": TEXT, "origin": PATH},
+  {"loaded": true}, {"forked": N, "pid": PID}, {"unforkable": N, "why": TEXT}, {"ended": PID, "code": N}
 
 A module is refused that starts threads or processes, opens a device or a socket, writes anything or asks for
 the notebook while it is imported: its forks would share what cannot be shared, a notebook would miss what it
@@ -127,14 +127,22 @@ class Server:
         if self.talking:
             self.missed = True
             return
-        self.missed = False
-        for pid in list(self.children):
+        self.talking, self.missed = True, False  # one at a time
+        ended: list[tuple[int, int]] = []
+        for pid in self.children:
             try:
-                ended, status = os.waitpid(pid, os.WNOHANG)
+                waited, status = os.waitpid(pid, os.WNOHANG)
             except ChildProcessError:
-                ended, status = pid, 0
-            if ended and self.children.pop(pid, None) is not None:
-                self.tell(ended=pid, code=_exit_code(status))
+                waited, status = pid, 0
+            if waited:
+                ended.append((pid, _exit_code(status)))
+        for pid, _code in ended:
+            del self.children[pid]
+        self.talking = False
+        for pid, code in ended:
+            self.tell(ended=pid, code=code)
+        if self.missed:
+            self.bury()
 
     def quit(self) -> NoReturn:
         """End with all kernels that are not meant to stay."""
@@ -154,8 +162,6 @@ class Server:
         self.modules.remove(first)
         name, taken = first
         self.tried.add(name)
-        if name in sys.modules and all(hasattr(sys.modules[name], one) for one in taken):
-            return
         if not _is_installed(name):
             return
         self.tell(loading=name)
@@ -168,6 +174,7 @@ class Server:
                     importlib.import_module(name + "." + one)
         except BaseException:  # the stage meets it itself, and says so better
             pass
+        self.tell(imported=name)
         why = _spoilt(before, _traces())
         if self.curious:
             why = why or "it asks for the notebook while it is imported"
@@ -244,7 +251,9 @@ class Server:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         self.stop_watching()
         self.link.close()
-        _close([self.wake, self.woken])
+        _close([self.wake, self.woken, *self.files])
+        for _, others in self.waiting:
+            _close(others)
         return True
 
 

@@ -166,6 +166,8 @@ class ForkServer:
         name = str(message["refused"])
         if process is not self._process or self._closed:
             return
+        if process.is_childless:
+            process.hang_up()
         self._refused.add(name)
         self._on_refusal(Refusal(module=name, why=str(message["why"]), origin=str(message["origin"])))
         self._replace()

@@ -6,6 +6,7 @@ A kernelspec may name it by itself, with the modules to import before the fork:
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Collection, Mapping, Sequence
@@ -59,8 +60,8 @@ class ForkProvisioner(LocalProvisioner):  # type: ignore[misc]
     """How many threads numeric libraries may use."""
     process_name = "nb-"
     """What the kernel's process is called, at most 15 characters."""
-    environment: Mapping[str, str] = {}
-    """The variables that the kernel was asked with."""
+    asked_with: Mapping[str, str] = {}
+    """The variables that the kernel was asked with, but for those that its kernelspec sets."""
     child_asked: "Future[Child] | None" = None
     _own: ForkServer | None = None
     process: Any = None
@@ -68,9 +69,9 @@ class ForkProvisioner(LocalProvisioner):  # type: ignore[misc]
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Have the kernel forked; start it plainly where that cannot be."""
         try:
-            child = await asyncio.wrap_future(self.child_asked or self.asked(cmd, **kwargs))
+            child = await _answer(self.child_asked or self.asked(cmd, **kwargs))
             if self.child_asked and child.is_lost:  # it died while it waited
-                child = await asyncio.wrap_future(self.asked(cmd, **kwargs))
+                child = await _answer(self.asked(cmd, **kwargs))
         except NoForkError as error:
             self.parent.fallback = str(error)
             return await super().launch_kernel(cmd, **kwargs)
@@ -79,14 +80,21 @@ class ForkProvisioner(LocalProvisioner):  # type: ignore[misc]
     def serves(self, needs: Collection[str]) -> bool:
         """Whether the kernel that was asked for beforehand is there, or waits for no more than `needs`."""
         asked = self.child_asked
-        if asked is None or asked.cancelled():
+        if asked is None or self.is_dead:
             return False
-        if not asked.done():
-            return set(self.needs) <= set(needs)
-        return asked.exception() is None and not asked.result().is_lost
+        return asked.done() or set(self.needs) <= set(needs)
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the kernel that was asked for beforehand cannot be had any more."""
+        asked = self.child_asked
+        if asked is None or not asked.done():
+            return False
+        return asked.cancelled() or asked.exception() is not None or asked.result().is_lost
 
     async def begin(self, **kwargs: Any) -> None:
         """Ask for a kernel that waits until its manager is started. Raises NoForkError."""
+        self.asked_with = dict(kwargs["env"])
         command, more = await self.parent._async_pre_start_kernel(**kwargs)  # noqa: SLF001 - the part before the launch
         self.child_asked = self.asked(command, **more)
 
@@ -102,7 +110,7 @@ class ForkProvisioner(LocalProvisioner):  # type: ignore[misc]
         place = forkable(cmd)
         if place is None:
             raise NoForkError("its kernelspec starts no ipykernel")
-        environment = self.environment = dict(kwargs.get("env") or os.environ)
+        environment = dict(kwargs.get("env") or os.environ)
         output, error = (
             number if kwargs.get(name) is None else kwargs[name]
             for name, number in (("stdout", 1), ("stderr", 2))
@@ -143,3 +151,20 @@ class ForkProvisioner(LocalProvisioner):  # type: ignore[misc]
             self._own.close()
             self._own = None
         await super().cleanup(restart)
+
+
+async def _answer(asked: "Future[Child]") -> Child:
+    """Wait for a kernel; one that nobody waits for any more is ended when it comes."""
+    try:
+        return await asyncio.shield(asyncio.wrap_future(asked))
+    except asyncio.CancelledError:
+        asked.add_done_callback(_unwanted)
+        raise
+
+
+def _unwanted(asked: "Future[Child]") -> None:
+    if not asked.cancelled() and asked.exception() is None:
+        child = asked.result()
+        with contextlib.suppress(ProcessLookupError):
+            if not child.is_lost:
+                os.kill(child.pid, signal.SIGKILL)

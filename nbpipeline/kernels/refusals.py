@@ -49,6 +49,8 @@ def _read(entries: Iterable[tuple[str, str]]) -> Iterable[tuple[str, Refusal]]:
 
 def _changed(origin: str) -> int | None:
     """When the file was changed, in nanoseconds; None where there is no file."""
+    if not origin:
+        return None
     try:
         return Path(origin).stat().st_mtime_ns
     except OSError:

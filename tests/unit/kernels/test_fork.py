@@ -226,6 +226,18 @@ def test_what_pandas_asks_of_the_notebook_is_answered_as_in_a_kernel(bench: Benc
         assert forked == Bench(plain, bench.folder, bench.environment).ask(*asked, code="import pandas")
 
 
+def test_a_module_without_a_file_is_not_tried_again(
+    cache: MemoryState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nbpipeline.kernels.forking import Refusal
+
+    monkeypatch.chdir(tmp_path)
+    known = Refusals(cache)
+    known.add("/usr/bin/python", Refusal(module="hangs", why="because"))
+    (tmp_path / "new").write_text("the working folder has changed")
+    assert [one.module for one in known.of("/usr/bin/python")] == ["hangs"]
+
+
 def test_a_refusal_is_forgotten_when_its_package_changes(tmp_path: Path, cache: MemoryState) -> None:
     from nbpipeline.kernels.forking import Refusal
 
@@ -305,15 +317,16 @@ def test_an_interpreter_that_cannot_serve_gives_plain_kernels(bench: Bench, inst
     assert manager.fallback == "the fork server does not start: ImportError: no ipykernel here"
 
 
-async def _started(manager: Any) -> None:
-    await manager.start_kernel()
+async def _started(manager: Any, **how: Any) -> None:
+    await manager.start_kernel(**how)
     client = manager.client()
     client.start_channels()
     try:
         await client.wait_for_ready(timeout=20)
     finally:
         client.stop_channels()
-        await manager.shutdown_kernel(now=True)
+        if not how:
+            await manager.shutdown_kernel(now=True)
 
 
 def test_each_interpreter_and_its_flags_have_a_server_of_their_own(
@@ -336,6 +349,46 @@ def test_each_interpreter_and_its_flags_have_a_server_of_their_own(
     asked = "__import__('sys').flags.utf8_mode"
     assert [bench.ask(asked, kernel=name) for name in ("one", "two")] == [[0], [1]]
     assert not any(manager.fallback for manager in bench.managers)
+
+
+def test_what_a_kernelspec_sets_holds_from_the_start_and_stays(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "jupyter" / "kernels" / "set"
+    folder.mkdir(parents=True)
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    env = {"FROM_SPEC": "${HOME}/x", "PYTHONHASHSEED": "7"}
+    spec = {"argv": argv, "display_name": "set", "language": "python", "env": env}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    one = ExpectedKernel(kernel="set", folder=str(bench.folder), environment=bench.environment)
+    bench.kernels.expect([one] * 2)
+    for spare in bench.kernels.waiting():
+        spare.provisioner.child_asked.result(60)
+    asked = ("__import__('os').environ['FROM_SPEC']", "hash('some text')")
+    found = bench.ask(*asked, kernel="set")
+    assert not bench.managers[0].fallback
+    with ForkKernels(least=99) as plain:
+        assert found == Bench(plain, bench.folder, bench.environment).ask(*asked, kernel="set")
+
+
+def test_a_launch_that_is_given_up_leaves_the_others_alone(bench: Bench, installed: Path) -> None:
+    os.mkfifo(bench.folder / "gate")
+    slow = write(installed, "slow", f"open({str(bench.folder / 'gate')!r}).read()")
+    bench.expect(slow, count=4)
+    arguments = {"kernel": "", "folder": bench.folder, "environment": bench.environment}
+    given_up = bench.kernels.manager(**arguments, imports=[slow])
+
+    async def give_up() -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(given_up.start_kernel(), 0.5)
+
+    asyncio.run(give_up())
+    (bench.folder / "gate").write_text("go")  # waits until the server reads it
+    assert bench.ask("1 + 1", imports=[slow]) == [2]
+    assert not bench.managers[0].fallback
+    child = given_up.provisioner.child_asked.result(60)
+    assert child.ended.result(60) == -signal.SIGKILL
 
 
 def test_a_kernel_that_is_no_ipykernel_is_a_plain_one(
@@ -401,7 +454,7 @@ def test_a_kernel_that_is_to_stay_outlives_its_server(tmp_path: Path) -> None:
         for spare in kernels.waiting():
             spare.provisioner.child_asked.result(60)
         manager = kernels.manager(kernel="", folder=tmp_path, environment=environment, imports=(), stays=True)
-        asyncio.run(manager.start_kernel(independent=True))
+        asyncio.run(_started(manager, independent=True))
         kernel = psutil.Process(manager.provisioner.pid)
         assert kernel.ppid() == server.pid
     try:
