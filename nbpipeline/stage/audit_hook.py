@@ -53,7 +53,7 @@ class Watch:
         self.listed: set[str] = set()
         self.programs: set[str] = set()
         self.native = native
-        self._spool, self._pipe = spool, -1
+        self._spool = spool
         self._child = self._forked = False
         self._folders: dict[str, str] = {}
         self._crowds: dict[str, int] = {}
@@ -281,17 +281,20 @@ class Watch:
 
     def _begin_child(self) -> None:
         """Begin to spool, in a fork: what it remembers is lost with it."""
-        self._child, self._pipe = True, -1
+        self._child = True
+        self.files[self._under(self._spool)] = WRITE  # telling opens it, and is not to be told
         self._waiting.clear()
         self._room = 1  # it may end at any moment
         self.native.close()
 
     def _tell(self, line: str) -> None:
-        if self._pipe == -1 and self._spool:
-            self._pipe = -2  # opening it is heard too
-            self._pipe = os.open(self._spool, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if self._pipe >= 0:
-            os.write(self._pipe, os.fsencode(line))
+        """Add a line to the spool; it is not held open, since the child may close all and use its number."""
+        if self._spool:
+            spool = os.open(self._spool, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(spool, os.fsencode(line))
+            finally:
+                os.close(spool)
 
     def _asked(self, answer: dict[str, Any]) -> None:
         """Fill in what was seen."""

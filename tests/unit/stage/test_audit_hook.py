@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,36 @@ def test_what_forked_children_tell(ear: Ear) -> None:
         "notebooks/x.csv": "open",
     }
     assert "cp" in ear.answer()["programs"]
+
+
+DAEMON = """
+import os, sys
+from nbpipeline.stage.audit_hook import QUESTION, Watch
+from nbpipeline.stage.audit_native import Native
+
+root = sys.argv[1]
+Watch(root, root + "/.spool", Native(root)).start()
+if child := os.fork():
+    os.waitpid(child, 0)
+    found = {}
+    sys.audit(QUESTION, found)
+    print(*sorted(os.path.relpath(one, root) + " " + how for one, how in found["files"].items()), sep=", ")
+else:
+    open(root + "/first.csv", "w").close()
+    os.closerange(3, 64)
+    with open(root + "/data.csv", "w") as file:
+        open(root + "/last.csv", "w").close()
+        file.write("a,b")
+    os._exit(0)
+"""
+
+
+def test_a_child_that_closes_all_its_files_has_its_data_left_alone(root: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DAEMON, str(root)], capture_output=True, text=True, check=True
+    )
+    assert (root / "data.csv").read_text() == "a,b"
+    assert done.stdout == "data.csv write, first.csv write, last.csv write\n"
 
 
 def test_nothing_is_kept_but_texts_and_not_without_end(ear: Ear, monkeypatch: pytest.MonkeyPatch) -> None:
