@@ -9,7 +9,6 @@ costs time alone.
 # Paths are texts here: plans look at thousands.
 # ruff: noqa: PTH116
 
-import json
 import os
 import stat
 import time
@@ -69,7 +68,7 @@ class Memory:
             return None
         try:
             data, cells = text.split("\n")
-            kernel, language, metadata, kind = json.loads(data)
+            kernel, language, metadata, kind = spoken(data)
         except ValueError:
             return None
         return Notebook(
@@ -87,7 +86,7 @@ class Memory:
         if version is None:
             return notebook
         try:
-            data = json.dumps([notebook.kernel, notebook.language, notebook.metadata, notebook.format])
+            data = spelled([notebook.kernel, notebook.language, notebook.metadata, notebook.format])
             text = f"{data}\n{cells_text(notebook.cells)}"
         except (TypeError, ValueError):
             return notebook
@@ -136,7 +135,10 @@ class Memory:
         return version_of(found) + _reader(path.suffix) if stat.S_ISREG(found.st_mode) else None
 
     def _settled(self, path: Path) -> bool:
-        return is_settled(os.stat(path), self._now())
+        try:
+            return is_settled(os.stat(path), self._now())
+        except OSError:  # it is gone since
+            return False
 
 
 def _short(text: str) -> str:

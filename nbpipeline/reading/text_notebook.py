@@ -51,7 +51,15 @@ def as_json(text: str, suffix: str) -> Mapping[str, Any]:
     except Exception as error:  # jupytext and nbformat raise what they like for a malformed file
         raise ValueError(_first_line(error)) from error
     cells = [{key: value for key, value in cell.items() if key != "id"} for cell in notebook["cells"]]
-    return {**notebook, "cells": cells}
+    made: Mapping[str, Any] = _plain({**notebook, "cells": cells})
+    return made
+
+
+def _plain(value: Any) -> Any:
+    """Turn nbformat's own mappings into dicts, as JSON has them."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list) else value
 
 
 def _first_line(error: Exception) -> str:

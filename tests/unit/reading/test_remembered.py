@@ -283,3 +283,33 @@ def test_what_has_no_spelling_is_refused(value):
 def test_what_cannot_be_read_back_is_refused(text):
     with pytest.raises(SpellingError):
         spoken(text)
+
+
+KEYS = """---
+nbpipeline:
+  stage: keys
+  params: {names: {default: {2013: eu, true: us}}}
+---
+
+```python
+print(1)
+```
+"""
+
+
+@pytest.mark.usefixtures("settled")
+def test_keys_that_are_no_texts_stay_what_they_are(root):
+    (root / "notebooks").mkdir()
+    (root / "notebooks/keys.md").write_text(KEYS)
+    (root / "pipeline.yaml").write_text("notebooks: ['notebooks/*.md']\n")
+    state = MemoryState()
+    for _ in range(3):
+        plain, _ = both(root, state)
+        (stage,) = plain.stages
+        (parameter,) = stage.parameters
+        assert parameter.default.args == ({2013: "eu", True: "us"},)
+    assert "notebooks/keys.md" in state.load(remembered.STAGES)
+
+
+def test_a_file_that_goes_meanwhile_has_not_settled(root):
+    assert not remembered.Memory(MemoryState(), root)._settled(root / "gone.ipynb")
