@@ -6,7 +6,8 @@ it: all in all a few times its final size is written, however many cells it has.
 together by `settle`.
 
 The file is the list of its cells' texts between a head and a tail, so that the texts which did not change
-are copied as bytes, and only what is new is in memory.
+are copied as bytes, and only what is new is in memory. Once somebody else has saved or deleted the file, all
+of its cells are written down anew.
 """
 
 import json
@@ -33,6 +34,9 @@ _LONE = "backslashreplace"
 
 Span = tuple[int, int]
 """Where a cell's text stands: offset and length."""
+Mark = tuple[int, int, int]
+"""By which a file is known again: inode, mtime_ns, size."""
+NO_MARK = (0, 0, 0)
 
 
 def v4_node(data: Any) -> Any:
@@ -64,7 +68,7 @@ class NotebookFile:
     """Bytes written so far, those copied included."""
     _known: dict[int, _Known] = field(default_factory=dict)
     _changed: dict[int, Any] = field(default_factory=dict)
-    _size: int = 0
+    _mark: Mark = NO_MARK
     _beside: int = 0
 
     def touch(self, cell: Any) -> None:
@@ -73,14 +77,15 @@ class NotebookFile:
 
     def save(self, notebook: Any) -> None:
         """Bring what is on disk up to the notebook. Raises OSError."""
-        if not self._known:
+        if not self._known or mark_of(self.path) != self._mark:
             self.replace(notebook)
             return
         place = {id(cell): index for index, cell in enumerate(notebook["cells"])}
         new = {place[name]: self._write_down(cell) for name, cell in self._changed.items() if name in place}
         self._changed.clear()
         grown = self._beside + sum(map(len, new.values()))
-        if self._size + grown <= WHOLE_BELOW or grown > SHARE * self._size:
+        size = self._mark[-1]
+        if size + grown <= WHOLE_BELOW or grown > SHARE * size:
             self.replace(notebook)
         elif new:
             self._add(new, notebook)
@@ -95,6 +100,8 @@ class NotebookFile:
     def replace(self, notebook: Any) -> None:
         """Write the file as a whole. Raises OSError."""
         cells = notebook["cells"]
+        if mark_of(self.path) != self._mark:
+            self._known.clear()
         for cell in cells:
             if id(cell) in self._changed or id(cell) not in self._known:
                 self._write_down(cell)
@@ -102,9 +109,9 @@ class NotebookFile:
         known = [self._known[id(cell)] for cell in cells]
         parts = [one.text if one.text is not None else one.span for one in known]
         rest = {key: self.masker.anything(value) for key, value in notebook.items() if key != "cells"}
-        spans, self._size = _replaced(self.path, parts, _tail(rest))
+        spans, self._mark = _replaced(self.path, parts, _tail(rest))
         part_of(self.path).unlink(missing_ok=True)
-        self.written += self._size
+        self.written += self._mark[-1]
         self._beside = 0
         for one, span in zip(known, spans, strict=True):
             one.span, one.text = span, None
@@ -128,6 +135,15 @@ class NotebookFile:
             file.write(data)
         self._beside += len(data)
         self.written += len(data)
+
+
+def mark_of(path: Path) -> Mark:
+    """Give what a file is known again by. Raises OSError, but not where it is gone."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return NO_MARK
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def part_of(path: Path) -> Path:
@@ -159,17 +175,18 @@ def _put_together(path: Path, part: Path) -> None:
     part.unlink()
 
 
-def _replaced(path: Path, parts: Sequence[bytes | Span | None], tail: bytes) -> tuple[list[Span], int]:
+def _replaced(path: Path, parts: Sequence[bytes | Span | None], tail: bytes) -> tuple[list[Span], Mark]:
     """Replace a file by its cells' texts, new or from the old file, never half written. Raises OSError."""
-    with replaced(path) as beside, beside.open("wb") as target:
-        if path.exists():
-            with path.open("rb") as source:
-                spans = _write(target, parts, source)
-        else:
-            spans = _write(target, parts, None)
-        target.write((_END if parts else b"]") + tail)
-        size = target.tell()
-    return spans, size
+    with replaced(path) as beside:
+        with beside.open("wb") as target:
+            if path.exists():
+                with path.open("rb") as source:
+                    spans = _write(target, parts, source)
+            else:
+                spans = _write(target, parts, None)
+            target.write((_END if parts else b"]") + tail)
+        mark = mark_of(beside)
+    return spans, mark
 
 
 def _write(target: IO[bytes], parts: Iterable[bytes | Span | None], source: IO[bytes] | None) -> list[Span]:
@@ -180,7 +197,9 @@ def _write(target: IO[bytes], parts: Iterable[bytes | Span | None], source: IO[b
         start = target.tell()
         if isinstance(part, bytes):
             target.write(part)
-        elif part is not None and source is not None:
+        elif part is None or source is None:
+            raise OSError("the executed notebook was taken away by somebody else")
+        else:
             source.seek(part[0])
             _copy(source, target, part[1])
         spans.append((start, target.tell() - start))

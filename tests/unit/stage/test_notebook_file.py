@@ -1,7 +1,9 @@
 """The executed notebook on disk: nbformat's own bytes, at a cost that follows what changed."""
 
 import json
+import os
 import random
+from pathlib import Path
 
 import pytest
 from nbformat import v4
@@ -167,19 +169,48 @@ def test_a_display_that_is_updated_changes_an_earlier_cell():
     assert changed_beside({"msg_type": "stream", "content": {}}, cells, {"d": {1: [0]}}) == []
 
 
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:10])
+
+
+def saved_elsewhere(path):
+    text = json.dumps(json.loads(path.read_text()))
+    path.unlink()
+    path.write_text(text)
+
+
+def of_the_same_length(path):
+    before = path.stat()
+    path.write_bytes(b"x" * before.st_size)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+
+
 @pytest.mark.usefixtures("large")
-def test_a_full_disk_leaves_the_last_whole_file(tmp_path, monkeypatch):
-    book = notebook(3)
+@pytest.mark.parametrize("end", ["save", "finish"])
+@pytest.mark.parametrize("foreign", [Path.unlink, cut_short, saved_elsewhere, of_the_same_length])
+@pytest.mark.parametrize("beside", [False, True])
+def test_what_others_do_to_the_file_is_written_over(tmp_path, foreign, end, beside):
+    book = notebook(40)
     path = tmp_path / "a.ipynb"
     file = NotebookFile(path, Masker(()))
+    for index in range(40):
+        run_cell(file, book, index, "earlier\n")
     file.save(book)
-    before = path.read_bytes()
-    path.write_bytes(before[:10])  # cut short by somebody
+    if beside:
+        run_cell(file, book, 1, "beside\n")
+        file.save(book)
+        assert part_of(path).exists()
+    foreign(path)
     run_cell(file, book, 0, "text\n")
-    with pytest.raises(OSError, match="cut short"):
-        file.replace(book)
+    getattr(file, end)(book)
+    assert path.read_text() == as_nbformat_writes(book)
     assert [one.name for one in tmp_path.iterdir()] == ["a.ipynb"]
-    assert json.loads(before)["nbformat"] == 4
+
+
+def test_a_cell_without_a_source_is_not_left_out(tmp_path):
+    with pytest.raises(OSError, match="the executed notebook was taken away by somebody else"):
+        notebook_file._replaced(tmp_path / "a.ipynb", [(14, 20)], b"\n}")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_lone_surrogate_is_written_as_json_says_it(tmp_path):
