@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nbpipeline.content import digest_file
-from nbpipeline.errors import MissingPluginError, UsageError
+from nbpipeline.errors import MissingPluginError, StorageError, UsageError
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import EXECUTED, StageInstance, StageRecord
 from nbpipeline.ports import Store
@@ -83,9 +83,12 @@ def remake_copy(
     target = absolute(root, instance.executed)
     mark = _mark(instance, root)
     own = (mark.get("run"), mark.get("attempt")) == (record.run, record.attempt)
-    if own and _digest(target) == mark.get("digest"):
-        return ()
-    notebook = _notebook_of(instance, record, store, folder, root)
+    try:
+        if own and _digest(target) == mark.get("digest"):
+            return ()
+        notebook = _notebook_of(instance, record, store, folder, root)
+    except (OSError, StorageError) as error:
+        return (f"{instance.executed} is not remade: {str(error).splitlines()[0]}",)
     if notebook is None:
         return (f"{instance.executed} is not remade: the executed notebook of that result is gone",)
     return keep_copy(instance, notebook, root, run=record.run, attempt=record.attempt)

@@ -117,6 +117,20 @@ def test_the_store_s_notebook_of_a_stage_without_outputs_will_do(at: Bench) -> N
     assert "seen" in at.text("out/train.md")
 
 
+def test_trouble_with_remaking_the_copy_is_a_notice_too(at: Bench) -> None:
+    made = instance(["print('seen')"], parts={"executed": "out/train.md"})
+    first = at.run(made)
+    (at.root / "out/train.md").unlink()
+    (Path(at.last.folder) / "attempt-1.ipynb").unlink()
+    job = at.job(made)
+    Path(job.folder).rmdir()
+    Path(job.folder).write_text("a file")
+    back = restore(job, first.record, at.backends)
+    assert back.status is Status.RESTORED
+    (notice,) = back.notices
+    assert notice.startswith("out/train.md is not remade: [Errno 17] File exists: ")
+
+
 @pytest.mark.skipif(importlib.util.find_spec("playwright") is not None, reason="a PDF can be made here")
 def test_a_pdf_is_refused_before_anything_runs_where_it_cannot_be_made(root: Path) -> None:
     write_notebook(
