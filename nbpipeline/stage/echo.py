@@ -39,10 +39,12 @@ class Echo:
             os.close(one)
 
     def _hear(self, reader: int) -> None:
+        """Take one piece, though there may be more: a kernel that writes fast would keep the loop busy."""
         try:
-            while piece := os.read(reader, _PIECE):
-                self._heard.append(piece)
+            piece = os.read(reader, _PIECE)
         except OSError:  # nothing more for now
             return
-        # At its end a pipe is readable for ever: a kernel that has not our pipe would keep the loop busy.
-        asyncio.get_running_loop().remove_reader(reader)
+        if piece:
+            self._heard.append(piece)
+        else:  # at its end a pipe is readable for ever, as is the one that a forked kernel has not
+            asyncio.get_running_loop().remove_reader(reader)

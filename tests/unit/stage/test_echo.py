@@ -1,6 +1,7 @@
 """What a kernel's process writes past Jupyter."""
 
 import asyncio
+import fcntl
 import os
 
 from nbpipeline.stage.echo import Echo
@@ -43,3 +44,22 @@ def test_a_kernel_without_a_pipe_of_its_own() -> None:
             echo.close()
 
     assert asyncio.run(hear()) == "why it died"
+
+
+def test_a_kernel_that_writes_without_end_leaves_the_loop_its_turn() -> None:
+    given, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 1 << 20)
+
+    async def hear() -> list[int]:
+        echo = Echo(given)
+        os.write(writer, b"x" * (3 << 16))
+        os.close(writer)
+        turns = []
+        for _ in range(2):
+            echo._hear(given)
+            turns.append(sum(map(len, echo._heard)))
+        echo.started()
+        echo.close()
+        return turns
+
+    assert asyncio.run(hear()) == [1 << 16, 2 << 16]
