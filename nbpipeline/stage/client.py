@@ -59,7 +59,6 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
             kernel_name=kernel_name,
             log=SILENT,
             timeout=None,
-            startup_timeout=120,
             iopub_timeout=30,
             raise_on_iopub_timeout=False,
             coalesce_streams=False,
@@ -147,7 +146,13 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
         if self._orders.language == "python":
             root = self._orders.watched_root
             watch = watching.start(root, self._orders.spool) if root else ""
-            await self._ask({}, self.km.late + watching.ROOM + watch)
+            await self._prepare(self.km.late + watching.ROOM + watch)
+
+    async def _prepare(self, source: str) -> None:
+        """Have the kernel run what comes before the first cell; raises `Stopped` where it cannot."""
+        content = await self._unseen(source, {})
+        if content.get("status") == "error":
+            raise Stopped("dead_kernel", f"its preparation failed: {content['ename']}: {content['evalue']}")
 
     def _connect(self, client: Any) -> None:
         client.allow_stdin = False
@@ -168,7 +173,7 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
             return
         if self._talks:
             flush = leaving.FLUSH if self._found.stop is None else ""
-            await self._within(flush + leaving.CLOSE_POOLS + leaving.QUIET)
+            await self._within(leaving.QUIET + flush + leaving.CLOSE_POOLS)  # by how much each is needed
         family = processes.family(self._pid_or_none())
         left = await self._without_children(family) if family else 0
         if self.km is not None and self.km.has_kernel:
@@ -233,7 +238,7 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
                 self._orders.recorder.touched(cell)
                 self._orders.recorder.save(self.nb)
         if self._orders.watched_root and self._orders.language == "python":
-            replies = await self._ask({"seen": watching.QUESTION}, "")
+            replies = await self._ask({"seen": watching.QUESTION})
             self._found.sight = watching.read(replies.get("seen", {}))
 
     async def _cell(self, cell: Any, index: int, place: dict[str, Value]) -> None:
@@ -319,20 +324,25 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
         code = self._process.poll() if self._process is not None else None
         return "" if code is None else str(code)
 
-    async def _ask(self, expressions: Mapping[str, str], source: str) -> Mapping[str, Any]:
-        """Have the kernel evaluate something unseen: no output, no count, no history."""
+    async def _ask(self, expressions: Mapping[str, str]) -> Mapping[str, Any]:
+        """Have the kernel evaluate something unseen."""
+        answers: Mapping[str, Any] = (await self._unseen("", expressions)).get("user_expressions") or {}
+        return answers
+
+    async def _unseen(self, source: str, expressions: Mapping[str, str]) -> Mapping[str, Any]:
+        """Have the kernel run something with no output, no count, no history. Returns its reply."""
         message = self.kc.execute(
             source, silent=True, store_history=False, user_expressions=dict(expressions), allow_stdin=False
         )
         reply = await self._bounded(self.async_wait_for_reply(message), None)
-        answers: Mapping[str, Any] = (reply or {}).get("content", {}).get("user_expressions") or {}
-        return answers
+        content: Mapping[str, Any] = (reply or {}).get("content", {})
+        return content
 
     async def _read_metrics(self, cell: Any) -> None:
         names = metrics.assigned_names(cell.source)
         if not names:
             return
-        numbers, others = metrics.read(await self._ask(metrics.expressions(names), ""))
+        numbers, others = metrics.read(await self._ask(metrics.expressions(names)))
         self._found.metrics.update(numbers)
         if others:
             self._found.notices.append(

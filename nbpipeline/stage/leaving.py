@@ -54,17 +54,20 @@ finally:
 QUIET = """
 def _nbpipeline_quiet():
     import sys
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-        stream.flush = lambda: None
+    from IPython import get_ipython
     kernel = get_ipython().kernel
     for name in ('_publish_status', '_publish_status_and_flush'):
         said = getattr(kernel, name)
         setattr(kernel, name, lambda status, channel, *rest, said=said: (
             None if channel == 'control' else said(status, channel, *rest)
         ))
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        stream.flush = lambda: None
 try:
     _nbpipeline_quiet()
+except Exception:
+    pass
 finally:
     del _nbpipeline_quiet
 """

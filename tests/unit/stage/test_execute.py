@@ -660,3 +660,29 @@ def test_papermill_marks_the_failing_cell(at: Bench) -> None:
     sources = [cell["source"] for cell in at.executed()["cells"]]
     assert len(sources) == 4
     assert any("papermill-error-cell" in "".join(one) for one in sources)
+
+
+def test_a_kernel_that_cannot_be_prepared_runs_no_cell(
+    at: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    startup = tmp_path / "ipython/profile_default/startup/00-own.py"
+    startup.parent.mkdir(parents=True)
+    startup.write_text("exec = None\n")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    result = at.run(instance(["open('../ran', 'w')"]))
+    assert result.failure is not None
+    assert (result.status, result.failure.kind) == (Status.FAILED, "dead_kernel")
+    assert result.failure.what == (
+        "the kernel did not start: its preparation failed: TypeError: 'NoneType' object is not callable"
+    )
+    assert not (at.root / "ran").exists()
+
+
+def test_the_kernel_is_quiet_at_its_end_though_its_pools_cannot_be_closed(at: Bench) -> None:
+    said = "lambda: open('../said', 'w').write(kernel._publish_status.__name__)"
+    sources = [
+        f"import atexit, sys\nkernel = get_ipython().kernel\natexit.register({said})",
+        "import multiprocessing.util as u; u.Finalize(None, lambda: sys.exit(1), exitpriority=10)",
+    ]
+    assert at.run(instance(sources)).status is Status.SUCCEEDED
+    assert at.text("said") == "<lambda>"
