@@ -187,20 +187,20 @@ def _executed(
     spec = job.instance.spec
     kernel, notices = kernel_of(spec)
     context = write_context(job, Path(job.folder))
-    manager = backends.kernels.manager(
-        kernel=kernel,
-        folder=absolute(root, spec.working_folder),
-        environment=kernel_environment(job, token, context),
-        imports=job.imports,
-        stays=job.keep_kernel,
-    )
     last = notebook.name == f"attempt-{spec.retries + 1}.ipynb"  # an earlier kernel would outlive a success
-    if manager.fallback:
-        notices = (*notices, f"the kernel is a plain one: {manager.fallback}")
     copy = executed_copy(job.instance, test=job.test, run=job.run)
     recorder = Recorder(notebook, Path(job.folder) / "log", masker)
     spool = notebook.with_suffix(".opened")
     try:
+        manager = backends.kernels.manager(  # last, since what it gives has to be ended
+            kernel=kernel,
+            folder=absolute(root, spec.working_folder),
+            environment=kernel_environment(job, token, context),
+            imports=job.imports,
+            stays=job.keep_kernel,
+        )
+        if manager.fallback:
+            notices = (*notices, f"the kernel is a plain one: {manager.fallback}")
         orders = Orders(
             manager=manager,
             recorder=recorder,

@@ -5,16 +5,18 @@ import os
 import sqlite3
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 from stages import Bench, artifact, bench, instance
 
 from nbpipeline.errors import BusyError
+from nbpipeline.kernels.plain import PlainKernels
 from nbpipeline.location import Location
 from nbpipeline.model import Check, Fingerprint, Injection, PathValue, Resources, Status, StoredOutput
 from nbpipeline.run import CancelSwitch
-from nbpipeline.stage import keep, notebook_file, recorder, restore
+from nbpipeline.stage import execute, keep, notebook_file, recorder, restore
 from nbpipeline.stage.lock import hold
 
 MODEL = artifact("model", "models/m.txt")
@@ -686,3 +688,25 @@ def test_the_kernel_is_quiet_at_its_end_though_its_pools_cannot_be_closed(at: Be
     ]
     assert at.run(instance(sources)).status is Status.SUCCEEDED
     assert at.text("said") == "<lambda>"
+
+
+class Asked(PlainKernels):
+    """Plain kernels that count how often they were asked for one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times = 0
+
+    def manager(self, **wanted: Any) -> Any:
+        self.times += 1
+        return super().manager(**wanted)
+
+
+def test_no_kernel_is_asked_for_where_the_record_cannot_be_opened(root: Path) -> None:
+    with Asked() as kernels, bench(root, kernels=kernels) as at:
+        job = at.job(instance(["print(1)"]))
+        (Path(job.folder) / "log").mkdir()
+        result = execute(job, at.backends, at.events.append, at.switch)
+        assert result.failure is not None
+        assert (result.status, result.failure.kind) == (Status.FAILED, "storage")
+        assert kernels.times == 0
