@@ -19,7 +19,7 @@ _NAMES = ("", "load", "open", "read", "write")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _LOADERS = ("linecache.py", "tokenize.py", "py3compat.py", "runpy.py", "pkgutil.py", "interactiveshell.py")
 _LISTERS = ("audit_native.py", "pkgutil.py", "pkg_resources/__init__.py", "importlib/metadata/__init__.py")
-_CODE = (".py", ".ipy", ".pyc", ".so", ".pyd", ".ipynb", ".sh", ".R", ".jl", ".sql")
+CODE = (".py", ".ipy", ".pyc", ".so", ".pyd", ".ipynb", ".sh", ".R", ".jl", ".sql")
 _PROGRAMS = (".py", ".ipy", ".ipynb", ".sh", ".R", ".jl")
 """What the first such word of a command is called by: a file of code."""
 _SHELLS = ("sh", "bash", "dash", "zsh", "ksh")
@@ -90,7 +90,7 @@ class Watch:
             QUESTION: self._asked,
         }
         read, waiting, find = self._read, self._waiting, handlers.get
-        opened, settle, writes, code = self._opened, self._settle, _WRITES, _CODE
+        opened, settle, writes, code = self._opened, self._settle, _WRITES, CODE
 
         def hook(event: str, arguments: tuple[Any, ...]) -> None:
             try:
@@ -123,7 +123,7 @@ class Watch:
         if full:
             if flags & _WRITES:
                 self.note(full, WRITE)
-            elif full.endswith(_CODE) and self._called_by(_LOADERS):
+            elif full.endswith(CODE) and self._called_by(_LOADERS):
                 self.note(full, LOAD)
             else:
                 self.note(full, READ)
@@ -195,7 +195,7 @@ class Watch:
         for word in said:
             full = self._under(word, os.fsdecode(folder) if folder else None)
             code = word.endswith(_PROGRAMS)
-            if full and (code or how == LOAD or not full.endswith(_CODE)):
+            if full and (code or how == LOAD or not full.endswith(CODE)):
                 self.note(full, LOAD if code and how == LOAD else OPEN)
             if code:
                 how = OPEN

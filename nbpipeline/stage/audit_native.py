@@ -24,7 +24,7 @@ _ROOM = 128
 _MOST_FOLDERS = 2_000
 _MOST_ENTRIES = 50_000
 _PASSED_OVER = ("site-packages", "dist-packages", "node_modules", "__pycache__")
-_ENVIRONMENT_MARKS = ("pyvenv.cfg", "conda-meta")
+ENVIRONMENT_MARKS = ("pyvenv.cfg", "conda-meta")
 
 
 class Native:
@@ -148,7 +148,7 @@ def _folders(root: str) -> Iterator[str]:
         entries += len(inside)
         if entries > _MOST_ENTRIES:
             yield ""
-        if any(one.name in _ENVIRONMENT_MARKS for one in inside):
+        if any(one.name in ENVIRONMENT_MARKS for one in inside):
             continue
         if here != root:
             yield here

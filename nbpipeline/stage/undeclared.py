@@ -9,14 +9,13 @@ from pathlib import Path, PurePosixPath
 
 from nbpipeline.location import STATE_FOLDER, is_url
 from nbpipeline.model import BY_BYTES, Job, Usage
-from nbpipeline.stage.audit_hook import split_line
+from nbpipeline.stage.audit_hook import CODE, split_line
+from nbpipeline.stage.audit_native import ENVIRONMENT_MARKS
 from nbpipeline.stage.places import absolute, relative, staged_of
 from nbpipeline.stage.watching import Sight
 
-_CODE = (".py", ".ipy", ".pyc", ".so", ".pyd", ".ipynb", ".sh", ".R", ".jl", ".sql")
 _INSTALLED = ("site-packages", "dist-packages", "node_modules")
 _COMPILED = "__pycache__"
-_ENVIRONMENT_MARKS = ("pyvenv.cfg", "conda-meta")
 _OURS = str(Path(__file__).resolve().parents[1]) + os.sep
 _SHELL_CELLS = ("%%bash", "%%sh")
 _NEVER_RUN = frozenset({"skip", "test"})
@@ -186,7 +185,7 @@ class _Project:
             found = bool(folder) and (
                 (name.startswith(".") and name != ".")
                 or name in {*_INSTALLED, _COMPILED}
-                or any((self.folder / folder / mark).exists() for mark in _ENVIRONMENT_MARKS)
+                or any((self.folder / folder / mark).exists() for mark in ENVIRONMENT_MARKS)
                 or self._is_passed_over(above)
             )
             self._passed_over[folder] = found
@@ -214,7 +213,7 @@ def _source_of(compiled: str) -> Path:
 
 def _is_followed(path: str) -> bool:
     """Whether it is code or settings, whose every change makes stale, rather than data to declare."""
-    return path.endswith(_CODE) or path == "pipeline.yaml" or _is_hidden(path)
+    return path.endswith(CODE) or path == "pipeline.yaml" or _is_hidden(path)
 
 
 def _is_hidden(path: str) -> bool:
