@@ -14,8 +14,12 @@ def send(number: int) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_while_planning_a_signal_ends_the_command(number: int) -> None:
-    with pytest.raises(KeyboardInterrupt), cancelling():
-        send(number)
+    before = signal.signal(number, signal.SIG_DFL)  # the tests may run under nohup
+    try:
+        with pytest.raises(KeyboardInterrupt), cancelling():
+            send(number)
+    finally:
+        signal.signal(number, before)
 
 
 def test_once_interrupts_twice_kills(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from builders import code, command, write_notebook
+from builders import code, command, unmeasured, write_notebook
 
 HEAVY = (
     "IPython",
@@ -42,7 +42,13 @@ def imported(folder, *arguments: str) -> set[str]:
         "print('\\n'.join(sorted(sys.modules)), file=sys.stderr)\nsys.exit(code)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", source], cwd=folder, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", source],
+        cwd=folder,
+        env=unmeasured(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return set(done.stderr.splitlines())

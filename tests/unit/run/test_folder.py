@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from builders import unmeasured
 
 from nbpipeline.errors import StorageError
 from nbpipeline.liveness import is_alive, process_started
@@ -145,7 +146,11 @@ def test_an_unwritable_folder_is_told_to_a_user_without_rights():
     with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to others
         Path(folder).chmod(0o555)
         done = subprocess.run(
-            [sys.executable, "-c", OPEN_RUN, folder], capture_output=True, text=True, check=False
+            [sys.executable, "-c", OPEN_RUN, folder],
+            env=unmeasured(),
+            capture_output=True,
+            text=True,
+            check=False,
         )
     assert done.stderr == ""
     assert done.stdout == (
