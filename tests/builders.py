@@ -91,8 +91,3 @@ def command(
         timeout=timeout,
         check=False,
     )
-
-
-def unmeasured() -> dict[str, str]:
-    """The environment for a process that coverage must not touch: its imports are looked at, or it may not write."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("COV")}

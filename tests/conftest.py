@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,25 @@ sys.path.insert(0, str(Path(__file__).parent))
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it puts in the background so; commands that the tests start would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Keep coverage out of what a test starts, kernels above all: it would double the time of all tests.
+
+    What runs nowhere but in other processes is measured by the tests marked `children`.
+    """
+    kept = (
+        {}
+        if item.get_closest_marker("children")
+        else {name: os.environ[name] for name in os.environ if name.startswith("COV")}
+    )
+    for name in kept:
+        del os.environ[name]
+    try:
+        return (yield)
+    finally:
+        os.environ.update(kept)
 
 
 @pytest.fixture

@@ -356,12 +356,13 @@ print(LogisticRegression().fit(X, y).coef_)
 #--
 print(HistGradientBoostingClassifier(random_state=0, max_iter=5).fit(X, y).score(X, y))
 #--
-print(RandomForestClassifier(10, random_state=0, n_jobs=2).fit(X, y).predict_proba(X[:3]))
+print(RandomForestClassifier(10, random_state=0).fit(X, y).predict_proba(X[:3]))  # n_jobs: its threads race for warnings.filters
 #--
 print(np.linalg.svd(X[:20] @ X[:20].T)[1][:3].round(6), (np.ones((400, 400)) @ np.ones((400, 400))).sum())
 #--
 import joblib
 print(joblib.Parallel(n_jobs=2)(joblib.delayed(abs)(n) for n in (-1, -2)))
+print(joblib.Parallel(n_jobs=2, prefer="threads")(joblib.delayed(abs)(n) for n in (-1, -2)))
 #--
 print(np.get_printoptions(), np.geterr())
 """

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from awkward import CASES, VARIED, Case
-from builders import code, header, unmeasured, write_files, write_notebook
+from builders import code, header, write_files, write_notebook
 from comparing import Seen, differences, files_in, seen_in, settled
 
 KINDS = ("plain", "fork")
@@ -71,7 +71,7 @@ def build(root: Path, kind: str, cases: Sequence[Case]) -> None:
 
 def run(root: Path, kind: str, cases: Sequence[Case], **how: Any) -> Ran:
     build(root, kind, cases)
-    environment = {key: value for key, value in unmeasured().items() if key not in UNSET}
+    environment = {key: value for key, value in os.environ.items() if key not in UNSET}
     done = subprocess.run(
         [sys.executable, "-m", "nbpipeline", "run", "--keep-going", "--format", "json", "--project", root],
         env={**environment, "CONFORMANCE_SECRET": SECRET, **how.pop("environment", {})},

@@ -144,6 +144,7 @@ def model(root: Path) -> Any:
 # --- the ordinary course --------------------------------------------------------------------------
 
 
+@pytest.mark.children
 def test_run_edit_run_revert(small: Path) -> None:
     assert set(actions(small).values()) == {"run"}
     text = run(small)
@@ -167,6 +168,7 @@ def test_run_edit_run_revert(small: Path) -> None:
     assert set(actions(small).values()) == {"skip"}
 
 
+@pytest.mark.children
 def test_selectors(small: Path) -> None:
     done = command("run", "train", cwd=small)
     assert done.returncode == 3
@@ -198,6 +200,7 @@ def test_parameters_and_profiles(small: Path) -> None:
     assert "did you mean 'reverse'" in wrong.stderr
 
 
+@pytest.mark.children
 def test_the_event_stream_is_whole(small: Path) -> None:
     done = command("run", "--format", "json", "-j", "1", cwd=small)
     assert done.returncode == 0
@@ -279,6 +282,7 @@ def test_every_complaint_is_told_at_once(small: Path) -> None:
 # --- interruptions --------------------------------------------------------------------------------
 
 
+@pytest.mark.children
 def test_ctrl_c_restores_and_exits_130(green: Path) -> None:
     slow(green)
     process = start(green)
@@ -343,6 +347,7 @@ def test_killed_and_run_again(green: Path) -> None:
 # --- company --------------------------------------------------------------------------------------
 
 
+@pytest.mark.children
 def test_a_second_run_says_who_holds_a_stage_or_waits(green: Path) -> None:
     slow(green)
     gate = Gate(green.parent / "gate")

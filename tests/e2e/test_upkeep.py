@@ -15,6 +15,8 @@ from builders import code, command, header, write_files, write_notebook
 from nbpipeline import Project
 from nbpipeline.stage import journal
 
+pytestmark = pytest.mark.children
+
 
 def build(root: Path) -> None:
     write_files(

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from builders import code, command, unmeasured, write_notebook
+from builders import code, command, write_notebook
 
 HEAVY = (
     "IPython",
@@ -44,7 +44,6 @@ def imported(folder, *arguments: str) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", source],
         cwd=folder,
-        env=unmeasured(),
         capture_output=True,
         text=True,
         timeout=120,

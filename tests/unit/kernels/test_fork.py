@@ -18,7 +18,10 @@ from nbpipeline.kernels.refusals import Refusals
 from nbpipeline.model import ExpectedKernel, Imported
 from nbpipeline.state.memory import MemoryState
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+pytestmark = [
+    pytest.mark.children,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system"),
+]
 
 
 class Bench:

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from builders import unmeasured
 
 from nbpipeline.errors import StorageError
 from nbpipeline.liveness import is_alive, process_started
@@ -147,7 +146,6 @@ def test_an_unwritable_folder_is_told_to_a_user_without_rights():
         Path(folder).chmod(0o555)
         done = subprocess.run(
             [sys.executable, "-c", OPEN_RUN, folder],
-            env=unmeasured(),
             capture_output=True,
             text=True,
             check=False,

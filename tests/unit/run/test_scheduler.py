@@ -231,7 +231,8 @@ def test_our_own_bug_is_raised_and_the_run_is_closed(root):
 
 
 def test_ctrl_c_begins_no_further_restore(root):
-    switch, full, cancelled = CancelSwitch(), threading.Semaphore(0), threading.Event()
+    switch, cancelled = CancelSwitch(), threading.Event()
+    full, handed_out = threading.Semaphore(0), threading.Semaphore(0)
     worker = Worker()
     begun = []
 
@@ -242,11 +243,13 @@ def test_ctrl_c_begins_no_further_restore(root):
         return StageResult(instance=job.instance.id, status=Status.RESTORED)
 
     def interrupt():
-        for _ in range(4):
-            full.acquire(timeout=30)
+        for wanted in (full, full, full, full, *[handed_out] * 8):
+            assert wanted.acquire(timeout=30)
         switch.raise_to(1)
 
     def hear(event):
+        if event.kind == "stage_started":
+            handed_out.release()
         if event.kind == "stage_finished" and event.data["status"] == "cancelled":
             cancelled.set()
 

@@ -14,6 +14,9 @@ import nbpipeline
 from nbpipeline.errors import UsageError
 from nbpipeline.ui.inside import Values
 
+pytestmark = pytest.mark.children
+
+
 LOOK = """
 import json, pathlib
 import nbpipeline
