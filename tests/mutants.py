@@ -1,12 +1,15 @@
 """Says what `mutmut run` has to try for a pattern: `python tests/mutants.py 'nbpipeline.plan.*'`, one name a line.
 
+With `--sample 600 --seed 2026-11-26` it names so many of them, others for another seed.
+
 mutmut goes on where it stopped only when it is asked for all; of what it is given by name it tries everything again.
 So this names the mutants that match and have no result yet; where a source changed since mutmut last read it, the
 pattern itself: mutmut then makes that source's mutants anew.
 """
 
+import argparse
 import json
-import sys
+import random
 import tomllib
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -47,5 +50,20 @@ def to_try(root: Path, pattern: str) -> list[str]:
     return list(untried(root, pattern))
 
 
+def drawn(names: list[str], count: int | None, seed: str) -> list[str]:
+    """Draw so many of the names, in their order; all where there are no more, or no number is given."""
+    if count is None or count >= len(names):
+        return names
+    chosen = set(random.Random(seed).sample(names, count))
+    return [name for name in names if name in chosen]
+
+
 if __name__ == "__main__":
-    print("\n".join(to_try(ROOT, sys.argv[1])))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("pattern")
+    parser.add_argument("--sample", type=int)
+    parser.add_argument("--seed", default="")
+    given = parser.parse_args()
+    print("\n".join(drawn(to_try(ROOT, given.pattern), given.sample, given.seed)))

@@ -2,8 +2,9 @@
 # What takes too long for every change: the tests marked `nightly`, then mutation tests of the modules whose mistakes would
 # be silent.
 #
-#   bash tests/nightly.sh                                     # both
+#   bash tests/nightly.sh                                     # both; of the mutants 600, drawn anew every day
 #   bash tests/nightly.sh mutants                             # the second half alone
+#   bash tests/nightly.sh mutants --all                       # every mutant: about two hours
 #   bash tests/nightly.sh mutants 'nbpipeline.plan.*'         # the mutants that match
 #   bash tests/nightly.sh mutants --fresh ['nbpipeline.plan.*']   # as if none had been tried before
 #
@@ -23,12 +24,19 @@ if [ "${1:-}" = --fresh ]; then
   shift
 fi
 export NBPIPELINE_TEST_PROFILE=mutants   # few examples a property: every mutant is tried with all of them
-names=()
-if [ -n "${1:-}" ]; then
-  mapfile -t names < <(.venv/bin/python tests/mutants.py "$1")
+case "${1:-}" in
+  "") pattern='*' sample=(--sample 600 --seed "$(date +%F)") ;;
+  --all) pattern='*' sample=() ;;
+  *) pattern=$1 sample=() ;;
+esac
+list() { mapfile -t names < <(.venv/bin/python tests/mutants.py "$pattern" "${sample[@]}"); }
+list
+if [ "${names[*]}" = "$pattern" ]; then   # sources are new or have changed; mutmut makes mutants only while it tries some
+  .venv/bin/mutmut run 'nbpipeline.graph.*__mutmut_1'
+  list
 fi
-if [ -n "${1:-}" ] && [ -z "${names[*]}" ]; then
-  echo "every mutant that matches $1 was tried before; \`--fresh\` tries them again"
+if [ -z "${names[*]}" ]; then
+  echo "every mutant that matches was tried before; \`--fresh\` tries them again"
 else
   .venv/bin/mutmut run "${names[@]}"
 fi

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from mutants import to_try
+from mutants import drawn, to_try
 
 NAMES = ["made.plan.x_decide__mutmut_1", "made.plan.x_decide__mutmut_2", "made.graph.x_order__mutmut_1"]
 
@@ -48,3 +48,12 @@ def test_without_mutants_all_are_to_be_made(project: Path) -> None:
     for one in project.glob("mutants/made/*"):
         one.unlink()
     assert to_try(project, "made.*") == ["made.*"]
+
+
+def test_a_sample_is_another_one_with_another_seed_and_the_same_with_the_same() -> None:
+    names = [f"made.x__mutmut_{number}" for number in range(1000)]
+    first, again, other = (drawn(names, 100, seed) for seed in ("one", "one", "two"))
+    assert first == again != other
+    assert len(set(first)) == 100
+    assert first == sorted(first, key=names.index)
+    assert drawn(names[:5], 100, "one") == drawn(names[:5], None, "") == names[:5]
