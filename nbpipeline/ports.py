@@ -13,9 +13,8 @@ from typing import Any, Protocol, runtime_checkable
 from nbpipeline.model import (
     Check,
     Event,
-    ExpectedKernel,
-    Imported,
     Job,
+    KernelNeed,
     Pipeline,
     StageInstance,
     StageRecord,
@@ -55,23 +54,13 @@ class Kernels(AbstractContextManager["Kernels"], Protocol):
     the kind was asked for by name, and not taken since nobody said.
     """
 
-    def expect(self, coming: Sequence[ExpectedKernel]) -> None:
+    def expect(self, coming: Sequence[KernelNeed]) -> None:
         """Prepare for the kernels that a run will ask for, in this order; only a hint."""
 
-    def manager(
-        self,
-        *,
-        kernel: str,
-        folder: Path,
-        environment: Mapping[str, str],
-        imports: Sequence[Imported],
-        stays: bool = False,
-    ) -> Any:
+    def manager(self, need: KernelNeed, *, stays: bool = False) -> Any:
         """Give a not yet started `jupyter_client` kernel manager for nbclient to start.
 
-        `kernel` is a kernelspec's name, `folder` the kernel's working folder, `environment` its
-        whole environment, `imports` the third-party modules that the notebook imports; one that `stays` may
-        outlive the run. Its attributes
+        One that `stays` may outlive the run. Its attributes
         `fallback` (why it is not of the kind that was asked for; empty where it is), `late` (code to run
         in it before anything else) and `echo` (a file that it writes its process's output to; None: what
         `start_kernel` is given) stand for what jupyter_client has no word for.

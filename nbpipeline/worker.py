@@ -18,9 +18,9 @@ from nbpipeline.fingerprint import Fingerprinter
 from nbpipeline.location import STATE_FOLDER, Location, is_url
 from nbpipeline.model import (
     BY_BYTES,
-    ExpectedKernel,
     Fingerprint,
     Job,
+    KernelNeed,
     ProjectSpec,
     StageInstance,
     StageResult,
@@ -52,7 +52,7 @@ class Workplace:
         self.project = project
         self._given = state
         self._kind = kernels or project.kernels
-        self._coming: Callable[[], Sequence[ExpectedKernel]] = tuple
+        self._coming: Callable[[], Sequence[KernelNeed]] = tuple
         self._stack = ExitStack()
         self._lock = threading.Lock()
         self._kernels: Kernels | None = None
@@ -99,7 +99,7 @@ class Workplace:
             wait=wait,
         )
 
-    def expect(self, coming: Callable[[], Sequence[ExpectedKernel]]) -> None:
+    def expect(self, coming: Callable[[], Sequence[KernelNeed]]) -> None:
         """Say which kernels will be wanted; asked once, when the first of them is."""
         self._coming = coming
 

@@ -2,7 +2,7 @@
 
 `python FLAGS .../fork_server.py FD` is run by the interpreter of a kernelspec, where nbpipeline need not be
 installed: only the standard library and ipykernel are used here, and no syntax newer than Python 3.9's.
-FD is a Unix stream socket to the runner (`nbpipeline.kernels.fork_process`). Both sides send frames: four
+FD is a Unix stream socket to the runner (`nbpipeline.kernels.fork_link`). Both sides send frames: four
 bytes of length, then JSON.
 
 From the runner:

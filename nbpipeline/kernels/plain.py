@@ -7,14 +7,14 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from nbpipeline.errors import UsageError
 from nbpipeline.liveness import is_alive
-from nbpipeline.model import ExpectedKernel, Imported
+from nbpipeline.model import KernelNeed
 from nbpipeline.ports import Cache
 
 LONGEST_SOCKET_PATH = 100
@@ -47,29 +47,20 @@ class PlainKernels:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
-    def expect(self, coming: Sequence[ExpectedKernel]) -> None:
+    def expect(self, coming: Sequence[KernelNeed]) -> None:
         """Do nothing: each kernel is started when it is needed."""
 
-    def manager(
-        self,
-        *,
-        kernel: str,
-        folder: Path,
-        environment: Mapping[str, str],
-        imports: Sequence[Imported],
-        stays: bool = False,
-    ) -> Any:
-        """Give a manager that nbclient starts; `kernel` empty is the Python that runs nbpipeline.
-
-        `imports` and `stays` do not matter here. Raises `UsageError` where no such kernel is installed.
-        """
-        del imports, stays
+    def manager(self, need: KernelNeed, *, stays: bool = False) -> Any:
+        """Give a manager that nbclient starts. Raises `UsageError` where no such kernel is installed."""
+        del stays  # all of them can
         from jupyter_client.manager import AsyncKernelManager  # noqa: PLC0415 - costs 0.4 s, only to run
 
-        manager = AsyncKernelManager(kernel_name=kernel or "python3")
-        manager._kernel_spec = self.spec(kernel)  # noqa: SLF001 - it has no public way in
+        manager = AsyncKernelManager(kernel_name=need.kernel or "python3")
+        manager._kernel_spec = self.spec(need.kernel)  # noqa: SLF001 - it has no public way in
         self._place(manager)
-        manager.start_kernel = functools.partial(manager.start_kernel, cwd=str(folder), env=dict(environment))
+        manager.start_kernel = functools.partial(
+            manager.start_kernel, cwd=need.folder, env=dict(need.environment)
+        )
         manager.fallback, manager.late, manager.echo = "", "", None
         return manager
 

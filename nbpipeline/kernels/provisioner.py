@@ -16,8 +16,8 @@ from typing import Any
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import List, Unicode
 
-from nbpipeline.kernels.fork_process import Child
-from nbpipeline.kernels.forking import ForkServer, NoForkError, forkable
+from nbpipeline.kernels.fork_link import Child
+from nbpipeline.kernels.fork_service import ForkServer, NoForkError, forkable
 
 
 class _Process:

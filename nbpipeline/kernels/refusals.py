@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from nbpipeline.kernels.forking import Refusal
+from nbpipeline.kernels.fork_service import Refusal
 from nbpipeline.ports import Cache
 
 _KIND = "fork_refusals"

@@ -21,16 +21,17 @@ class Imported(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExpectedKernel:
-    """A kernel that a run is going to ask for."""
+class KernelNeed:
+    """What a stage needs of its kernel."""
 
     kernel: str
     """A kernelspec's name; empty: the Python that runs nbpipeline."""
     folder: str
     """Absolute path of its working folder."""
     environment: Mapping[str, str]
-    """Its variables but those that only the attempt can tell."""
+    """Its whole environment; where it is only expected, without what the attempt alone can tell."""
     imports: tuple[Imported, ...] = ()
+    """Third-party modules that its notebook imports."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,16 @@ from nbpipeline.errors import NbpipelineError, StorageError, UsageError
 from nbpipeline.fingerprint import state_digest
 from nbpipeline.kernels import registry
 from nbpipeline.kernels.resolve import kernel_of
-from nbpipeline.model import CellProfile, Failure, Fingerprint, Job, StageRecord, Value, shell_name
+from nbpipeline.model import (
+    CellProfile,
+    Failure,
+    Fingerprint,
+    Job,
+    KernelNeed,
+    StageRecord,
+    Value,
+    shell_name,
+)
 from nbpipeline.ports import Cancel
 from nbpipeline.stage import bases, checks, executed, failures, journal, processes, undeclared
 from nbpipeline.stage.backends import Backends
@@ -193,10 +202,12 @@ def _executed(
     spool = notebook.with_suffix(".opened")
     try:
         manager = backends.kernels.manager(  # last, since what it gives has to be ended
-            kernel=kernel,
-            folder=absolute(root, spec.working_folder),
-            environment=kernel_environment(job, token, context),
-            imports=job.imports,
+            KernelNeed(
+                kernel=kernel,
+                folder=str(absolute(root, spec.working_folder)),
+                environment=kernel_environment(job, token, context),
+                imports=job.imports,
+            ),
             stays=job.keep_kernel,
         )
         if manager.fallback:

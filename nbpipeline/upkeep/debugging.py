@@ -11,7 +11,7 @@ from typing import Any
 from nbpipeline.errors import MissingPluginError, UsageError
 from nbpipeline.kernels import registry
 from nbpipeline.kernels.resolve import kernel_of
-from nbpipeline.model import Fingerprint, Job, StageInstance, canonical_id
+from nbpipeline.model import Fingerprint, Job, KernelNeed, StageInstance, canonical_id
 from nbpipeline.run.folder import state_folder
 from nbpipeline.stage import Backends
 from nbpipeline.stage.environment import kernel_environment, write_context
@@ -67,10 +67,11 @@ def fresh(instance: StageInstance, backends: Backends, root: Path) -> Iterator[S
     job = Job(root=str(root), run="debug", folder=str(folder), instance=instance, fingerprint=Fingerprint())
     name, notices = kernel_of(instance.spec)
     manager = backends.kernels.manager(
-        kernel=name,
-        folder=absolute(root, instance.spec.working_folder),
-        environment=kernel_environment(job, "debug", write_context(job, folder)),
-        imports=(),
+        KernelNeed(
+            kernel=name,
+            folder=str(absolute(root, instance.spec.working_folder)),
+            environment=kernel_environment(job, "debug", write_context(job, folder)),
+        )
     )
     values = declared(instance)
     with asyncio.Runner() as loop:

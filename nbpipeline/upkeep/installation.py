@@ -10,7 +10,7 @@ from concurrent.futures import TimeoutError as LateError
 from nbpipeline import __version__
 from nbpipeline.errors import NbpipelineError
 from nbpipeline.fingerprint.kernels import KernelSpec, find_kernel
-from nbpipeline.kernels.forking import ForkServer, NoForkError, forkable
+from nbpipeline.kernels.fork_service import ForkServer, NoForkError, forkable
 from nbpipeline.kernels.refusals import Refusals
 from nbpipeline.model import ProjectSpec
 from nbpipeline.upkeep.finding import Finding

@@ -19,7 +19,7 @@ import pytest
 from nbpipeline.errors import UsageError
 from nbpipeline.kernels.fork import ForkKernels
 from nbpipeline.kernels.plain import PlainKernels
-from nbpipeline.model import ExpectedKernel
+from nbpipeline.model import KernelNeed
 from nbpipeline.ports import Kernels
 
 IMPLEMENTATIONS: list[Callable[[], AbstractContextManager[Kernels]]] = [PlainKernels, ForkKernels]
@@ -28,7 +28,7 @@ IMPLEMENTATIONS: list[Callable[[], AbstractContextManager[Kernels]]] = [PlainKer
 def expected(kernels: Kernels, kernel: str, folder: Path, *environments: Mapping[str, str]) -> None:
     """Say that kernels come, so that a source that can prepare for them has."""
     kernels.expect(
-        [ExpectedKernel(kernel=kernel, folder=str(folder), environment=one) for one in environments] * 2
+        [KernelNeed(kernel=kernel, folder=str(folder), environment=one) for one in environments] * 2
     )
 
 
@@ -71,7 +71,7 @@ def test_the_kernel_gets_folder_and_environment_and_nothing_else(kernels: Kernel
     environment.pop("HOME", None)
     before = Path.cwd()
     expected(kernels, "", tmp_path, environment)
-    manager = kernels.manager(kernel="", folder=tmp_path, environment=environment, imports=())
+    manager = kernels.manager(KernelNeed(kernel="", folder=str(tmp_path), environment=environment))
     found = ask(
         manager,
         "__import__('os').getcwd()",
@@ -89,7 +89,7 @@ def test_parallel_kernels_do_not_meet(kernels: Kernels, tmp_path: Path) -> None:
     environments = [{**os.environ, "N": str(n)} for n in range(4)]
     expected(kernels, "python3", tmp_path, *environments)
     managers = [
-        kernels.manager(kernel="python3", folder=tmp_path, environment=one, imports=())
+        kernels.manager(KernelNeed(kernel="python3", folder=str(tmp_path), environment=one))
         for one in environments
     ]
 
@@ -114,7 +114,7 @@ def test_parallel_kernels_do_not_meet(kernels: Kernels, tmp_path: Path) -> None:
 
 def test_a_kernel_that_is_not_installed(kernels: Kernels, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        kernels.manager(kernel="nobody-s", folder=tmp_path, environment={}, imports=())
+        kernels.manager(KernelNeed(kernel="nobody-s", folder=str(tmp_path), environment={}))
     text = str(caught.value)
     assert text.startswith("kernel 'nobody-s' is not installed.\n  installed kernels: ")
     assert text.endswith("  mend: name one of them under `kernel:` in the header, or install it")
@@ -122,14 +122,14 @@ def test_a_kernel_that_is_not_installed(kernels: Kernels, tmp_path: Path) -> Non
 
 def test_connection_files_are_private_and_go_away(tmp_path: Path) -> None:
     with PlainKernels() as kernels:
-        manager = kernels.manager(kernel="", folder=tmp_path, environment=os.environ, imports=())
+        manager = kernels.manager(KernelNeed(kernel="", folder=str(tmp_path), environment=os.environ))
         folder = Path(manager.connection_file).parent
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert len(os.fsencode(f"{manager.ip}-5")) <= 103
         assert manager.transport == "ipc"
     assert not folder.exists()
     with pytest.raises(RuntimeError, match="outside its `with` block"):
-        kernels.manager(kernel="", folder=tmp_path, environment={}, imports=())
+        kernels.manager(KernelNeed(kernel="", folder=str(tmp_path), environment={}))
 
 
 def test_folders_of_killed_runners_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +152,7 @@ def test_a_long_runtime_folder_gives_ports_instead_of_sockets(
     long.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(long))
     with PlainKernels() as kernels:
-        manager = kernels.manager(kernel="", folder=tmp_path, environment=os.environ, imports=())
+        manager = kernels.manager(KernelNeed(kernel="", folder=str(tmp_path), environment=os.environ))
         assert manager.transport == "tcp"
         assert ask(manager, "1 + 1") == ["2"]
 
@@ -162,12 +162,12 @@ import asyncio, os, sys
 from pathlib import Path
 from nbpipeline.kernels.fork import ForkKernels
 from nbpipeline.kernels.plain import PlainKernels
-from nbpipeline.model import ExpectedKernel
+from nbpipeline.model import KernelNeed
 
 async def main():
     with {kind}() as kernels:
-        kernels.expect([ExpectedKernel(kernel="", folder=os.getcwd(), environment=dict(os.environ))] * 2)
-        manager = kernels.manager(kernel="", folder=Path("."), environment=os.environ, imports=())
+        kernels.expect([KernelNeed(kernel="", folder=os.getcwd(), environment=dict(os.environ))] * 2)
+        manager = kernels.manager(KernelNeed(kernel="", folder=os.getcwd(), environment=os.environ))
         await manager.start_kernel()
         client = manager.client()
         client.start_channels()

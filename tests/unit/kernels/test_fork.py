@@ -14,14 +14,21 @@ import psutil
 import pytest
 
 from nbpipeline.kernels.fork import ForkKernels
+from nbpipeline.kernels.nursery import Nursery
 from nbpipeline.kernels.refusals import Refusals
-from nbpipeline.model import ExpectedKernel, Imported
+from nbpipeline.model import Imported, KernelNeed
 from nbpipeline.state.memory import MemoryState
 
 pytestmark = [
     pytest.mark.children,
     pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system"),
 ]
+
+
+def waiting(kernels: ForkKernels) -> list[Any]:
+    """The managers of the kernels that wait to be asked for."""
+    found = [one for one in kernels._nurseries.values() if isinstance(one, Nursery)]
+    return [spare for one in found for spares in one.spares.values() for spare in spares]
 
 
 class Bench:
@@ -32,7 +39,7 @@ class Bench:
         self.managers: list[Any] = []
 
     def expect(self, *imports: Imported, count: int = 2, **variables: str) -> None:
-        one = ExpectedKernel(
+        one = KernelNeed(
             kernel="", folder=str(self.folder), environment={**self.environment, **variables}, imports=imports
         )
         self.kernels.expect([one] * count)
@@ -47,10 +54,12 @@ class Bench:
     ) -> list[Any]:
         """Start a kernel, run code, evaluate expressions, end it. Answers as Python values."""
         manager = self.kernels.manager(
-            kernel=kernel,
-            folder=self.folder,
-            environment={**self.environment, **variables},
-            imports=imports,
+            KernelNeed(
+                kernel=kernel,
+                folder=str(self.folder),
+                environment={**self.environment, **variables},
+                imports=tuple(imports),
+            )
         )
         self.managers.append(manager)
 
@@ -232,7 +241,7 @@ def test_what_pandas_asks_of_the_notebook_is_answered_as_in_a_kernel(bench: Benc
 def test_a_module_without_a_file_is_not_tried_again(
     cache: MemoryState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nbpipeline.kernels.forking import Refusal
+    from nbpipeline.kernels.fork_service import Refusal
 
     monkeypatch.chdir(tmp_path)
     known = Refusals(cache)
@@ -242,7 +251,7 @@ def test_a_module_without_a_file_is_not_tried_again(
 
 
 def test_a_refusal_is_forgotten_when_its_package_changes(tmp_path: Path, cache: MemoryState) -> None:
-    from nbpipeline.kernels.forking import Refusal
+    from nbpipeline.kernels.fork_service import Refusal
 
     file = tmp_path / "package.py"
     file.write_text("1")
@@ -275,7 +284,9 @@ def test_a_stage_may_use_more_threads_than_its_server(bench: Bench) -> None:
 
 def test_kernels_die_with_their_server_and_the_next_ones_come_from_another(bench: Bench) -> None:
     bench.expect(count=8)
-    manager = bench.kernels.manager(kernel="", folder=bench.folder, environment=bench.environment, imports=())
+    manager = bench.kernels.manager(
+        KernelNeed(kernel="", folder=str(bench.folder), environment=bench.environment)
+    )
 
     async def killed() -> int | None:
         await manager.start_kernel()
@@ -295,7 +306,7 @@ def test_a_server_that_is_killed_again_and_again_gives_way_to_plain_kernels(benc
     bench.expect(count=8)
     for _ in range(2):
         manager = bench.kernels.manager(
-            kernel="", folder=bench.folder, environment=bench.environment, imports=()
+            KernelNeed(kernel="", folder=str(bench.folder), environment=bench.environment)
         )
 
         async def killed(manager: Any = manager) -> None:
@@ -314,7 +325,9 @@ def test_an_interpreter_that_cannot_serve_gives_plain_kernels(bench: Bench, inst
     (installed / "ipykernel" / "__init__.py").write_text("raise ImportError('no ipykernel here')")
     bench.environment["LET"] = "1"
     bench.expect()
-    manager = bench.kernels.manager(kernel="", folder=bench.folder, environment=bench.environment, imports=())
+    manager = bench.kernels.manager(
+        KernelNeed(kernel="", folder=str(bench.folder), environment=bench.environment)
+    )
     with pytest.raises(Exception):  # noqa: B017 - the plain kernel cannot start there either
         asyncio.run(asyncio.wait_for(_started(manager), 30))
     assert manager.fallback == "the fork server does not start: ImportError: no ipykernel here"
@@ -343,7 +356,7 @@ def test_each_interpreter_and_its_flags_have_a_server_of_their_own(
         (folder / "kernel.json").write_text(json.dumps(spec))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     expected = [
-        ExpectedKernel(kernel=name, folder=str(bench.folder), environment=bench.environment)
+        KernelNeed(kernel=name, folder=str(bench.folder), environment=bench.environment)
         for name in ("one", "two", "one", "two")
     ]
     before = set(psutil.Process().children())
@@ -364,9 +377,9 @@ def test_what_a_kernelspec_sets_holds_from_the_start_and_stays(
     spec = {"argv": argv, "display_name": "set", "language": "python", "env": env}
     (folder / "kernel.json").write_text(json.dumps(spec))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
-    one = ExpectedKernel(kernel="set", folder=str(bench.folder), environment=bench.environment)
+    one = KernelNeed(kernel="set", folder=str(bench.folder), environment=bench.environment)
     bench.kernels.expect([one] * 2)
-    for spare in bench.kernels.waiting():
+    for spare in waiting(bench.kernels):
         spare.provisioner.child_asked.result(60)
     asked = ("__import__('os').environ['FROM_SPEC']", "hash('some text')")
     found = bench.ask(*asked, kernel="set")
@@ -379,8 +392,8 @@ def test_a_launch_that_is_given_up_leaves_the_others_alone(bench: Bench, install
     os.mkfifo(bench.folder / "gate")
     slow = write(installed, "slow", f"open({str(bench.folder / 'gate')!r}).read()")
     bench.expect(slow, count=4)
-    arguments = {"kernel": "", "folder": bench.folder, "environment": bench.environment}
-    given_up = bench.kernels.manager(**arguments, imports=[slow])
+    need = KernelNeed(kernel="", folder=str(bench.folder), environment=bench.environment, imports=(slow,))
+    given_up = bench.kernels.manager(need)
 
     async def give_up() -> None:
         with pytest.raises(asyncio.TimeoutError):
@@ -402,12 +415,12 @@ def test_a_kernel_that_is_no_ipykernel_is_a_plain_one(
     argv = ["/bin/sh", "-c", "exec", "{connection_file}"]
     (folder / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "other", "language": "sh"}))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
-    one = ExpectedKernel(kernel="other", folder=str(bench.folder), environment=bench.environment)
+    one = KernelNeed(kernel="other", folder=str(bench.folder), environment=bench.environment)
     before = set(psutil.Process().children())
     bench.kernels.expect([one] * 3)
     assert set(psutil.Process().children()) == before
     manager = bench.kernels.manager(
-        kernel="other", folder=bench.folder, environment=bench.environment, imports=()
+        KernelNeed(kernel="other", folder=str(bench.folder), environment=bench.environment)
     )
     assert manager.kernel_spec.argv == argv
 
@@ -439,10 +452,10 @@ def test_a_run_with_one_kernel_starts_no_server(bench: Bench) -> None:
 def test_kernels_wait_before_they_are_asked_for_and_go_when_nobody_comes(tmp_path: Path) -> None:
     before = set(psutil.Process().children())
     with ForkKernels() as kernels:
-        one = ExpectedKernel(kernel="", folder=str(tmp_path), environment=dict(os.environ))
+        one = KernelNeed(kernel="", folder=str(tmp_path), environment=dict(os.environ))
         kernels.expect([one] * 5)
         (server,) = set(psutil.Process().children()) - before
-        pids = [spare.provisioner.child_asked.result(60).pid for spare in kernels.waiting()]
+        pids = [spare.provisioner.child_asked.result(60).pid for spare in waiting(kernels)]
         assert len(pids) == 2
         assert {child.pid for child in server.children()} == set(pids)
     assert not any(psutil.pid_exists(pid) for pid in [server.pid, *pids])
@@ -452,11 +465,13 @@ def test_a_kernel_that_is_to_stay_outlives_its_server(tmp_path: Path) -> None:
     before = set(psutil.Process().children())
     environment = dict(os.environ)
     with ForkKernels() as kernels:
-        kernels.expect([ExpectedKernel(kernel="", folder=str(tmp_path), environment=environment)] * 3)
+        kernels.expect([KernelNeed(kernel="", folder=str(tmp_path), environment=environment)] * 3)
         (server,) = set(psutil.Process().children()) - before
-        for spare in kernels.waiting():
+        for spare in waiting(kernels):
             spare.provisioner.child_asked.result(60)
-        manager = kernels.manager(kernel="", folder=tmp_path, environment=environment, imports=(), stays=True)
+        manager = kernels.manager(
+            KernelNeed(kernel="", folder=str(tmp_path), environment=environment), stays=True
+        )
         asyncio.run(_started(manager, independent=True))
         kernel = psutil.Process(manager.provisioner.pid)
         assert kernel.ppid() == server.pid

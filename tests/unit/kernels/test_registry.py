@@ -10,6 +10,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 
 from nbpipeline.kernels import registry
 from nbpipeline.kernels.plain import PlainKernels
+from nbpipeline.model import KernelNeed
 from nbpipeline.upkeep import debugging
 
 
@@ -18,7 +19,7 @@ def start_kernel(root: Path, idle: float = 3600.0) -> registry.KeptKernel:
 
     async def start() -> registry.KeptKernel:
         with PlainKernels() as kernels:
-            manager = kernels.manager(kernel="", folder=root, environment=dict(os.environ), imports=())
+            manager = kernels.manager(KernelNeed(kernel="", folder=str(root), environment=dict(os.environ)))
             await manager.start_kernel(independent=True)
             client = manager.client()
             client.start_channels()

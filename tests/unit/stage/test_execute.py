@@ -14,7 +14,16 @@ from stages import Bench, artifact, bench, instance
 from nbpipeline.errors import BusyError
 from nbpipeline.kernels.plain import PlainKernels
 from nbpipeline.location import Location
-from nbpipeline.model import Check, Fingerprint, Injection, PathValue, Resources, Status, StoredOutput
+from nbpipeline.model import (
+    Check,
+    Fingerprint,
+    Injection,
+    KernelNeed,
+    PathValue,
+    Resources,
+    Status,
+    StoredOutput,
+)
 from nbpipeline.run import CancelSwitch
 from nbpipeline.stage import execute, keep, notebook_file, recorder, restore
 from nbpipeline.stage.lock import hold
@@ -697,9 +706,9 @@ class Asked(PlainKernels):
         super().__init__()
         self.times = 0
 
-    def manager(self, **wanted: Any) -> Any:
+    def manager(self, need: KernelNeed, *, stays: bool = False) -> Any:
         self.times += 1
-        return super().manager(**wanted)
+        return super().manager(need, stays=stays)
 
 
 def test_no_kernel_is_asked_for_where_the_record_cannot_be_opened(root: Path) -> None:

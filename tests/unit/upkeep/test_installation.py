@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from builders import code, write_files, write_notebook
 
-from nbpipeline.kernels.forking import Refusal
+from nbpipeline.kernels.fork_service import Refusal
 from nbpipeline.kernels.refusals import Refusals
 from nbpipeline.model import ProjectSpec
 from nbpipeline.reading.project import read_project

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from nbpipeline.kernels.fork_process import Child, ServerProcess
+from nbpipeline.kernels.fork_link import Child, ServerProcess
 
 DEATHS = 2
 """So many times a server may be killed in a run before the rest gets plain kernels."""
