@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -35,7 +35,7 @@ class PlainKernels:
 
     def __enter__(self) -> Self:
         """Make the private folder; those of dead processes are swept."""
-        _sweep()
+        sweep()
         self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_runtime_parent()))
         return self
 
@@ -125,10 +125,18 @@ def _runtime_parent() -> Path:
     return Path(tempfile.gettempdir())
 
 
-def _sweep() -> None:
-    """Remove private folders whose process was killed before it could."""
+def left_behind() -> Iterator[Path]:
+    """Give the private folders whose process was killed before it could remove them."""
     for folder in _runtime_parent().glob(f"{_PREFIX}[0-9]*-*"):
         pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
         with contextlib.suppress(OSError):
             if pid.isdigit() and not is_alive(int(pid), None) and folder.stat().st_uid == os.getuid():
-                shutil.rmtree(folder, ignore_errors=True)
+                yield folder
+
+
+def sweep() -> int:
+    """Remove them; how many there were."""
+    found = list(left_behind())
+    for folder in found:
+        shutil.rmtree(folder, ignore_errors=True)
+    return len(found)

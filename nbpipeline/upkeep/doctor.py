@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from nbpipeline.errors import NbpipelineError
-from nbpipeline.kernels import registry
+from nbpipeline.kernels import plain, registry
 from nbpipeline.kernels.refusals import Refusals
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import ProjectSpec, StageInstance
@@ -45,6 +45,7 @@ def examine(project: ProjectSpec, instances: Sequence[StageInstance], *, fix: bo
         ("locks", _locks(root)),
         ("runs", _runs(root, fix=fix)),
         ("kept kernels", _kept(root)),
+        ("sockets", _sockets(fix=fix)),
         ("disk", _disk(root)),
     )
     return tuple(one for subject, part in parts for one in _finished(subject, part))
@@ -231,6 +232,15 @@ def _kept(root: Path) -> Iterator[Finding]:
     if kept:
         what = f"wait for `nbpipeline debug`: {', '.join(kept)}"
         yield Finding(subject="kept kernels", state="good", what=what)
+
+
+def _sockets(*, fix: bool) -> Iterator[Finding]:
+    """Look for the folders of sockets that killed runs left; the next run with kernels removes them too."""
+    found = plain.sweep() if fix else len(list(plain.left_behind()))
+    if found:
+        state, done = ("mended", "removed") if fix else ("warning", "left")
+        what = f"{found} folder{'s' if found > 1 else ''} of killed runs {done}"
+        yield Finding(subject="sockets", state=state, what=what, mend="" if fix else "nbpipeline doctor")
 
 
 def _disk(root: Path) -> Iterator[Finding]:

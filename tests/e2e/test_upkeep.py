@@ -263,6 +263,21 @@ def test_doctor_mends_what_it_can(green: Path) -> None:
     assert {one["state"] for one in found["findings"]} <= {"good", "warning"}
 
 
+def test_doctor_removes_the_sockets_of_killed_runs(green: Path, tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    left, living = (tmp_path / f"runtime/nbpipeline-{pid}-made" for pid in (ended.pid, os.getpid()))
+    left.mkdir(parents=True)
+    living.mkdir()
+    runtime = {"XDG_RUNTIME_DIR": str(left.parent)}
+    looked = command("doctor", "--no-fix", cwd=green, environment=runtime)
+    assert "note  sockets: 1 folder of killed runs left\n" in looked.stdout
+    assert left.exists()
+    mended = command("doctor", cwd=green, environment=runtime)
+    assert "done  sockets: 1 folder of killed runs removed\n" in mended.stdout
+    assert [one.name for one in left.parent.iterdir()] == [living.name]
+
+
 def test_doctor_of_a_state_file_cut_in_half(green: Path) -> None:
     state = green / ".nbpipeline/state.db"
     state.write_bytes(state.read_bytes()[: state.stat().st_size // 2])

@@ -229,6 +229,7 @@ class Storm:
         self.counts["settled by doctor"] += 1
         self._outputs_are_whole()
         self._nothing_lies_about()
+        self._no_sockets()
 
     def _run_whole(self) -> None:
         """Let a run go to its end: it must do all that there is to do."""
@@ -246,9 +247,8 @@ class Storm:
         self._whole, self._asked = self._word, {self._word}
         self._none_lives(())
         self._nothing_lies_about()
-        folders = sorted(one.name for one in self._runtime.iterdir())
-        if folders:
-            raise self._broken(f"left in the runtime folder: {folders}")
+        if '"status": "succeeded"' in told:  # one that starts no kernel looks for no sockets of dead ones
+            self._no_sockets()
 
     def _survived(self, code: int, told: str) -> None:
         """Look at a run that lived on: a stage whose kernel was killed has failed, and says so."""
@@ -305,6 +305,11 @@ class Storm:
                 }
                 raise self._broken(f"processes live on: {lines}")
             time.sleep(0.01)
+
+    def _no_sockets(self) -> None:
+        folders = sorted(one.name for one in self._runtime.iterdir())
+        if folders:
+            raise self._broken(f"left in the runtime folder: {folders}")
 
     def _nothing_lies_about(self) -> None:
         """No aside, no journal, no lock that is held, no half run; the history is sound."""
