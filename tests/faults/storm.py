@@ -114,11 +114,10 @@ class Storm:
         moment = self._await_moment(process.stdout)
         victim, target = self._victim(process)
         before = self._marked()
-        if target is None or process.poll() is not None:
-            self.counts["the run had ended before"] += 1
+        if target is None or process.poll() is not None or not _killed(target):
+            self.counts["the run or the process had ended before"] += 1
         else:
             self._note(f"kill {victim} {moment}")
-            target.send_signal(signal.SIGKILL)
             self.counts["kills"] += 1
             self.counts[f"of the {victim}"] += 1
             self.counts[f"moment: {moment}"] += 1
@@ -351,6 +350,15 @@ class Storm:
         return BrokenPromiseError(
             f"{what}\nseed {self.seed}, {self.kernels} kernels, {self.root}\nlast:\n  {last}"
         )
+
+
+def _killed(process: psutil.Process) -> bool:
+    """Kill it; False where it has just ended by itself."""
+    try:
+        process.send_signal(signal.SIGKILL)
+    except psutil.NoSuchProcess:
+        return False
+    return True
 
 
 def _word_of(number: int) -> str:
