@@ -9,7 +9,9 @@ from nbpipeline.errors import UsageError
 from nbpipeline.model import Event, Pipeline, Plan
 from nbpipeline.plan import Planner, accept
 from nbpipeline.ports import Cancel, Emit
-from nbpipeline.run.rivals import rivals
+from nbpipeline.run.claim import claim, open_for
+from nbpipeline.run.folder import RunFolder
+from nbpipeline.run.rivals import Rival, look, rivals
 from nbpipeline.selection import before, select
 from nbpipeline.stage import journal
 from nbpipeline.stage.lock import PATIENCE
@@ -42,12 +44,22 @@ def plan_wanted(pipeline: Pipeline, place: Workplace, wanted: Wanted) -> tuple[P
     return planner, plan
 
 
-def plan_apart(
-    pipeline: Pipeline, place: Workplace, wanted: Wanted, tell: Emit | None, cancel: Cancel
-) -> tuple[Planner, Plan]:
-    """Plan, once dead runs are settled and no other run has anything in common with the plan.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A run that others see, with its plan still to be carried out."""
 
-    With `tell` it waits until it is so and says for whom, else it raises BusyError. Raises as `plan_wanted`.
+    planner: Planner
+    plan: Plan
+    folder: RunFolder
+
+
+def begin_apart(
+    pipeline: Pipeline, place: Workplace, wanted: Wanted, tell: Emit | None, cancel: Cancel
+) -> Begun:
+    """Plan, once dead runs are settled, and begin as soon as no other run has to do with what is planned.
+
+    With `tell` it waits until it is so and says for whom, else it raises BusyError. Raises as `plan_wanted`
+    and `claim`.
     """
     root = Path(pipeline.project.root)
     settled = list(_settled_first(pipeline, place))
@@ -56,17 +68,26 @@ def plan_apart(
         return {one.instance for one in place.state.results(run)}
 
     while True:
+        seen = look(root, ended, time.time())
         settled += journal.replay(root, place.backing)
         planner, plan = plan_wanted(pipeline, place, wanted)
-        found = rivals(plan, root, ended, time.time())
-        if not found or cancel.level:
-            return planner, replace(plan, notices=(*settled, *plan.notices))
-        if tell is None:
+        plan = replace(plan, notices=(*settled, *plan.notices))
+        if cancel.level:  # it starts nothing
+            return Begun(planner=planner, plan=plan, folder=open_for(plan, root))
+        found = claim(plan, root, seen, ended, wait=tell is not None)
+        if isinstance(found, RunFolder):
+            return Begun(planner=planner, plan=plan, folder=found)
+        if found and tell is None:
             raise found[0].refusal
         for one in found:
-            tell(Event(kind="notice", run="", time=time.time(), data={"text": one.notice}))
-        while rivals(plan, root, ended, time.time()) and not cancel.level:
+            _tell_waiting(one, tell)
+        while found and rivals(plan, root, ended, time.time()) and not cancel.level:
             time.sleep(PATIENCE)
+
+
+def _tell_waiting(rival: Rival, tell: Emit | None) -> None:
+    if tell is not None:
+        tell(Event(kind="notice", run="", time=time.time(), data={"text": rival.notice}))
 
 
 def _never_begun(root: Path) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, TypedDict, Unpack
 
 from nbpipeline import plugins, report, upkeep
 from nbpipeline.api.loading import Loaded, Reading, load, overrides
-from nbpipeline.api.planning import Wanted, only_one, part_of, plan_apart, plan_wanted, told_stranded
+from nbpipeline.api.planning import Begun, Wanted, begin_apart, only_one, part_of, plan_wanted, told_stranded
 from nbpipeline.api.warming import expected_kernels
 from nbpipeline.errors import UsageError
 from nbpipeline.executors.local import LocalExecutor
@@ -31,8 +31,8 @@ from nbpipeline.plan import accept, explain
 from nbpipeline.ports import Cache, Cancel, Emit
 from nbpipeline.reading.project import find_root
 from nbpipeline.run.cancel import CancelSwitch
+from nbpipeline.run.claim import begun
 from nbpipeline.run.options import RunOptions
-from nbpipeline.run.preflight import refuse_held
 from nbpipeline.run.scheduler import run as carry_out
 from nbpipeline.selection import select
 from nbpipeline.stage import execute, restore
@@ -159,38 +159,52 @@ class Project:
         (unless `wait`).
         """
         with self._open(kernels) as (pipeline, place):
-            root = Path(self.root)
             for name in pipeline.project.tracking:
                 plugins.load("trackers", name)
             wanted = Wanted(selectors=selectors, exclude=exclude, only=only, force=force)
             tell = (on_event or _deaf) if wait else None
-            planner, plan = plan_apart(pipeline, place, wanted, tell, cancel or CancelSwitch())
-            if on_plan is not None:
-                on_plan(plan)
-            if not wait:
-                refuse_held(plan, root)
-            chosen = RunOptions(**options)
-            place.expect(lambda: expected_kernels(plan, planner, root))
-
-            def work(job: Job, emit: Emit, cancel: Cancel) -> StageResult:
-                return execute(job, place.backends(planner.fingerprint, wait=wait), emit, cancel)
-
-            def bring_back(job: Job, record: StageRecord, cancel: Cancel) -> StageResult:
-                return restore(job, record, place.backends(planner.fingerprint, wait=wait), cancel)
-
-            result = carry_out(
-                plan,
-                planner,
-                LocalExecutor(work, slots=chosen.slots, memory=chosen.memory),
-                state=place.state,
-                root=root,
-                restore=bring_back,
-                options=chosen,
-                emit=on_event,
-                cancel=cancel,
-            )
+            run = begin_apart(pipeline, place, wanted, tell, cancel or CancelSwitch())
+            with begun(run.folder):
+                if on_plan is not None:
+                    on_plan(run.plan)
+                result = self._carried_out(
+                    run, place, RunOptions(**options), wait=wait, on_event=on_event, cancel=cancel
+                )
             self._trim(place, result)
             return result
+
+    def _carried_out(
+        self,
+        run: Begun,
+        place: Workplace,
+        options: RunOptions,
+        *,
+        wait: bool,
+        on_event: Emit | None,
+        cancel: Cancel | None,
+    ) -> RunResult:
+        plan, planner = run.plan, run.planner
+        root = Path(self.root)
+        place.expect(lambda: expected_kernels(plan, planner, root))
+
+        def work(job: Job, emit: Emit, cancel: Cancel) -> StageResult:
+            return execute(job, place.backends(planner.fingerprint, wait=wait), emit, cancel)
+
+        def bring_back(job: Job, record: StageRecord, cancel: Cancel) -> StageResult:
+            return restore(job, record, place.backends(planner.fingerprint, wait=wait), cancel)
+
+        return carry_out(
+            plan,
+            planner,
+            LocalExecutor(work, slots=options.slots, memory=options.memory),
+            run.folder,
+            state=place.state,
+            root=root,
+            restore=bring_back,
+            options=options,
+            emit=on_event,
+            cancel=cancel,
+        )
 
     def run_stage(self, stage: str, *, force: bool = False, **how: Any) -> RunResult:
         """Run one instance, nothing before or after it; `how` as in `run`.

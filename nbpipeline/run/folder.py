@@ -4,6 +4,7 @@ A folder appears under its id only when it is whole, and goes by being renamed f
 runs at once, and whoever watches, never see a half one.
 """
 
+import contextlib
 import itertools
 import json
 import os
@@ -96,6 +97,11 @@ def new_run_id(now: float, further: int = 0) -> str:
     return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(second))}-{part:04x}"
 
 
+def is_run_id(name: str) -> bool:
+    """Whether a name is a run's: not a test's, nor anything else in its place."""
+    return _RUN_ID.fullmatch(name) is not None
+
+
 def open_run(root: Path, plan: Mapping[str, Any], *, now: float) -> RunFolder:
     """Make a run's folder with plan.json and control.json in it. Raises StorageError.
 
@@ -171,6 +177,21 @@ def close_run(folder: RunFolder, *, now: float, status: str) -> None:
     _write_control(folder, {**control, "finished": now, "status": status})
 
 
+def withdraw_run(folder: RunFolder, *, now: float) -> None:
+    """End a run whose process goes on without it: else it would count as running. One that told nothing goes.
+
+    A run that has ended stays as it is, and trouble with the disk is passed over.
+    """
+    control = read_control(folder.path)
+    if control is None or control.get("finished") is not None:
+        return
+    if not folder.events.exists():
+        _remove(folder.path)
+        return
+    with contextlib.suppress(OSError):
+        close_run(folder, now=now, status="interrupted")
+
+
 def _write_control(folder: RunFolder, control: Mapping[str, Any]) -> None:
     replace_text(folder.control, json.dumps(control) + "\n")
 
@@ -199,7 +220,7 @@ def kept_runs(root: Path) -> tuple[RunFolder, ...]:
         names = [one.name for one in os.scandir(runs_folder(root))]
     except OSError:
         return ()
-    found = sorted((name for name in names if _RUN_ID.fullmatch(name)), reverse=True)
+    found = sorted((name for name in names if is_run_id(name)), reverse=True)
     return tuple(RunFolder(run=name, path=runs_folder(root) / name) for name in found)
 
 

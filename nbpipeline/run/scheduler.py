@@ -1,7 +1,6 @@
 """Runs a plan: ready instances side by side, the rest decided as soon as it can be."""
 
 import dataclasses
-import os
 import queue
 import time
 from collections.abc import Callable
@@ -31,11 +30,10 @@ from nbpipeline.run.admission import Capacity, Room, free_memory, visible_gpus
 from nbpipeline.run.board import GOOD, Board, blocked
 from nbpipeline.run.cancel import turned_by_ctrl_c
 from nbpipeline.run.chronicle import Chronicle
+from nbpipeline.run.claim import masker_of
 from nbpipeline.run.events import EventWriter
-from nbpipeline.run.folder import drop_old_runs, open_run, unwritable
+from nbpipeline.run.folder import RunFolder, drop_old_runs, unwritable
 from nbpipeline.run.options import RunOptions
-from nbpipeline.run.preflight import refuse_impossible_copies, refuse_missing_inputs
-from nbpipeline.run.summary import plan_to_keep
 from nbpipeline.stage.secrets import Masker
 
 Restore = Callable[[Job, StageRecord, Cancel], StageResult]
@@ -58,6 +56,7 @@ def run(  # noqa: PLR0913 - the one seam between the composition root and the ru
     plan: Plan,
     planner: Decider,
     executor: Executor,
+    folder: RunFolder,
     *,
     state: State,
     root: Path,
@@ -66,19 +65,15 @@ def run(  # noqa: PLR0913 - the one seam between the composition root and the ru
     emit: Emit | None = None,
     cancel: Cancel | None = None,
 ) -> RunResult:
-    """Do what the plan says, and record what happened under `.nbpipeline/runs`.
+    """Do what the plan says, and record what happened in the `folder` that `claim` has opened.
 
     `executor` is given un-entered: a run with nothing to do never enters it. `emit` hears every event
-    after it is on disk. Raises MissingInputError, MissingPluginError and UsageError before
-    anything starts; BusyError, StorageError and other trouble around a stage after what else was running
-    has ended. With no `cancel`, Ctrl-C turns one.
+    after it is on disk. Raises BusyError, StorageError and other trouble around a stage after what else
+    was running has ended. With no `cancel`, Ctrl-C turns one.
     """
     options = options or RunOptions()
-    refuse_missing_inputs(plan, root)
-    refuse_impossible_copies(plan)
     started = time.time()
-    masker = Masker.of({one for step in plan.steps for one in step.instance.spec.secrets}, os.environ)
-    folder = open_run(root, masker.anything(plan_to_keep(plan)), now=started)
+    masker = masker_of(plan)
     try:
         events = EventWriter(folder.events, folder.run, emit, masker=masker)
     except OSError as error:

@@ -59,6 +59,7 @@ __all__ = [
     "recover",
     "replay",
     "roll_back",
+    "standing",
 ]
 
 # --- forward ---------------------------------------------------------------------------------
@@ -264,6 +265,12 @@ def recover(root: Path, instance_id: str, backing: Backing | None = None) -> tup
         place = relative(root, rejected)
         notices.append(f"{instance_id}: what stood there meanwhile is in {place}: {', '.join(went)}")
     return (f"{instance_id}: run {journal.run} died; {said}", *notices)
+
+
+def standing(root: Path) -> tuple[Journal, ...]:
+    """Read the journals that stand now, of runs that go on and of dead ones; none that cannot be read."""
+    found = map(read, sorted(folder_of(root).glob("*.json")))
+    return tuple(one for one in found if one is not None)
 
 
 def replay(root: Path, backing: Backing | None = None) -> tuple[str, ...]:

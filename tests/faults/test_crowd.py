@@ -24,7 +24,7 @@ def start(root: Path, marks: Path, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-@pytest.mark.nightly  # with --wait, a stage was once seen to read what another run had put aside: not yet mended
+@pytest.mark.heavy
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("wait", [False, True], ids=["refused", "waiting"])
 def test_a_crowd(root: Path, tmp_path: Path, wait: bool) -> None:

@@ -28,6 +28,7 @@ from nbpipeline.model import (
     Step,
 )
 from nbpipeline.run import RunOptions, run
+from nbpipeline.run.claim import open_for
 from nbpipeline.state.memory import MemoryState
 
 
@@ -148,6 +149,7 @@ def do(
         plan,
         Decisions(plan, found),
         LocalExecutor(worker, slots=given.slots),
+        open_for(plan, root),
         state=state or MemoryState(),
         root=root,
         restore=worker.restore,

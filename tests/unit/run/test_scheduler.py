@@ -17,6 +17,7 @@ from nbpipeline.errors import BusyError, MissingInputError, StorageError
 from nbpipeline.executors.local import LocalExecutor
 from nbpipeline.model import Failure, Fingerprint, Reason, ReasonKind, StageResult, Status
 from nbpipeline.run import CancelSwitch, RunOptions, exit_code, run
+from nbpipeline.run.claim import open_for
 from nbpipeline.run.folder import RunFolder, read_control
 from nbpipeline.run.preflight import refuse_held
 from nbpipeline.stage.lock import hold
@@ -127,6 +128,7 @@ def test_what_the_plan_knew_is_not_asked_again(root):
         plan,
         decisions,
         LocalExecutor(worker, slots=2),
+        open_for(plan, root),
         state=MemoryState(),
         root=root,
         restore=worker.restore,
@@ -377,7 +379,15 @@ def test_nothing_to_do_is_near_free(root):
     plan = plan_of({f"s{number}": SKIP for number in range(50)}, [f"s{n}>s{n + 1}" for n in range(49)])
     before = threading.active_count()
     state = MemoryState()
-    result = run(plan, Decisions(plan), Untouched(), state=state, root=root, restore=Worker().restore)
+    result = run(
+        plan,
+        Decisions(plan),
+        Untouched(),
+        open_for(plan, root),
+        state=state,
+        root=root,
+        restore=Worker().restore,
+    )
     assert threading.active_count() == before
     assert set(statuses(result).values()) == {"fresh"}
     assert [event.kind for event in events_of(result)] == ["run_started", "run_finished"]

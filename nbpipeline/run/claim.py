@@ -1,0 +1,128 @@
+"""How a run begins: one at a time, so that of two that would disturb each other the second sees the first."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nbpipeline.errors import BusyError
+from nbpipeline.location import STATE_FOLDER
+from nbpipeline.model import Plan
+from nbpipeline.run.folder import (
+    RunFolder,
+    is_run_id,
+    is_running,
+    open_run,
+    read_control,
+    runs_folder,
+    state_folder,
+    unwritable,
+    withdraw_run,
+)
+from nbpipeline.run.preflight import refuse_held, refuse_impossible_copies, refuse_missing_inputs
+from nbpipeline.run.rivals import Ended, Rival, Sight, may_do, outdated, rivals, touched
+from nbpipeline.run.summary import plan_to_keep
+from nbpipeline.stage import journal
+from nbpipeline.stage.lock import PATIENCE, hold
+from nbpipeline.stage.secrets import Masker
+
+LOCK = f"{STATE_FOLDER}/locks/.begin.lock"
+"""Held for the moment in which a run looks for others and shows itself; no instance has this name."""
+LONGEST = 60.0
+"""Seconds that a beginning is waited for: one takes milliseconds, so its process has been stopped."""
+
+
+@contextmanager
+def turn(root: Path, longest: float = LONGEST) -> Iterator[None]:
+    """Let no run begin while the block lasts; the system ends it when the process dies.
+
+    Raises BusyError where another process does not come to an end of it, and StorageError.
+    """
+    import filelock  # noqa: PLC0415 - it pulls asyncio, and start-up is counted
+
+    path = root / LOCK
+    state_folder(root)
+    lock = filelock.FileLock(path, timeout=longest, poll_interval=PATIENCE / 10, thread_local=False)
+    try:
+        path.parent.mkdir(exist_ok=True)
+        lock.acquire()
+    except filelock.Timeout:
+        raise BusyError.of(
+            "another run has been about to begin for a minute, and does not go on.",
+            known=f"its process holds {LOCK}, and may have been stopped",
+            mend="let it go on or end it, then try again",
+        ) from None
+    except OSError as error:
+        raise unwritable(LOCK, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def claim(
+    plan: Plan, root: Path, seen: Sight, ended: Ended, *, wait: bool = False
+) -> RunFolder | tuple[Rival, ...]:
+    """Open the run's folder, by which others see from now on what it may do.
+
+    Else gives the runs that stand against it, or none where the plan has to be made anew: another run has
+    changed what it builds on since `seen`, which is from before it. Raises MissingInputError,
+    MissingPluginError, UsageError for what would certainly go wrong; BusyError where, without `wait`, a stage
+    is held; StorageError.
+    """
+    if not may_do(plan):
+        return open_for(plan, root)
+    with turn(root):
+        now = time.time()
+        if outdated(plan, seen, root, ended, now):
+            return ()
+        found = rivals(plan, root, ended, now)
+        if found or _settled_meanwhile(plan, root, now):
+            return found
+        if not wait:
+            refuse_held(plan, root)
+        return open_for(plan, root)
+
+
+def _settled_meanwhile(plan: Plan, root: Path, now: float) -> bool:
+    """Whether another process has just brought back what a dead run left of what the plan builds on.
+
+    Waits for it. Raises BusyError where that takes too long.
+    """
+    patience = time.monotonic() + LONGEST
+    waiting = [
+        one for one in journal.standing(root) if is_run_id(one.run) and not _goes_on(root, one.run, now)
+    ]
+    names = touched(plan) if waiting else frozenset()
+    found = [one for one in waiting if one.instance in names]
+    for one in found:
+        with hold(root, one.instance, wait=True, give_up=lambda: time.monotonic() > patience):
+            pass
+    return any(not one.file.exists() for one in found)
+
+
+def _goes_on(root: Path, run: str, now: float) -> bool:
+    return is_running(read_control(runs_folder(root) / run), now)
+
+
+def open_for(plan: Plan, root: Path) -> RunFolder:
+    """Open the folder of a run, whoever else runs, unless it would certainly go wrong; raises as `claim`."""
+    refuse_missing_inputs(plan, root)
+    refuse_impossible_copies(plan)
+    return open_run(root, masker_of(plan).anything(plan_to_keep(plan)), now=time.time())
+
+
+def masker_of(plan: Plan) -> Masker:
+    """Mask the secrets of a plan's stages."""
+    return Masker.of({one for step in plan.steps for one in step.instance.spec.secrets}, os.environ)
+
+
+@contextmanager
+def begun(folder: RunFolder) -> Iterator[RunFolder]:
+    """Take the claim back where the block fails before the run has ended by itself."""
+    try:
+        yield folder
+    except BaseException:
+        withdraw_run(folder, now=time.time())
+        raise
