@@ -75,9 +75,9 @@ def claim(
         return open_for(plan, root)
     with turn(root):
         now = time.time()
-        if outdated(plan, seen, root, ended, now):
-            return ()
         found = rivals(plan, root, ended, now)
+        if outdated(plan, seen, root, ended, now):  # asked last: what ends between the two is seen here
+            return ()
         if found or _settled_meanwhile(plan, root, now):
             return found
         if not wait:

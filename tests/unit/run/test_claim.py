@@ -38,6 +38,13 @@ def test_the_second_sees_the_first(root: Path) -> None:
     assert isinstance(claimed(root, plan_of({"c": RUN})), RunFolder)
 
 
+def test_what_ends_while_it_is_looked_for_is_not_overlooked(root: Path) -> None:
+    claimed(root)
+    seen = look(root, ended, time.time())
+    answers = iter([set(), {"a", "b"}])
+    assert claim(PLAN, root, seen, lambda _run: next(answers), wait=True) == (), "it is planned anew"
+
+
 def test_of_many_at_once_one_begins(root: Path) -> None:
     together = threading.Barrier(8)
     got = []
