@@ -11,7 +11,7 @@ from nbpipeline.plan import Planner, accept
 from nbpipeline.ports import Cancel, Emit
 from nbpipeline.run.claim import claim, open_for
 from nbpipeline.run.folder import RunFolder
-from nbpipeline.run.rivals import Rival, look, rivals
+from nbpipeline.run.rivals import Ended, Rival, look, rivals
 from nbpipeline.selection import before, select
 from nbpipeline.stage import journal
 from nbpipeline.stage.lock import PATIENCE
@@ -63,10 +63,7 @@ def begin_apart(
     """
     root = Path(pipeline.project.root)
     settled = list(_settled_first(pipeline, place))
-
-    def ended(run: str) -> set[str]:
-        return {one.instance for one in place.state.results(run)}
-
+    ended = done_with(place)
     while True:
         seen = look(root, ended, time.time())
         settled += journal.replay(root, place.backing)
@@ -83,6 +80,11 @@ def begin_apart(
             _tell_waiting(one, tell)
         while found and rivals(plan, root, ended, time.time()) and not cancel.level:
             time.sleep(PATIENCE)
+
+
+def done_with(place: Workplace) -> Ended:
+    """Read from the history which instances a run has done with."""
+    return lambda run: {one.instance for one in place.state.results(run)}
 
 
 def _tell_waiting(rival: Rival, tell: Emit | None) -> None:

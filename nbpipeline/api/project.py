@@ -7,13 +7,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from nbpipeline import plugins, report, upkeep
 from nbpipeline.api.loading import Loaded, Reading, load, overrides
-from nbpipeline.api.planning import Begun, Wanted, begin_apart, only_one, part_of, plan_wanted, told_stranded
+from nbpipeline.api.planning import (
+    Begun,
+    Wanted,
+    begin_apart,
+    done_with,
+    only_one,
+    part_of,
+    plan_wanted,
+    told_stranded,
+)
 from nbpipeline.api.warming import expected_kernels
 from nbpipeline.errors import UsageError
 from nbpipeline.executors.local import LocalExecutor
@@ -31,7 +40,7 @@ from nbpipeline.plan import accept, explain
 from nbpipeline.ports import Cache, Cancel, Emit
 from nbpipeline.reading.project import find_root
 from nbpipeline.run.cancel import CancelSwitch
-from nbpipeline.run.claim import begun
+from nbpipeline.run.claim import begun, by_hand
 from nbpipeline.run.options import RunOptions
 from nbpipeline.run.scheduler import run as carry_out
 from nbpipeline.selection import select
@@ -297,7 +306,8 @@ class Project:
             chosen = None if what in paths else select(pipeline, [what])
             backends = place.backends()
             found = upkeep.byhand.find_records(pipeline, what, chosen, backends)
-            return upkeep.byhand.bring_back(found, backends, Path(self.root), time.time())
+            with self._by_hand(pipeline, place, {instance.id for instance, _ in found}):
+                return upkeep.byhand.bring_back(found, backends, Path(self.root), time.time())
 
     @contextmanager
     def debug(self, stage: str, *, fresh: bool = False) -> Iterator[upkeep.debugging.Session]:
@@ -334,8 +344,10 @@ class Project:
 
     def clean(self, found: upkeep.cleaning.Cleanable) -> upkeep.cleaning.Cleaned:
         """Remove what `cleanable` found, as far as it is still as it was."""
-        with self._open() as (_, place):
-            return upkeep.cleaning.remove(found, place.backends(), Path(self.root))
+        with self._open() as (pipeline, place):
+            backends = place.backends()
+            with self._by_hand(pipeline, place, {one.instance for one in found.doomed}):
+                return upkeep.cleaning.remove(found, backends, Path(self.root))
 
     def doctor(self, *, fix: bool = True) -> tuple[upkeep.finding.Finding, ...]:
         """Say what is wrong with the installation and the project's folder, and mend it where `fix`."""
@@ -368,6 +380,9 @@ class Project:
             with Workplace(loaded.spec, kernels, reading.state) as place:
                 reading.hand_over(place.state)
                 yield loaded, place
+
+    def _by_hand(self, pipeline: Pipeline, place: Workplace, names: set[str]) -> AbstractContextManager[None]:
+        return by_hand(names, pipeline, Path(self.root), done_with(place))
 
     def _trim(self, place: Workplace, result: RunResult) -> None:
         """Keep the store under its limit, where the run may have put something in."""

@@ -2,13 +2,13 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from nbpipeline.errors import BusyError
 from nbpipeline.location import STATE_FOLDER
-from nbpipeline.model import Plan
+from nbpipeline.model import Pipeline, Plan
 from nbpipeline.run.folder import (
     RunFolder,
     is_run_id,
@@ -21,7 +21,7 @@ from nbpipeline.run.folder import (
     withdraw_run,
 )
 from nbpipeline.run.preflight import refuse_held, refuse_impossible_copies, refuse_missing_inputs
-from nbpipeline.run.rivals import Ended, Rival, Sight, may_do, outdated, rivals, touched
+from nbpipeline.run.rivals import Ended, Rival, Sight, may_do, outdated, rivals, rivals_by_hand, touched
 from nbpipeline.run.summary import plan_to_keep
 from nbpipeline.stage import journal
 from nbpipeline.stage.lock import PATIENCE, hold
@@ -30,7 +30,9 @@ from nbpipeline.stage.secrets import Masker
 LOCK = f"{STATE_FOLDER}/locks/.begin.lock"
 """Held for the moment in which a run looks for others and shows itself; no instance has this name."""
 LONGEST = 60.0
-"""Seconds that a beginning is waited for: one takes milliseconds, so its process has been stopped."""
+"""Seconds that another's turn is waited for: a beginning takes milliseconds, most restores seconds."""
+FOR_EVER = -1.0
+"""The same, for `--wait`."""
 
 
 @contextmanager
@@ -49,9 +51,9 @@ def turn(root: Path, longest: float = LONGEST) -> Iterator[None]:
         lock.acquire()
     except filelock.Timeout:
         raise BusyError.of(
-            "another run has been about to begin for a minute, and does not go on.",
-            known=f"its process holds {LOCK}, and may have been stopped",
-            mend="let it go on or end it, then try again",
+            "another process has let no run begin for a minute.",
+            known=f"it holds {LOCK}: a `restore` or `clean` that takes long, or one that was stopped",
+            mend="wait until it ends, or end it; then try again",
         ) from None
     except OSError as error:
         raise unwritable(LOCK, error) from error
@@ -73,7 +75,7 @@ def claim(
     """
     if not may_do(plan):
         return open_for(plan, root)
-    with turn(root):
+    with turn(root, FOR_EVER if wait else LONGEST):
         now = time.time()
         found = rivals(plan, root, ended, now)
         if outdated(plan, seen, root, ended, now):  # asked last: what ends between the two is seen here
@@ -83,6 +85,22 @@ def claim(
         if not wait:
             refuse_held(plan, root)
         return open_for(plan, root)
+
+
+@contextmanager
+def by_hand(names: Collection[str], pipeline: Pipeline, root: Path, ended: Ended) -> Iterator[None]:
+    """Let no run begin while the block changes outputs of these instances.
+
+    Raises BusyError where a run makes or reads them.
+    """
+    if not names:
+        yield
+        return
+    with turn(root):
+        found = rivals_by_hand(names, pipeline, root, ended, time.time())
+        if found:
+            raise found[0].refusal
+        yield
 
 
 def _settled_meanwhile(plan: Plan, root: Path, now: float) -> bool:

@@ -1,8 +1,9 @@
 """Other runs that go on, or went on while a plan was made, and have something in common with it."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nbpipeline.errors import BusyError
 from nbpipeline.model import Action, Pipeline, Plan
@@ -74,23 +75,43 @@ def _worked_on(folder: RunFolder, pipeline: Pipeline, ended: Ended, now: float) 
 def rivals(plan: Plan, root: Path, ended: Ended, now: float) -> tuple[Rival, ...]:
     """Find the runs that this plan would disturb, or that would disturb it; nothing to do disturbs nobody."""
     mine = may_do(plan)
-    return tuple(_rivals(plan.pipeline, mine, root, ended, now)) if mine else ()
+    if not mine:
+        return ()
+    ties = _Ties(plan.pipeline)
+    return tuple(_rivals(mine, ties.around(mine), ties, ended, _going_on(root, now)))
 
 
-def _rivals(pipeline: Pipeline, mine: set[str], root: Path, ended: Ended, now: float) -> Iterator[Rival]:
-    ties: _Ties | None = None
+def rivals_by_hand(
+    names: Collection[str], pipeline: Pipeline, root: Path, ended: Ended, now: float
+) -> tuple[Rival, ...]:
+    """Find the runs that make or read the outputs of these instances, which are to be changed by hand."""
+    ties = _Ties(pipeline)
+    return tuple(_rivals(set(names), ties.sharing(names), ties, ended, _going_on(root, now)))
+
+
+def _going_on(root: Path, now: float) -> Iterator[tuple[RunFolder, Mapping[str, Any]]]:
+    """Give the runs that go on, with their control.json."""
     for folder in kept_runs(root):
         control = read_control(folder.path)
-        if control is None or not is_running(control, now):
-            continue
-        theirs = _theirs(folder, pipeline) - set(ended(folder.run))
-        ties = ties or _Ties(pipeline)
-        common = (theirs & ties.around(mine)) | (mine & ties.around(theirs))
+        if control is not None and is_running(control, now):
+            yield folder, control
+
+
+def _rivals(
+    mine: set[str],
+    around: set[str],
+    ties: "_Ties",
+    ended: Ended,
+    going: Iterable[tuple[RunFolder, Mapping[str, Any]]],
+) -> Iterator[Rival]:
+    for folder, control in going:
+        theirs = _theirs(folder, ties.pipeline) - set(ended(folder.run))
+        common = (theirs & around) | (mine & ties.around(theirs))
         if common:
             yield Rival(
                 run=folder.run,
                 pid=control.get("pid"),
-                since=float(control.get("started") or now),
+                since=float(control.get("started") or 0.0),
                 stages=tuple(sorted(common)),
             )
 
@@ -128,7 +149,7 @@ class _Ties:
     """Which instances touch the same files, or count on one another's results."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
+        self.pipeline = pipeline
         writers: dict[str, set[str]] = {}
         for instance in pipeline:
             for path in (path for output in instance.outputs for path in output.paths):
@@ -137,9 +158,12 @@ class _Ties:
 
     def around(self, names: Collection[str]) -> set[str]:
         """Give the instances, those they build on, and all that write to the same places."""
+        edges = (edge for name in names for edge in self.pipeline.upstream(name))
+        return self.sharing({*names, *(edge.upstream for edge in edges if edge.kind != "after")})
+
+    def sharing(self, names: Collection[str]) -> set[str]:
+        """Give the instances, and all that write to the same places."""
         found = set(names)
-        edges = (edge for name in names for edge in self._pipeline.upstream(name))
-        found |= {edge.upstream for edge in edges if edge.kind != "after"}
         for sharing in self._sharing:
             if not sharing.isdisjoint(found):
                 found = found | sharing

@@ -12,6 +12,8 @@ from nbpipeline import Project
 from nbpipeline.api import planning
 from nbpipeline.errors import BusyError
 from nbpipeline.model import Event, RunResult
+from nbpipeline.run.claim import turn
+from nbpipeline.upkeep import byhand
 
 
 @pytest.fixture
@@ -93,6 +95,45 @@ def test_a_run_waits_for_one_that_is_about_to_begin_and_plans_anew(project: Proj
     assert heard[0].data["text"].startswith(f"waiting for run {first.run} (process ")
     assert heard[0].data["text"].endswith("which holds apart, maker, reader")
     assert set(statuses(results[0]).values()) == {"fresh"}
+
+
+@pytest.mark.parametrize("running", ["maker", "reader"])
+def test_what_a_run_makes_or_reads_is_neither_restored_nor_removed_by_hand(
+    project: Project, running: str
+) -> None:
+    project.run()
+    Path(project.root, "out/made.txt").unlink()
+    told, restored = [], []
+
+    def meanwhile(_plan) -> None:
+        told.append(refused(lambda: project.restore("maker")))
+        told.append(refused(lambda: project.clean(project.cleanable("maker", "reader"))))
+        restored.extend(project.restore("apart").paths)
+
+    project.restore("maker")
+    project.run_stage(running, force=True, on_plan=meanwhile)
+    assert [one.splitlines()[0] for one in told] == [
+        "stage 'maker' is held by another run.",
+        "stage 'maker' is held by another run.",
+    ]
+    assert restored == ["out/other.txt"]
+    assert Path(project.root, "out/copy.txt").read_text() == "one"
+
+
+def test_no_run_begins_while_outputs_are_restored_by_hand(project: Project, monkeypatch) -> None:
+    project.run()
+    put_back, told = byhand.bring_back, []
+
+    def asked_meanwhile(*given):
+        with pytest.raises(BusyError) as caught, turn(Path(project.root), longest=0):
+            raise AssertionError("a run could have begun")
+        told.append(caught.value)
+        return put_back(*given)
+
+    monkeypatch.setattr(byhand, "bring_back", asked_meanwhile)
+    project.restore("maker")
+    assert len(told) == 1
+    project.run(force=True)
 
 
 class Meanwhile:

@@ -91,9 +91,9 @@ def test_one_that_does_not_go_on_is_told_of_and_one_that_was_killed_holds_nobody
     with pytest.raises(BusyError) as caught, turn(root, longest=0.1):
         raise AssertionError("it was held")
     assert str(caught.value) == (
-        "another run has been about to begin for a minute, and does not go on.\n"
-        "  its process holds .nbpipeline/locks/.begin.lock, and may have been stopped\n"
-        "  mend: let it go on or end it, then try again"
+        "another process has let no run begin for a minute.\n"
+        "  it holds .nbpipeline/locks/.begin.lock: a `restore` or `clean` that takes long, or one that was stopped\n"
+        "  mend: wait until it ends, or end it; then try again"
     )
     process.kill()
     process.communicate()
