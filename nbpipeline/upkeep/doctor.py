@@ -210,11 +210,7 @@ def _runs(root: Path, *, fix: bool) -> Iterator[Finding]:
         )
         return
     now = time.time()
-    dead = []
-    for one in kept_runs(root):
-        control = read_control(one.path)
-        if control and control.get("finished") is None and not is_running(control, now):
-            dead.append(one)
+    dead = [one for one in kept_runs(root) if _died(one.path, now)]
     if not dead:
         yield Finding(subject="runs", state="good", what=f"{len(kept_runs(root))} kept")
         return
@@ -225,6 +221,16 @@ def _runs(root: Path, *, fix: bool) -> Iterator[Finding]:
     for one in dead:
         close_run(one, now=now, status="interrupted")
     yield Finding(subject="runs", state="mended", what=f"died without an end, now marked so: {names}")
+
+
+def _died(run: Path, now: float) -> bool:
+    """Whether a run's process is gone without having told its end, be it just before it went."""
+
+    def is_open() -> bool:
+        control = read_control(run)
+        return control is not None and control.get("finished") is None
+
+    return is_open() and not is_running(read_control(run), now) and is_open()
 
 
 def _kept(root: Path) -> Iterator[Finding]:
