@@ -11,7 +11,7 @@ from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import slug_of
 from nbpipeline.replacing import replace_text
 from nbpipeline.stage import asides
-from nbpipeline.stage.places import aside_of, to_json
+from nbpipeline.stage.places import aside_of, staged_of, to_json
 
 VERSION = 1
 RENAME, COPY, SWAP = "rename", "copy", "swap"
@@ -114,6 +114,12 @@ def place_of(entry: Entry, run: str) -> Path:
     """Find where an output's previous bytes wait: sheltered where they could be, else beside it."""
     shelter = Path(entry.shelter)
     return shelter if entry.shelter and asides.exists(shelter) else aside_of(Path(entry.target), run)
+
+
+def written_to(entry: Entry, run: str) -> Path:
+    """Where an attempt writes an output: beside its place where it is swapped in at the end."""
+    target = Path(entry.target)
+    return staged_of(target, run) if entry.how == SWAP else target
 
 
 def empty_folder(path: Path) -> bool:

@@ -38,6 +38,7 @@ from nbpipeline.stage.entries import (
     place_of,
     read,
     shelter_of,
+    written_to,
 )
 from nbpipeline.stage.lock import hold
 from nbpipeline.stage.places import absolute, aside_of, local_outputs, make_folders, relative, staged_of
@@ -60,6 +61,7 @@ __all__ = [
     "replay",
     "roll_back",
     "standing",
+    "written_to",
 ]
 
 # --- forward ---------------------------------------------------------------------------------

@@ -88,11 +88,12 @@ def _brought_back(
         backing=backends.backing,
     )
     try:
-        gone = [one.path for one in missing if not _taken_out(one, root, backends)]
+        gone = [one.path for one in missing if not _taken_out(one, aside, backends)]
         if not gone:
+            aside = journal.publish(aside)
             backends.state.add_record(record)
     except BaseException:
-        journal.roll_back(aside, backends.backing)
+        journal.roll_back(journal.latest(aside), backends.backing)
         raise
     if gone:
         journal.roll_back(aside, backends.backing)
@@ -101,20 +102,22 @@ def _brought_back(
     return None, (*told, *remake_copy(job.instance, record, backends.store, Path(job.folder), root))
 
 
-def _taken_out(output: StoredOutput, root: Path, backends: Backends) -> bool:
-    target = Path(absolute(root, output.path)).resolve()
+def _taken_out(output: StoredOutput, aside: journal.Journal, backends: Backends) -> bool:
+    """Write an output to its place, or beside it where readers may look; False where the store lacks it."""
+    (entry,) = (one for one in aside.entries if one.path == output.path)
+    target = journal.written_to(entry, aside.run)
     asides.remove(target)  # an empty folder that was made for it, or the original of a copy kept aside
     return backends.store.get(output, target)
 
 
 def _only(job: Job, missing: list[StoredOutput]) -> StageInstance:
-    """Leave the instance just the outputs that are to change, each plainly renamed aside."""
+    """Leave the instance just the outputs that are to change, none of them to be updated where it stands."""
     paths = {one.path for one in missing}
     outputs = tuple(
         replace(
             output,
             paths=tuple(path for path in output.paths if path in paths),
-            spec=replace(output.spec, publish="direct", mode="write"),
+            spec=replace(output.spec, mode="write"),
         )
         for output in job.instance.outputs
     )

@@ -7,7 +7,16 @@ from nbpipeline.content import unfinished_of
 from nbpipeline.replacing import sync_folder
 from nbpipeline.stage import asides
 from nbpipeline.stage.backing import Backing
-from nbpipeline.stage.entries import COPY, SWAP, Entry, Journal, empty_folder, leave_shelter, place_of
+from nbpipeline.stage.entries import (
+    COPY,
+    SWAP,
+    Entry,
+    Journal,
+    empty_folder,
+    leave_shelter,
+    place_of,
+    written_to,
+)
 from nbpipeline.stage.places import aside_of, remove_empty, staged_of
 
 
@@ -26,9 +35,11 @@ def roll_back(journal: Journal, backing: Backing | None = None) -> Back:
     Bytes that went away while they waited come from `backing`. May be repeated after it was cut short.
     Raises OSError; the journal then stays, for the next replay.
     """
-    for unfinished in (unfinished_of(Path(entry.target)) for entry in journal.entries):
-        if asides.exists(unfinished):
-            asides.remove(unfinished)
+    for entry in journal.entries:
+        for place in {Path(entry.target), written_to(entry, journal.run)}:
+            unfinished = unfinished_of(place)  # of what a store was giving
+            if asides.exists(unfinished):  # its folder may be a file
+                asides.remove(unfinished)
     lost = [entry for entry in journal.entries if backing and _is_lost(journal, entry, backing)]
     back = [entry.path for entry in journal.entries if entry not in lost and _bring_back(journal, entry)]
     replaced = [(entry.path, _replace(journal, entry, backing)) for entry in lost if backing]

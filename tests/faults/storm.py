@@ -56,7 +56,6 @@ class Storm:
         self.counts: Counter[str] = Counter()
         self.history: list[str] = []
         self._number = 0
-        self._new = True
         self._whole = self._word = self._next_word()
         self._asked = {self._word}
         self._runtime = folder / "runtime"
@@ -96,8 +95,7 @@ class Storm:
     def _change(self) -> None:
         """Ask for another word: mostly a new one, sometimes one that the store remembers, or the same."""
         turn = self.chance.random()
-        self._new = turn < 0.7 or self._number < 3
-        if self._new:
+        if turn < 0.7 or self._number < 3:
             self._word = self._next_word()
         elif turn < 0.95:
             self._word = _word_of(self.chance.randrange(self._number))
@@ -123,8 +121,7 @@ class Storm:
             self.counts[f"moment: {moment}"] += 1
         code, told = self._ended(process)
         self._none_lives(before)
-        if self._new:  # while an earlier version is restored, its place may be empty for a moment
-            self._live_outputs_are_whole()
+        self._live_outputs_are_whole()
         if victim != "runner" or code >= 0:
             self._survived(code, told)
 
@@ -241,12 +238,13 @@ class Storm:
         if set(found.values()) != {self._word}:
             raise self._broken(f"a whole run for {self._word} left {found}")
         self.counts["whole runs"] += 1
-        self.counts["stages restored"] += told.count('"status": "restored"')
-        self.counts["stages run"] += told.count('"status": "succeeded"')
+        ends = [line for line in told.splitlines() if '"stage_finished"' in line]
+        self.counts["stages restored"] += sum('"status": "restored"' in line for line in ends)
+        self.counts["stages run"] += sum('"status": "succeeded"' in line for line in ends)
         self._whole, self._asked = self._word, {self._word}
         self._none_lives(())
         self._nothing_lies_about()
-        if '"status": "succeeded"' in told:  # one that starts no kernel looks for no sockets of dead ones
+        if '"attempt_started"' in told:  # a run that starts no kernel looks for no sockets of dead ones
             self._no_sockets()
 
     def _survived(self, code: int, told: str) -> None:
