@@ -8,13 +8,13 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 
 from blake3 import blake3
 
 from nbpipeline import __version__
+from nbpipeline.values import dataclass
 
 TREE_HEAD = '["nbpipeline tree",1]\n'
 SETTLED = 2.0

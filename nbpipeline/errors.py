@@ -18,11 +18,11 @@ Every message has three parts: where, what (with what is known), the mend.
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Self
 
 from nbpipeline.location import Location
+from nbpipeline.values import dataclass
 
 
 class ExitCode(IntEnum):

@@ -7,9 +7,10 @@ Computed once for terminal, SVG and browser; the same input gives the same pictu
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
+
+from nbpipeline.values import dataclass
 
 Point: TypeAlias = tuple[float, float]
 _Slot: TypeAlias = tuple[str, int]

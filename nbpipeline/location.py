@@ -1,6 +1,6 @@
 """Where something stands in a user's project."""
 
-from dataclasses import dataclass
+from nbpipeline.values import dataclass
 
 STATE_FOLDER = ".nbpipeline"
 """The project's folder of nbpipeline's own: history, store, runs."""

@@ -15,11 +15,11 @@ was typed.
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from nbpipeline.errors import UsageError, did_you_mean
 from nbpipeline.graph import Graph
 from nbpipeline.model import Pipeline, StageInstance, axis_text
+from nbpipeline.values import dataclass
 
 _INSTANCE = re.compile(r"(?P<stage>[^\[\]@]+)(?:\[(?P<inside>.*)\]|@(?P<after>.+))", re.DOTALL)
 SHOWN = 12

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +16,7 @@ from nbpipeline.reading.remembered import KINDS
 from nbpipeline.state.memory import MemoryState
 from nbpipeline.state.sqlite import FILE, SqliteState, open_state
 from nbpipeline.upkeep.checking import expectation_complaints
+from nbpipeline.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from nbpipeline.errors import UsageError
@@ -16,6 +16,7 @@ from nbpipeline.selection import before, select
 from nbpipeline.stage import journal
 from nbpipeline.stage.lock import PATIENCE
 from nbpipeline.stage.rescue import look_for_stranded, settle_stranded
+from nbpipeline.values import dataclass
 from nbpipeline.worker import Workplace
 
 

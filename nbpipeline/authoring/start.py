@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
@@ -19,6 +19,7 @@ from nbpipeline.pipeline import build
 from nbpipeline.reading.kinds import NAME
 from nbpipeline.reading.project import read_project
 from nbpipeline.reading.yaml12 import Document, YamlError, load
+from nbpipeline.values import dataclass
 
 _NAME_MARK = "PROJECT_NAME"
 _HIDDEN = {"gitignore": ".gitignore"}

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import click
@@ -13,6 +13,7 @@ import click
 from nbpipeline.model import Event
 from nbpipeline.report.wording import duration
 from nbpipeline.run.events import encode
+from nbpipeline.values import dataclass
 
 Listener = Callable[[Event], None]
 

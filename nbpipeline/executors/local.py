@@ -3,12 +3,12 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from nbpipeline.model import Job, StageResult, Status
 from nbpipeline.ports import Emit, Work
+from nbpipeline.values import dataclass
 
 
 class Level:

@@ -3,7 +3,6 @@
 import ast
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from nbpipeline.content import digest_bytes, digest_text
@@ -18,6 +17,7 @@ from nbpipeline.reading.syntax import (
     normalised,
     parse_cell,
 )
+from nbpipeline.values import dataclass
 
 SCHEME = 1
 """Version of how code is digested; part of every state."""

@@ -5,7 +5,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from nbpipeline.content import digest_text
@@ -20,6 +20,7 @@ from nbpipeline.fingerprint.texts import module_texts
 from nbpipeline.location import is_url
 from nbpipeline.model import Fingerprint, Imported, ProjectSpec, StageInstance, StageSpec
 from nbpipeline.ports import Cache, Digests
+from nbpipeline.values import dataclass
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 

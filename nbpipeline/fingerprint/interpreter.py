@@ -11,11 +11,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from nbpipeline.fingerprint.kernels import KernelSpec, find_kernel
 from nbpipeline.ports import Cache
+from nbpipeline.values import dataclass
 
 __all__ = ["Installed", "Interpreter", "Interpreters", "KernelSpec", "find_kernel"]
 

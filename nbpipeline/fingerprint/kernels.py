@@ -7,8 +7,10 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+
+from nbpipeline.values import dataclass
 
 _NATIVE = re.compile(r"python(3(\.\d+)?)?")
 

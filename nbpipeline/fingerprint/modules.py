@@ -5,7 +5,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from nbpipeline.content import is_settled, version_of
@@ -13,6 +13,7 @@ from nbpipeline.fingerprint.facts import Facts, FactsCache
 from nbpipeline.model import BY_BYTES, Imported
 from nbpipeline.ports import Digests
 from nbpipeline.reading.syntax import ImportedModule
+from nbpipeline.values import dataclass
 
 _EXTENSIONS = (".so", ".pyd")
 _OURS = "nbpipeline"

@@ -12,11 +12,12 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from nbpipeline.liveness import process_started
+from nbpipeline.values import dataclass
 
 PROGRAM = Path(__file__).with_name("fork_server.py")
 PATIENCE = 120.0

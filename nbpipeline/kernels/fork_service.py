@@ -4,11 +4,12 @@ import os
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any
 
 from nbpipeline.kernels.fork_link import Child, ServerProcess
+from nbpipeline.values import dataclass
 
 DEATHS = 2
 """So many times a server may be killed in a run before the rest gets plain kernels."""

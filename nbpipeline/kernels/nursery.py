@@ -5,7 +5,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -14,6 +14,7 @@ from nbpipeline.fingerprint.kernels import find_kernel
 from nbpipeline.kernels.fork_service import LAUNCHER, ForkServer, forkable
 from nbpipeline.kernels.late import stable
 from nbpipeline.model import KernelNeed
+from nbpipeline.values import dataclass
 
 _THREADS = re.compile(r"(BLIS|MKL|NUMEXPR|OMP|OPENBLAS|VECLIB_MAXIMUM)_NUM_THREADS$")
 """What libraries read when they are loaded: a server loads them for one thread, a kernel sets its number."""

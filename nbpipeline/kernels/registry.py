@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from nbpipeline import liveness
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import slug_of
 from nbpipeline.replacing import replace_text
+from nbpipeline.values import dataclass
 
 IDLE_SECONDS = 3600.0
 """How long a kept kernel may be idle before it is ended."""

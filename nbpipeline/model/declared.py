@@ -1,11 +1,12 @@
 """What the author wrote: notebooks, declarations, stages, the project."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
 
 from nbpipeline.location import Location
 from nbpipeline.model.cells import Cell
+from nbpipeline.values import dataclass
 
 Value: TypeAlias = Any
 """A parameter's or declared name's value: JSON's types, and `PathValue` inside them."""

@@ -1,7 +1,7 @@
 """What is done: jobs on their way, results, events."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -9,6 +9,7 @@ from nbpipeline.location import Location
 from nbpipeline.model.declared import Value
 from nbpipeline.model.planned import Fingerprint, StageRecord
 from nbpipeline.model.resolved import StageInstance
+from nbpipeline.values import dataclass
 
 
 class Imported(NamedTuple):

@@ -1,11 +1,12 @@
 """What is to be done, and why: fingerprints, records to compare with, steps."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from nbpipeline.model.declared import Value
 from nbpipeline.model.resolved import Pipeline, StageInstance
+from nbpipeline.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

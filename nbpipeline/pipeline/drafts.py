@@ -1,9 +1,10 @@
 """Instances while they are being put together."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from nbpipeline.model import Artifact, BoundArtifact, StageInstance, StageSpec, Value
 from nbpipeline.pipeline.scope import Scope
+from nbpipeline.values import dataclass
 
 
 @dataclass(slots=True, kw_only=True)

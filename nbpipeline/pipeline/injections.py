@@ -5,12 +5,12 @@ injected before it, against what the pipeline wants; only what differs is inject
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from nbpipeline.model import Artifact, Expression, Injection, Parameter, StageSpec, Value
 from nbpipeline.pipeline.drafts import Draft
 from nbpipeline.pipeline.parameters import NO_PROFILE
 from nbpipeline.reading import expressions
+from nbpipeline.values import dataclass
 
 _DECLARING = frozenset({"parameters", "inputs", "outputs", "dependencies"})
 

@@ -1,13 +1,14 @@
 """Edges between instances: paths that one writes and another reads, references, named stages."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from nbpipeline.errors import Complaint
 from nbpipeline.model import Artifact, BoundArtifact, Edge, StageLink, Value, axis_text
 from nbpipeline.pipeline.drafts import Draft
 from nbpipeline.pipeline.paths import Places, parents
 from nbpipeline.pipeline.wording import known, meant, refusal
+from nbpipeline.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

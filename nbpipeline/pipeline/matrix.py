@@ -3,7 +3,6 @@
 import itertools
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from nbpipeline.errors import Complaint
 from nbpipeline.model import Artifact, ProjectSpec, StageSpec, Value, axis_text
@@ -11,6 +10,7 @@ from nbpipeline.pipeline.parameters import Given, evaluate
 from nbpipeline.pipeline.paths import Places, leaves
 from nbpipeline.pipeline.scope import Scope
 from nbpipeline.pipeline.wording import refusal
+from nbpipeline.values import dataclass
 
 Axes = Mapping[str, tuple[Value, ...]]
 

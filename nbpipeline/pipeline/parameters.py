@@ -1,7 +1,7 @@
 """What a stage's parameters are worth: own defaults < pipeline.yaml and profile < command line."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from nbpipeline.errors import Complaint, ExitCode
 from nbpipeline.location import Location
@@ -9,6 +9,7 @@ from nbpipeline.model import Override, Parameter, ProjectSpec, StageSpec, Value
 from nbpipeline.pipeline.wording import known, meant, refusal
 from nbpipeline.reading import expressions
 from nbpipeline.reading.parameters import accepts, parse_value
+from nbpipeline.values import dataclass
 
 NO_PROFILE = "default"
 """What `{profile}` in a path gives when no profile was chosen."""

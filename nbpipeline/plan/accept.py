@@ -6,7 +6,7 @@ else changes later, and is forgotten as soon as the same part changes again.
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from nbpipeline.errors import ReadingError
 from nbpipeline.location import Location
 from nbpipeline.model import Fingerprint, Reason, ReasonKind
 from nbpipeline.replacing import replace_text
+from nbpipeline.values import dataclass
 
 FILE = "nbpipeline.accept.yaml"
 

@@ -2,7 +2,7 @@
 
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from nbpipeline.fingerprint import differences, state_digest
@@ -18,6 +18,7 @@ from nbpipeline.model import (
     Step,
 )
 from nbpipeline.plan.accept import Accepted
+from nbpipeline.values import dataclass
 
 _PATHS = frozenset({ReasonKind.INPUT, ReasonKind.OUTPUT, ReasonKind.MODULE})
 _ORDER = {

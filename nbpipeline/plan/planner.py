@@ -9,7 +9,7 @@ its record, a running one's not at all. So a change travels down the pipeline on
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from nbpipeline.model import (
 from nbpipeline.plan.accept import Accepted
 from nbpipeline.plan.decide import Evidence, decide, relative_to
 from nbpipeline.ports import Digests, State, Store
+from nbpipeline.values import dataclass
 
 UNREADABLE = "unreadable"
 """Stands for the digest of an output that its owner may not read."""

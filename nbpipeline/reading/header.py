@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from nbpipeline.model import Cell, Notebook, Value
 from nbpipeline.reading import yaml12
 from nbpipeline.reading.place import Findings, Place
+from nbpipeline.values import dataclass
 
 KEY = "nbpipeline"
 _FRONT_MATTER = re.compile(r"\A\s*?^---[ \t]*\n(.*?)^(?:---|\.\.\.)\s*\Z", re.MULTILINE | re.DOTALL)

@@ -1,11 +1,11 @@
 """Settings of one stage in layers: defaults < header < pipeline.yaml's stages < profile."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from nbpipeline.model import Value
 from nbpipeline.reading.paths import project_path
 from nbpipeline.reading.place import Place
+from nbpipeline.values import dataclass
 
 _ADDING = frozenset({"env", "secrets", "tags", "pythonpath"})
 """Lists to which each layer adds; any other key of a higher layer takes the lower one's place."""

@@ -9,13 +9,14 @@ import builtins
 import re
 import symtable
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from nbpipeline.errors import Complaint, did_you_mean
 from nbpipeline.location import Location
 from nbpipeline.model import Artifact, Cell, StageSpec
 from nbpipeline.reading import syntax
 from nbpipeline.reading.tagged_cells import DECLARING
+from nbpipeline.values import dataclass
 
 _GIVEN = frozenset(dir(builtins)) | {
     *("In", "Out", "_", "__", "___", "_i", "_ii", "_iii", "_dh", "_oh", "_ih", "_exit_code"),

@@ -1,7 +1,7 @@
 """pipeline.yaml with the chosen profile's keys over the rest."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from nbpipeline.content import digest_text
@@ -12,6 +12,7 @@ from nbpipeline.reading.layers import Layer
 from nbpipeline.reading.place import Findings, Place, mend_by_name
 from nbpipeline.reading.schema import project_table
 from nbpipeline.reading.shapes import INVALID
+from nbpipeline.values import dataclass
 
 FILE = "pipeline.yaml"
 _MISNAMED = ("pipeline.yml", "Pipeline.yaml", "nbpipeline.yaml", "nbpipeline.yml")

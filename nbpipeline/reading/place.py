@@ -1,11 +1,12 @@
 """Where a value of a YAML document stands, and the complaints that are gathered about it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from nbpipeline.errors import Complaint, ExitCode, did_you_mean
 from nbpipeline.location import Location
 from nbpipeline.reading.yaml12 import KeyPath
+from nbpipeline.values import dataclass
 
 Findings = list[Complaint]
 """Complaints as they are gathered; every reader appends, none raises."""

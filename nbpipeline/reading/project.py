@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PurePosixPath
 
 from nbpipeline.content import digest_text
@@ -29,6 +29,7 @@ from nbpipeline.reading.schema import header_table
 from nbpipeline.reading.shapes import INVALID, Table
 from nbpipeline.reading.spelling import stage_fields
 from nbpipeline.reading.tagged_cells import declares
+from nbpipeline.values import dataclass
 
 _OTHER = re.compile(r"[^A-Za-z0-9_-]")
 

@@ -5,12 +5,12 @@ goes on, so that a file's author hears everything at once.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar, Final, Protocol
 
 from nbpipeline.model import Value
 from nbpipeline.reading.place import Place, mend_by_name
+from nbpipeline.values import dataclass
 
 
 class Invalid(Enum):

@@ -1,7 +1,7 @@
 """One stage: its notebook's cells and header, and what pipeline.yaml says of it -> StageSpec."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from nbpipeline.reading.place import Findings, Place, mend_by_name
 from nbpipeline.reading.schema import SETTINGS
 from nbpipeline.reading.shapes import INVALID
 from nbpipeline.reading.tagged_cells import Declarations, read_cells
+from nbpipeline.values import dataclass
 
 _PLAIN = frozenset(key.name for key in SETTINGS) | {"description", "executed"}
 _RENAMED = {"resources", "cwd"}

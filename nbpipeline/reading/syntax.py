@@ -9,7 +9,8 @@ import copy
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+from nbpipeline.values import dataclass
 
 PYTHON_BODIES = frozenset({"capture", "memit", "mprun", "prun", "scalene", "time", "timeit"})
 """Magics (line and cell) whose text is Python that runs in the notebook."""

@@ -2,13 +2,14 @@
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from nbpipeline.errors import did_you_mean
 from nbpipeline.location import Location
 from nbpipeline.model import Artifact, Cell, Expression, Notebook, Parameter, StageLink
 from nbpipeline.reading import expressions, parameters, syntax
 from nbpipeline.reading.place import Findings, Place, mend_by_name
+from nbpipeline.values import dataclass
 
 DECLARING = ("parameters", "inputs", "outputs", "dependencies", "expectations")
 """Tags that make a notebook a stage."""

@@ -6,12 +6,13 @@ and documents that are too large, too deep or that aliases blow up are refused.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
 
 import yaml
 
 from nbpipeline.model import Value
+from nbpipeline.values import dataclass
 
 MAX_SIZE = 4_000_000
 """Characters of a document."""

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from nbpipeline.report.history import known_runs
 from nbpipeline.report.results import reason_words
 from nbpipeline.report.wording import VERSION, Page, change, duration, figure
 from nbpipeline.run.folder import read_plan, runs_folder
+from nbpipeline.values import dataclass
 
 _TWO = 2
 _SHORT = 12

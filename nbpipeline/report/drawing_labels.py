@@ -5,10 +5,10 @@ Names, tags and reasons come from notebooks: they are plain text here, and every
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from nbpipeline.model import Action, Pipeline, Plan
 from nbpipeline.plan.explain import words
+from nbpipeline.values import dataclass
 
 LONGEST = 44
 """Characters of a line in a box; the rest stands in the tooltip."""

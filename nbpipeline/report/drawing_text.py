@@ -6,11 +6,12 @@ another line only crosses, `│` stands unbroken over the track.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from nbpipeline.layout import Box, Layout, Spacing, lay_out
 from nbpipeline.model import Pipeline, Plan
 from nbpipeline.report.drawing_labels import SIGNS, Label, joined, labels, shortened
+from nbpipeline.values import dataclass
 
 COLUMNS = 110
 """A drawing wider than this is listed instead."""

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from nbpipeline.model import Value
+from nbpipeline.values import dataclass
 
 VERSION = 1
 """Of the JSON that `runs`, `show` and `diff` print."""

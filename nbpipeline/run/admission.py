@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from nbpipeline.model import Resources
+from nbpipeline.values import dataclass
 
 FLOOR = 256 * 1024 * 1024
 """Bytes that must be free for anything to start beside others; a bare kernel takes a third of it."""

@@ -13,7 +13,6 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from nbpipeline.errors import StorageError
 from nbpipeline.liveness import is_alive, own_identity
 from nbpipeline.location import STATE_FOLDER, Location
 from nbpipeline.replacing import replace_text
+from nbpipeline.values import dataclass
 
 KEPT_RUNS = 20
 VERSION = 1

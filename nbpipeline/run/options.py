@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from nbpipeline.model import StageInstance
+from nbpipeline.values import dataclass
 
 
 def no_variables(_instance: StageInstance) -> Mapping[str, str]:

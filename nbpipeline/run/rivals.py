@@ -1,7 +1,6 @@
 """Other runs that go on, or went on while a plan was made, and have something in common with it."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from nbpipeline.errors import BusyError
 from nbpipeline.model import Action, Pipeline, Plan
 from nbpipeline.run.folder import RunFolder, is_running, kept_runs, read_control, read_plan
 from nbpipeline.stage.lock import busy
+from nbpipeline.values import dataclass
 
 Ended = Callable[[str], Collection[str]]
 """The instances that a run has done with."""

@@ -35,6 +35,7 @@ from nbpipeline.run.events import EventWriter
 from nbpipeline.run.folder import RunFolder, drop_old_runs, unwritable
 from nbpipeline.run.options import RunOptions
 from nbpipeline.stage.secrets import Masker
+from nbpipeline.values import dataclass
 
 Restore = Callable[[Job, StageRecord, Cancel], StageResult]
 """`stage.restore` with its backends: brings a record's outputs back; a failed result where it cannot."""
@@ -111,7 +112,7 @@ def _recorded(shift: "_Shift", plan: Plan) -> RunResult:
     return history.end(board, interrupted=shift.interrupted)
 
 
-@dataclasses.dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Shift:
     """The loop of one run. Everything here happens in one thread; others only put into `_news`."""
 

@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from nbpipeline.errors import NbpipelineError, StorageError, UsageError
@@ -30,6 +30,7 @@ from nbpipeline.stage.prepare import executed_copy
 from nbpipeline.stage.record import keep
 from nbpipeline.stage.recorder import Recorder
 from nbpipeline.stage.secrets import Masker
+from nbpipeline.values import dataclass
 
 Tell = Callable[[str, Mapping[str, Value]], None]
 

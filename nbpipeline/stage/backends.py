@@ -1,12 +1,12 @@
 """What one instance's life needs from outside, as values."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from nbpipeline.model import Check, Fingerprint, StageInstance
 from nbpipeline.ports import Digests, Kernels, State, Store, Verdict
 from nbpipeline.stage.backing import Backing
+from nbpipeline.values import dataclass
 
 
 def no_sources(_instance: StageInstance, _fingerprint: Fingerprint) -> Mapping[str, str]:

@@ -1,12 +1,12 @@
 """What can be had again of the bytes that stand at an output's place, and how."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from nbpipeline.content import TREE_HEAD, digest_text
 from nbpipeline.errors import StorageError
 from nbpipeline.model import StoredOutput
 from nbpipeline.ports import Digests, State, Store
+from nbpipeline.values import dataclass
 
 _EMPTY_FOLDER = digest_text(TREE_HEAD)
 

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from nbpipeline.model import slug_of
 from nbpipeline.replacing import replace_text
 from nbpipeline.stage import asides
 from nbpipeline.stage.places import aside_of, staged_of, to_json
+from nbpipeline.values import dataclass
 
 VERSION = 1
 RENAME, COPY, SWAP = "rename", "copy", "swap"

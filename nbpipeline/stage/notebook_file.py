@@ -13,12 +13,13 @@ of its cells are written down anew.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import IO, Any
 
 from nbpipeline.replacing import replaced
 from nbpipeline.stage.secrets import Masker
+from nbpipeline.values import dataclass
 
 WHOLE_BELOW = 1 << 20
 """Bytes up to which a file is replaced at every save."""

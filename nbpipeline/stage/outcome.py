@@ -1,13 +1,14 @@
 """What an attempt is told to do in its kernel, and what it found."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from nbpipeline.model import CellProfile, Value
 from nbpipeline.ports import Cancel
 from nbpipeline.stage.recorder import Recorder
 from nbpipeline.stage.watching import Sight
+from nbpipeline.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

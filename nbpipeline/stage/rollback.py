@@ -1,6 +1,5 @@
 """Brings the previous outputs of an attempt back."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from nbpipeline.content import unfinished_of
@@ -18,6 +17,7 @@ from nbpipeline.stage.entries import (
     written_to,
 )
 from nbpipeline.stage.places import aside_of, remove_empty, staged_of
+from nbpipeline.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

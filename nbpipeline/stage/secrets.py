@@ -6,9 +6,10 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, quote_plus
+
+from nbpipeline.values import dataclass
 
 SHORTEST = 8
 """Shorter values would mask ordinary words."""

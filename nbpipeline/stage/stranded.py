@@ -8,7 +8,6 @@ import filecmp
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from nbpipeline.content import unfinished_of
@@ -18,6 +17,7 @@ from nbpipeline.stage import asides
 from nbpipeline.stage.backing import Backing
 from nbpipeline.stage.entries import empty_folder, folder_of, leave_shelter, read, shelter_of
 from nbpipeline.stage.places import absolute, aside_of, local_outputs, staged_of
+from nbpipeline.values import dataclass
 
 _MARK = "nbpipeline-"
 _RUN = r"\d{8}-\d{6}-[0-9a-z]+"

@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -13,6 +13,7 @@ from nbpipeline.stage.audit_hook import CODE, split_line
 from nbpipeline.stage.audit_native import ENVIRONMENT_MARKS
 from nbpipeline.stage.places import absolute, relative, staged_of
 from nbpipeline.stage.watching import Sight
+from nbpipeline.values import dataclass
 
 _INSTALLED = ("site-packages", "dist-packages", "node_modules")
 _COMPILED = "__pycache__"

@@ -4,11 +4,12 @@ import ast
 import inspect
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import Any
 
 from nbpipeline.stage import audit_hook, audit_native
+from nbpipeline.values import dataclass
 
 _START = "exec({start!r}, {{}})"
 _BEGIN = """

@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Self
 
 from nbpipeline.model import StageRecord, StageResult, Status
+from nbpipeline.values import dataclass
 
 EARLIER_KEPT = 8
 """States of an instance whose records are remembered, the last included."""

@@ -7,7 +7,6 @@ in JupyterLab or VS Code they are read from the project, by the notebook's own p
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import nbpipeline
 from nbpipeline.errors import UsageError, did_you_mean
 from nbpipeline.location import is_url
 from nbpipeline.model import BoundArtifact, PathValue, StageInstance, axis_text
+from nbpipeline.values import dataclass
 
 CONTEXT = "NBPIPELINE_CONTEXT"
 _NOTEBOOK_SUFFIXES = (".ipynb", ".py", ".md", ".Rmd", ".R")

@@ -5,13 +5,13 @@ import keyword
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from nbpipeline.errors import Complaint
 from nbpipeline.location import Location, is_url
 from nbpipeline.model import BoundArtifact, Pipeline, StageInstance, StageRecord, StageSpec
 from nbpipeline.run.undeclared import makers
+from nbpipeline.values import dataclass
 
 _SHOWN = 8
 """Lines that one mend gives."""

@@ -1,7 +1,7 @@
 """What an author settles by hand: outputs made in JupyterLab, outputs brought back."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from nbpipeline.errors import (
@@ -31,6 +31,7 @@ from nbpipeline.stage.checks import after
 from nbpipeline.stage.lock import hold
 from nbpipeline.stage.rescue import settle
 from nbpipeline.state.memory import MemoryState
+from nbpipeline.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

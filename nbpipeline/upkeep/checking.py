@@ -1,7 +1,7 @@
 """Everything that is wrong with a project, found without starting a kernel."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from nbpipeline.errors import Complaint, ExitCode
 from nbpipeline.model import Pipeline, ProjectSpec, StageSpec
@@ -9,6 +9,7 @@ from nbpipeline.pipeline import missing_inputs
 from nbpipeline.reading import names
 from nbpipeline.upkeep import access
 from nbpipeline.validators import columns
+from nbpipeline.values import dataclass
 
 _MAGIC = "%nbpipeline"
 _CALL = "nbpipeline.stage("

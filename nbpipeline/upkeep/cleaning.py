@@ -3,7 +3,6 @@
 import shutil
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 
 from nbpipeline.location import is_url
@@ -12,6 +11,7 @@ from nbpipeline.ports import State
 from nbpipeline.run.folder import drop_old_runs, kept_runs
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.lock import hold
+from nbpipeline.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from nbpipeline.stage import Backends
 from nbpipeline.stage.environment import kernel_environment, write_context
 from nbpipeline.stage.places import absolute
 from nbpipeline.stage.prepare import assignments
+from nbpipeline.values import dataclass
 
 _READY_SECONDS = 60
 

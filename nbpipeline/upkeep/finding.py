@@ -1,6 +1,6 @@
 """What `doctor` finds."""
 
-from dataclasses import dataclass
+from nbpipeline.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

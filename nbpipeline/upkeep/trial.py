@@ -4,7 +4,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from nbpipeline.errors import gather
@@ -27,6 +27,7 @@ from nbpipeline.ports import Cancel, Emit
 from nbpipeline.run.folder import state_folder
 from nbpipeline.stage import execute
 from nbpipeline.stage.backends import Backends
+from nbpipeline.values import dataclass
 
 _FOLDER = "tests"
 

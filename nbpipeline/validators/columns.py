@@ -5,7 +5,6 @@ needs pyarrow. Fills `ports.Validator`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from nbpipeline.errors import did_you_mean
@@ -13,6 +12,7 @@ from nbpipeline.model import Check
 from nbpipeline.validators.arguments import ARGUMENTS
 from nbpipeline.validators.conditions import CONDITIONS, Condition
 from nbpipeline.validators.tables import UnreadableTableError, open_table
+from nbpipeline.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

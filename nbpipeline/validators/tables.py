@@ -5,11 +5,12 @@ import gzip
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, TextIO
 
 from nbpipeline.errors import MissingPluginError
+from nbpipeline.values import dataclass
 
 BATCH = 20_000
 """Rows at a time."""
