@@ -12,12 +12,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import nbpipeline.stage as one_stage
 from nbpipeline import plugins
 from nbpipeline.errors import MissingPluginError, gather
 from nbpipeline.fingerprint import Fingerprinter
 from nbpipeline.location import STATE_FOLDER, Location, is_url
 from nbpipeline.model import (
     BY_BYTES,
+    Check,
     Fingerprint,
     Job,
     KernelNeed,
@@ -25,17 +27,16 @@ from nbpipeline.model import (
     StageInstance,
     StageResult,
 )
-from nbpipeline.ports import Cancel, Emit, Kernels, Store
+from nbpipeline.ports import Cancel, Emit, Kernels, Store, Verdict
 from nbpipeline.reading.project import read_project
 from nbpipeline.run.cancel import CancelSwitch
 from nbpipeline.run.folder import state_folder
-from nbpipeline.stage import Backends, execute
+from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.backing import Backing
 from nbpipeline.stage.engine_import import import_engine
 from nbpipeline.state.digests import FileDigests
 from nbpipeline.state.sqlite import SqliteState, open_state
 from nbpipeline.stores.local import LocalStore
-from nbpipeline.validators import columns
 
 Taking = Callable[[StageInstance], Fingerprint]
 
@@ -92,7 +93,7 @@ class Workplace:
             store=self.store,
             state=self.state,
             digests=self.digests,
-            validators=columns.validate,
+            validators=validate,
             fingerprint=fingerprint or self.fingerprinter.of,
             following=self.fingerprinter.following,
             sources=self.fingerprinter.sources,
@@ -124,6 +125,12 @@ def open_store(project: ProjectSpec) -> Store:
     return LocalStore(Path(project.root) / path)
 
 
+def validate(paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Verdict, ...]:
+    """Have files checked by the validator that knows the checks; it is loaded when there is one."""
+    verdicts: tuple[Verdict, ...] = plugins.load("validators", "columns").validate(paths, checks)
+    return verdicts
+
+
 def _followed(job: Job, place: Workplace) -> Iterator[str]:
     """Give the job's modules, named by the code or not, each to be compared by what it counted by."""
     for path, digest in job.fingerprint.modules.items():
@@ -146,4 +153,4 @@ def run_job(job: Job, emit: Emit, cancel: Cancel | None = None) -> StageResult:
             followed = tuple(_followed(job, place))
             return place.fingerprinter.of(instance, upstream=job.fingerprint.upstream, followed=followed)
 
-        return execute(job, place.backends(present), emit, cancel or CancelSwitch())
+        return one_stage.execute(job, place.backends(present), emit, cancel or CancelSwitch())

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+import nbpipeline.stage as one_stage
 from nbpipeline import plugins, report, upkeep
 from nbpipeline.api.loading import Loaded, Reading, load, overrides
 from nbpipeline.api.planning import (
@@ -44,7 +45,6 @@ from nbpipeline.run.claim import begun, by_hand
 from nbpipeline.run.options import RunOptions
 from nbpipeline.run.scheduler import run as carry_out
 from nbpipeline.selection import select
-from nbpipeline.stage import execute, restore
 from nbpipeline.worker import Workplace
 
 
@@ -197,10 +197,10 @@ class Project:
         place.expect(lambda: expected_kernels(plan, planner, root))
 
         def work(job: Job, emit: Emit, cancel: Cancel) -> StageResult:
-            return execute(job, place.backends(planner.fingerprint, wait=wait), emit, cancel)
+            return one_stage.execute(job, place.backends(planner.fingerprint, wait=wait), emit, cancel)
 
         def bring_back(job: Job, record: StageRecord, cancel: Cancel) -> StageResult:
-            return restore(job, record, place.backends(planner.fingerprint, wait=wait), cancel)
+            return one_stage.restore(job, record, place.backends(planner.fingerprint, wait=wait), cancel)
 
         return carry_out(
             plan,

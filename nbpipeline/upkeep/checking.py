@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, replace
 
+from nbpipeline import plugins
 from nbpipeline.errors import Complaint, ExitCode
 from nbpipeline.model import Pipeline, ProjectSpec, StageSpec
 from nbpipeline.pipeline import missing_inputs
 from nbpipeline.reading import names
 from nbpipeline.upkeep import access
-from nbpipeline.validators import columns
 from nbpipeline.values import dataclass
 
 _MAGIC = "%nbpipeline"
@@ -77,7 +77,7 @@ def check(
 def expectation_complaints(stages: Iterable[StageSpec]) -> Iterator[Complaint]:
     """Refuse checks that no validator knows or that are written wrongly, before anything runs."""
     for one in (one for spec in stages for checks in spec.expect.values() for one in checks):
-        for text in columns.complaints(one):
+        for text in plugins.load("validators", "columns").complaints(one):
             yield Complaint(
                 where=one.where,
                 what=f"check '{one.name}': {text}{'' if text.endswith('?') else '.'}",

@@ -33,6 +33,13 @@ HEAVY = (
     "zmq",
 )
 PLANNING_ALONE = ("nbpipeline.report.history", "nbpipeline.report.drawing", "nbpipeline.upkeep.doctor")
+EXECUTING = {
+    "nbpipeline.kernels.plain",
+    "nbpipeline.stage.attempt",
+    "nbpipeline.stage.life",
+    "nbpipeline.stage.recorder",
+    "nbpipeline.validators.columns",
+}
 
 
 def imported(folder, *arguments: str) -> set[str]:
@@ -83,8 +90,14 @@ def test_a_plan_imports_neither_reports_nor_upkeep(fresh):
     assert not [name for name in PLANNING_ALONE if name in found]
 
 
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_where_nothing_is_to_do_nothing_that_does_it_is_imported(fresh, command):
+    assert not EXECUTING & imported(fresh, command)
+
+
 def test_the_lists_name_what_there_is(fresh):
     """A negative control: a heavy command does import some of it."""
     found = imported(fresh, "run", "--force")
     assert {"papermill", "nbformat", "jupyter_client", "zmq"} <= found
+    assert EXECUTING - {"nbpipeline.validators.columns"} <= found
     assert "nbpipeline.upkeep.doctor" in imported(fresh, "doctor")
