@@ -129,7 +129,9 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
             await self._bounded(self._launch(), None)
         except (RuntimeError, OSError, DeadKernelError) as error:
             await asyncio.sleep(0)
-            raise Stopped("dead_kernel", self._echo.last_words() or str(error)) from error
+            ended = self._death()
+            said = ended if ended.startswith("-") else self._echo.last_words()
+            raise Stopped("dead_kernel", said or str(error)) from error
         finally:
             self._echo.started()
 

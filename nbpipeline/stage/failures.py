@@ -22,6 +22,8 @@ LONGEST_LINE = 1_000
 """Characters of a traceback's line."""
 MOST_LINES = 400
 """Lines of a traceback that are kept, half from its beginning and half from its end."""
+_SIGNALLED = re.compile(r"-\d+")
+"""What is known of a kernel that a signal ended while it started."""
 _NO_ROOM = {errno.ENOSPC: "No space left on device", errno.EDQUOT: "Disk quota exceeded"}
 
 
@@ -105,25 +107,26 @@ def _words(instance: StageInstance, stop: Stop, tested: str) -> tuple[str, str]:
 
 def _death(stop: Stop) -> tuple[str, str]:
     """Tell a kernel that never came up from one that was killed or crashed."""
-    if _never_started(stop):
+    started = not _never_started(stop)
+    if not started and not _SIGNALLED.fullmatch(stop.value):
         last = stop.value.strip().splitlines()[-1] if stop.value.strip() else "it said nothing"
         return (
             f"the kernel did not start: {last}",
             "see that ipykernel is installed where the kernel's Python is: `nbpipeline doctor`",
         )
+    died = "the kernel died" if started else "the kernel died while it started"
     if stop.value in ("", "-9", "137"):
+        less = "let the cell take less memory, or declare" if started else "declare"
         return (
-            "the kernel died: killed, out of memory?",
-            "let the cell take less memory, or declare `resources: {memory: ...}` so that less runs beside",
+            f"{died}: killed, out of memory?",
+            f"{less} `resources: {{memory: ...}}` so that less runs beside",
         )
     number = int(stop.value)
     if number < 0:
         name = signal.Signals(-number).name if -number in list(signal.Signals) else str(-number)
-        return (
-            f"the kernel died: it was ended by {name}.",
-            "find what crashes in the libraries that the cell calls",
-        )
-    return f"the kernel died: it exited with code {number}.", "find what ends the process in this cell"
+        where = "in the libraries that the cell calls" if started else "when its Python starts"
+        return f"{died}: it was ended by {name}.", f"find what crashes {where}"
+    return f"{died}: it exited with code {number}.", "find what ends the process in this cell"
 
 
 def _where(instance: StageInstance, stop: Stop, trace: str) -> Location:

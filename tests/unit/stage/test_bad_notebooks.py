@@ -248,6 +248,34 @@ def test_a_kernel_that_does_not_start(at: Bench, tmp_path: Path, monkeypatch: py
     assert result.failure.what == "the kernel did not start: no such module"
 
 
+@pytest.mark.parametrize(
+    ("ended_by", "what", "mend"),
+    [
+        (
+            "KILL",
+            "the kernel died while it started: killed, out of memory?",
+            "declare `resources: {memory: ...}` so that less runs beside",
+        ),
+        (
+            "SEGV",
+            "the kernel died while it started: it was ended by SIGSEGV.",
+            "find what crashes when its Python starts",
+        ),
+    ],
+)
+def test_a_kernel_that_is_killed_while_it_starts(
+    at: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended_by: str, what: str, mend: str
+) -> None:
+    spec = tmp_path / "kernels" / "killed"
+    spec.mkdir(parents=True)
+    argv = ["/bin/sh", "-c", f"echo busy; kill -{ended_by} $$"]
+    (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "k", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    result = refused(at, "x = 1", kernel="killed")
+    assert result.failure.kind == "dead_kernel"
+    assert (result.failure.what, result.failure.mend) == (what, mend)
+
+
 def test_a_header_s_kernel_that_is_not_installed(at: Bench) -> None:
     at.write("models/m.txt", "previous")
     from dataclasses import replace
