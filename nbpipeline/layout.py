@@ -26,6 +26,8 @@ LARGE = 3_000
 # How strongly a link pulls its ends under each other, by how many of them are boxes: long lines stay upright,
 # and a box stands over the next one rather than over a line that only passes it.
 _PULLS = (8, 2, 3)
+_DIGITS = 9
+"""Of places: what sums leave behind them would put a character one column aside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,9 +297,10 @@ def _placed(
     left = min((centers[slot] - _width(net, slot, sizes) / 2 for slot in centers), default=0.0)
     right = max((centers[slot] + _width(net, slot, sizes) / 2 for slot in centers), default=0.0)
     tops = _tops(net, centers, space)
+    at = {slot: round(center - left, _DIGITS) for slot, center in centers.items()}
     boxes = {
         slot[0]: Box(
-            x=centers[slot] - left - sizes[slot[0]] / 2,
+            x=round(at[slot] - sizes[slot[0]] / 2, _DIGITS),
             y=tops[slot[1]],
             width=sizes[slot[0]],
             height=space.height,
@@ -308,8 +311,7 @@ def _placed(
         if net.is_node(slot)
     }
     routes = {
-        pair: _route([(centers[slot] - left, tops[slot[1]]) for slot in net.chain(*pair)], space.height)
-        for pair in pairs
+        pair: _route([(at[slot], tops[slot[1]]) for slot in net.chain(*pair)], space.height) for pair in pairs
     }
     height = tops[-1] + space.height if tops else 0.0
     return Layout(boxes=boxes, routes=routes, width=right - left, height=height)

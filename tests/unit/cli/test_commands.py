@@ -81,7 +81,8 @@ def test_help_of_all_imports_no_command(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert sorted(literal_eval(done.stderr)) == sorted(
-        f"nbpipeline{one}" for one in ("", ".location", ".errors", ".cli", ".cli.main", ".__main__")
+        f"nbpipeline{one}"
+        for one in ("", ".values", ".location", ".errors", ".cli", ".cli.main", ".__main__")
     )
 
 

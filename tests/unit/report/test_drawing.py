@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from spec_builders import project, stage
 
@@ -281,6 +281,9 @@ def edges_seen(drawn, names):
 
 
 @settings(deadline=None)
+@example(
+    [(0, 4), (0, 5), (0, 6), (1, 2), (1, 3), (2, 3), (2, 4), (2, 5), (4, 6)]
+)  # a box at 1.9999999999999964
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=16))
 def test_who_follows_the_lines_in_a_text_picture_finds_exactly_the_edges(pairs):
     edges = {(f"n{min(pair)}", f"n{max(pair)}") for pair in pairs if pair[0] != pair[1]}
