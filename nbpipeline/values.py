@@ -32,6 +32,8 @@ else:
         if cls is None:
             return lambda given: dataclass(given, frozen=frozen, slots=slots, kw_only=kw_only)
         own = set(vars(cls))
+        if "__eq__" in own and cls.__hash__ is None:  # so Python has it where only the one is written
+            own.discard("__hash__")
         made = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots, kw_only=kw_only)(cls)
         if "__init__" not in own:
             made.__init__ = _first(made, frozen=frozen)
@@ -39,7 +41,7 @@ else:
             if name not in own:
                 setattr(made, name, _late(made, name, frozen=frozen))
         if frozen:
-            made.__setattr__, made.__delattr__ = _refuse, _refuse
+            made.__setattr__, made.__delattr__ = _not_set, _not_deleted
             if slots:
                 made.__getstate__, made.__setstate__ = _state, _set_state
         elif "__hash__" not in own:
@@ -116,8 +118,12 @@ def _field(one: "dataclasses.Field[Any]") -> Any:
     return dataclasses.field(**{name: getattr(one, name) for name in _KEPT})
 
 
-def _refuse(_self: Any, name: str, _value: Any = None, /) -> NoReturn:
+def _not_set(_self: Any, name: str, _value: Any) -> NoReturn:
     raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+
+
+def _not_deleted(_self: Any, name: str) -> NoReturn:
+    raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
 
 
 def _state(self: Any) -> list[Any]:

@@ -104,16 +104,37 @@ def test_values_are_equal_by_what_is_compared(three):
 def test_frozen_is_frozen(three):
     stage, _, count = three
     value = stage(name="a")
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(FrozenInstanceError, match="cannot assign to field 'name'"):
         value.name = "b"
     with pytest.raises((FrozenInstanceError, TypeError)):  # the standard one stumbles over a class with slots
         value.other = 1
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(FrozenInstanceError, match="cannot delete field 'name'"):
         del value.name
     assert value.name == "a"
     changed = count()
     changed.number += 1
     assert repr(changed) == "<1>"
+
+
+@pytest.mark.parametrize("made", KINDS.values(), ids=KINDS)
+def test_methods_of_the_class_s_own_stay(made):
+    @made(frozen=True)
+    class Near:  # noqa: PLW1641 - its hash is the decorator's
+        number: int
+
+        def __eq__(self, other) -> bool:
+            return abs(self.number - other.number) < 2
+
+    @made(frozen=True)
+    class Named:
+        name: str
+
+        def __hash__(self) -> int:
+            return 7
+
+    assert Near(1) == Near(2) != Near(4)
+    assert hash(Near(1)) == hash(Near(1)) != hash(Near(3))
+    assert hash(Named("a")) == 7
 
 
 def test_what_is_made_for_each_is_its_own(three):
