@@ -125,6 +125,7 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
     async def _start(self) -> None:
         self._echo = Echo(self.km.echo)
         self._connection = self.km.connection_file
+        self._process: Any = None
         try:
             await self._bounded(self._launch(), None)
         except (RuntimeError, OSError, DeadKernelError) as error:
