@@ -5,13 +5,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nbpipeline.errors import UsageError
+from nbpipeline.errors import BusyError, UsageError
 from nbpipeline.model import Event, Pipeline, Plan
 from nbpipeline.plan import Planner, accept
 from nbpipeline.ports import Cancel, Emit
 from nbpipeline.run.claim import claim, open_for
 from nbpipeline.run.folder import RunFolder
-from nbpipeline.run.rivals import Ended, Rival, look, rivals
+from nbpipeline.run.rivals import Ended, Rival, Sight, look, rivals
 from nbpipeline.selection import before, select
 from nbpipeline.stage import journal
 from nbpipeline.stage.lock import PATIENCE
@@ -72,7 +72,7 @@ def begin_apart(
         plan = replace(plan, notices=(*settled, *plan.notices))
         if cancel.level:  # it starts nothing
             return Begun(planner=planner, plan=plan, folder=open_for(plan, root))
-        found = claim(plan, root, seen, ended, wait=tell is not None)
+        found = _claimed(plan, root, seen, ended, cancel, wait=tell is not None)
         if isinstance(found, RunFolder):
             return Begun(planner=planner, plan=plan, folder=found)
         if found and tell is None:
@@ -81,6 +81,18 @@ def begin_apart(
             _tell_waiting(one, tell)
         while found and rivals(plan, root, ended, time.time()) and not cancel.level:
             time.sleep(PATIENCE)
+
+
+def _claimed(
+    plan: Plan, root: Path, seen: Sight, ended: Ended, cancel: Cancel, *, wait: bool
+) -> RunFolder | tuple[Rival, ...]:
+    """Claim; where that is given up since the run is cancelled, it is to be planned anew, which sees it."""
+    try:
+        return claim(plan, root, seen, ended, wait=wait, give_up=lambda: cancel.level > 0)
+    except BusyError:
+        if not cancel.level:
+            raise
+        return ()
 
 
 def done_with(place: Workplace) -> Ended:

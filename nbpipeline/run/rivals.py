@@ -1,5 +1,6 @@
 """Other runs that go on, or went on while a plan was made, and have something in common with it."""
 
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def _rivals(
             yield Rival(
                 run=folder.run,
                 pid=control.get("pid"),
-                since=float(control.get("started") or 0.0),
+                since=float(control.get("started") or time.time()),
                 stages=tuple(sorted(common)),
             )
 

@@ -130,9 +130,9 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
             await self._bounded(self._launch(), None)
         except (RuntimeError, OSError, DeadKernelError) as error:
             await asyncio.sleep(0)
-            ended = self._death()
-            said = ended if ended.startswith("-") else self._echo.last_words()
-            raise Stopped("dead_kernel", said or str(error)) from error
+            ended, said = self._death(), self._echo.last_words()
+            signalled = ended if ended.startswith("-") else ""
+            raise Stopped("dead_kernel", f"{signalled} {said}".strip() or str(error)) from error
         finally:
             self._echo.started()
 

@@ -22,8 +22,9 @@ LONGEST_LINE = 1_000
 """Characters of a traceback's line."""
 MOST_LINES = 400
 """Lines of a traceback that are kept, half from its beginning and half from its end."""
-_SIGNALLED = re.compile(r"-\d+")
-"""What is known of a kernel that a signal ended while it started."""
+_SIGNALLED = re.compile(r"-\d+\b")
+"""So begins what is known of a kernel that a signal ended while it started."""
+_KILLED = "killed, out of memory?"
 _NO_ROOM = {errno.ENOSPC: "No space left on device", errno.EDQUOT: "Disk quota exceeded"}
 
 
@@ -107,26 +108,46 @@ def _words(instance: StageInstance, stop: Stop, tested: str) -> tuple[str, str]:
 
 def _death(stop: Stop) -> tuple[str, str]:
     """Tell a kernel that never came up from one that was killed or crashed."""
-    started = not _never_started(stop)
-    if not started and not _SIGNALLED.fullmatch(stop.value):
-        last = stop.value.strip().splitlines()[-1] if stop.value.strip() else "it said nothing"
-        return (
-            f"the kernel did not start: {last}",
-            "see that ipykernel is installed where the kernel's Python is: `nbpipeline doctor`",
-        )
-    died = "the kernel died" if started else "the kernel died while it started"
+    if _never_started(stop):
+        return _stillbirth(stop.value)
     if stop.value in ("", "-9", "137"):
-        less = "let the cell take less memory, or declare" if started else "declare"
         return (
-            f"{died}: killed, out of memory?",
-            f"{less} `resources: {{memory: ...}}` so that less runs beside",
+            f"the kernel died: {_KILLED}",
+            "let the cell take less memory, or declare `resources: {memory: ...}` so that less runs beside",
         )
     number = int(stop.value)
     if number < 0:
-        name = signal.Signals(-number).name if -number in list(signal.Signals) else str(-number)
-        where = "in the libraries that the cell calls" if started else "when its Python starts"
-        return f"{died}: it was ended by {name}.", f"find what crashes {where}"
-    return f"{died}: it exited with code {number}.", "find what ends the process in this cell"
+        return (
+            f"the kernel died: {_ended_by(number)}",
+            "find what crashes in the libraries that the cell calls",
+        )
+    return f"the kernel died: it exited with code {number}.", "find what ends the process in this cell"
+
+
+def _stillbirth(known: str) -> tuple[str, str]:
+    """Tell a kernel that could not be started from one that a signal ended meanwhile, with its last words."""
+    signalled = _SIGNALLED.match(known)
+    said = known[signalled.end() if signalled else 0 :].strip()
+    last = said.splitlines()[-1] if said else ""
+    if not signalled:
+        return (
+            f"the kernel did not start: {last or 'it said nothing'}",
+            "see that ipykernel is installed where the kernel's Python is: `nbpipeline doctor`",
+        )
+    number = int(signalled[0])
+    killed = -number == signal.SIGKILL
+    what = f"the kernel died while it started: {_KILLED if killed else _ended_by(number)}"
+    mend = (
+        "declare `resources: {memory: ...}` so that less runs beside"
+        if killed
+        else "find what crashes when its Python starts"
+    )
+    return f"{what} Its last words: {last}" if last else what, mend
+
+
+def _ended_by(number: int) -> str:
+    name = signal.Signals(-number).name if -number in list(signal.Signals) else str(-number)
+    return f"it was ended by {name}."
 
 
 def _where(instance: StageInstance, stop: Stop, trace: str) -> Location:

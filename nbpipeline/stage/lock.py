@@ -62,6 +62,25 @@ def _unwritable(instance_id: str, path: Path, error: OSError) -> StorageError:
     )
 
 
+def take(path: Path, *, patience: float, give_up: Callable[[], bool]) -> Any:
+    """Take a lock file, for `release` to give back; None where another holds it and `give_up` says so.
+
+    It is asked every `patience` seconds. The system frees the lock when the process dies. Raises OSError.
+    """
+    import filelock  # noqa: PLC0415 - it pulls asyncio, and start-up is counted
+
+    lock = filelock.FileLock(path, thread_local=False)
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=patience, poll_interval=PATIENCE / 10)
+        except filelock.Timeout:
+            if give_up():
+                return None
+        else:
+            return lock
+
+
 @contextmanager
 def hold(
     root: Path,
@@ -76,20 +95,13 @@ def hold(
     Raises `BusyError`, saying who holds it, at once or (with `wait`) when `give_up` says so, and
     `StorageError` where the lock file cannot be made.
     """
-    import filelock  # noqa: PLC0415 - it pulls asyncio, and start-up is counted
-
     path = _lock_file(root, instance_id)
-    lock = filelock.FileLock(path, thread_local=False)
-    while True:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=PATIENCE if wait else 0)
-            break
-        except filelock.Timeout:
-            if not wait or give_up():
-                raise _busy(root, instance_id) from None
-        except OSError as error:
-            raise _unwritable(instance_id, path, error) from error
+    try:
+        lock = take(path, patience=PATIENCE if wait else 0, give_up=lambda: not wait or give_up())
+    except OSError as error:
+        raise _unwritable(instance_id, path, error) from error
+    if lock is None:
+        raise _busy(root, instance_id)
     mark = _owner_file(root, instance_id)
     try:
         _leave(mark, {"stage": instance_id, "pid": os.getpid(), "since": time.time(), "run": run})

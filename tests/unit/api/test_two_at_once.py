@@ -12,7 +12,8 @@ from nbpipeline import Project
 from nbpipeline.api import planning
 from nbpipeline.errors import BusyError
 from nbpipeline.model import Event, RunResult
-from nbpipeline.run.claim import turn
+from nbpipeline.run.cancel import CancelSwitch
+from nbpipeline.run.claim import claim, turn
 from nbpipeline.upkeep import byhand
 
 
@@ -172,6 +173,19 @@ def test_a_plan_that_another_run_does_not_touch_is_not_made_anew(project: Projec
     seen = Meanwhile(monkeypatch, lambda: project.run("apart"))
     assert statuses(project.run("maker")) == {"maker": "succeeded"}
     assert len(seen.plans) == 1
+
+
+@pytest.mark.parametrize("wait", [False, True])
+def test_ctrl_c_while_no_run_may_begin(project: Project, monkeypatch, wait: bool) -> None:
+    switch = CancelSwitch()
+
+    def claimed(*given, give_up, **how):
+        return claim(*given, give_up=lambda: switch.raise_to(1) or give_up(), **how)
+
+    monkeypatch.setattr(planning, "claim", claimed)
+    with turn(Path(project.root)):
+        result = project.run(wait=wait, cancel=switch)
+    assert set(statuses(result).values()) == {"cancelled"}
 
 
 # --- runs that end before they begin -----------------------------------------------------------

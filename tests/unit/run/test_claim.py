@@ -101,6 +101,19 @@ def test_one_that_does_not_go_on_is_told_of_and_one_that_was_killed_holds_nobody
         pass
 
 
+@pytest.mark.parametrize("wait", [False, True])
+def test_who_waits_for_a_turn_can_give_up(root: Path, wait: bool) -> None:
+    asked = []
+
+    def give_up() -> bool:
+        asked.append(1)
+        return len(asked) == 2
+
+    with turn(root), pytest.raises(BusyError):
+        claimed(root, wait=wait, give_up=give_up)
+    assert len(asked) == 2
+
+
 def test_a_place_that_cannot_be_written(root: Path) -> None:
     (root / LOCK).mkdir(parents=True)
     with pytest.raises(StorageError) as caught, turn(root):

@@ -249,26 +249,26 @@ def test_a_kernel_that_does_not_start(at: Bench, tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    ("ended_by", "what", "mend"),
+    ("ended", "what", "mend"),
     [
         (
-            "KILL",
+            "kill -KILL $$",
             "the kernel died while it started: killed, out of memory?",
             "declare `resources: {memory: ...}` so that less runs beside",
         ),
         (
-            "SEGV",
-            "the kernel died while it started: it was ended by SIGSEGV.",
+            "echo busy; echo free: corrupted pointer; kill -ABRT $$",
+            "the kernel died while it started: it was ended by SIGABRT. Its last words: free: corrupted pointer",
             "find what crashes when its Python starts",
         ),
     ],
 )
 def test_a_kernel_that_is_killed_while_it_starts(
-    at: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended_by: str, what: str, mend: str
+    at: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: str, what: str, mend: str
 ) -> None:
     spec = tmp_path / "kernels" / "killed"
     spec.mkdir(parents=True)
-    argv = ["/bin/sh", "-c", f"echo busy; kill -{ended_by} $$"]
+    argv = ["/bin/sh", "-c", ended]
     (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "k", "language": "python"}))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     result = refused(at, "x = 1", kernel="killed")
