@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[1]
 PINS = Path(__file__).parent / "requirements"
 SCHEME = "1"  # another way of installing makes other folders
 KEPT = ("LANG", "LC_ALL", "TZ", "TMPDIR")
+SYSTEMS_TRUST = {"UV_SYSTEM_CERTS": "true", "UV_NATIVE_TLS": "true"}
+"""pip trusts the certificates of the system, so uv shall too; older ones know the second name."""
 INSTALLER = ("PIP_", "UV_", "SSL_", "HTTP", "http", "REQUESTS_", "NO_PROXY", "no_proxy")
 
 
@@ -77,7 +79,7 @@ def run(command: Sequence[str | Path], **variables: str) -> None:
     base = {name: os.environ[name] for name in ("HOME", "PATH", *KEPT) if name in os.environ}
     done = subprocess.run(
         [str(one) for one in command],
-        env=kept | base | {"UV_COMPILE_BYTECODE": "1"} | variables,
+        env=SYSTEMS_TRUST | kept | base | {"UV_COMPILE_BYTECODE": "1"} | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

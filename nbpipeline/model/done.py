@@ -105,7 +105,8 @@ class StageResult:
     cells: tuple[CellProfile, ...] = ()
     notices: tuple[str, ...] = ()
     state: str = ""
-    """Digest of the fingerprint that a failed instance was tried in; only that state is stale for it."""
+    """Digest of the fingerprint that a failed instance was tried in (only that state is stale for it), or
+    that a fresh one was made in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

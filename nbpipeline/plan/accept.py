@@ -62,6 +62,10 @@ class Accepted:
                 if _is_changed_cell(change):
                     self._cells.setdefault(entry.stage, {})[change.before] = change.after
 
+    def speaks_of(self, instance: str) -> bool:
+        """Whether any difference was accepted for the instance."""
+        return any(one == instance for one, _ in self._keys)
+
     def covers(self, instance: str, reason: Reason) -> bool:
         """Whether the difference was accepted for the instance."""
         return (instance, key(reason)) in self._keys

@@ -174,10 +174,16 @@ class _Case:
         """Find a record of the state that is still good."""
         if any(is_url(path) for output in self.instance.outputs for path in output.paths):
             return None  # nobody knows what stands at a URL by now
-        found = self.evidence.find(state)
+        found = self.evidence.find(state) or self._accepted_earlier()
         if found is None or any(True for _ in self._aged(found)):
             return None
         return found
+
+    def _accepted_earlier(self) -> StageRecord | None:
+        """Find a success that differs from the present state in nothing but what was accepted."""
+        if not self.evidence.accepted.speaks_of(self.instance.id):
+            return None
+        return next((one for one in self.evidence.earlier() if not self._differences_from(one)), None)
 
     # --- reasons -----------------------------------------------------------------------------
 

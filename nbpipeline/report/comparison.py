@@ -30,6 +30,8 @@ class Snapshot:
     fingerprint: Fingerprint | None = None
     """None where it is no longer known."""
     record: StageRecord | None = None
+    state: str = ""
+    """Digest of the fingerprint, of what was fresh; empty where it is frozen and was never run."""
 
 
 def diff(state: State, store: Store, root: Path, before: str | None, after: str | None) -> Page:
@@ -38,12 +40,14 @@ def diff(state: State, store: Store, root: Path, before: str | None, after: str 
     old, new = (snapshot(state, store, root, run) for run in (first, second))
     stages = [_stage_data(name, old[name], new[name]) for name in new if name in old]
     changed = [one for one in stages if any(one[key] for key in ("changes", "outputs", "metrics", "status"))]
+    unknown = [one["stage"] for one in stages if not one["known"] and one not in changed]
     data = {
         "version": VERSION,
         "before": first,
         "after": second,
         "stages": changed,
-        "same": len(stages) - len(changed),
+        "unknown": unknown,
+        "same": len(stages) - len(changed) - len(unknown),
         "only_before": [name for name in old if name not in new],
         "only_after": [name for name in new if name not in old],
     }
@@ -80,12 +84,16 @@ def snapshot(state: State, store: Store, root: Path, run: str) -> dict[str, Snap
     plan = read_plan(folder) or {}
     steps: dict[str, Mapping[str, Any]] = {one["stage"]: one for one in plan.get("stages", ())}
     names = dict.fromkeys([*steps, *results])
-    return {
-        name: _of_result(results[name], folder)
-        if name in results
-        else _of_fresh(name, steps[name].get("state", ""), state, store)
-        for name in names
-    }
+    found = {}
+    for name in names:
+        result = results.get(name)
+        if result is None:
+            found[name] = _of_fresh(name, steps[name].get("state", ""), state, store)
+        elif result.status is Status.FRESH:
+            found[name] = _of_fresh(name, result.state, state, store)
+        else:
+            found[name] = _of_result(result, folder)
+    return found
 
 
 def _of_result(result: StageResult, folder: Path) -> Snapshot:
@@ -112,19 +120,19 @@ def _kept_fingerprint(own: Path) -> Fingerprint | None:
 def _of_fresh(name: str, state_digest: str, state: State, store: Store) -> Snapshot:
     last = state.last_record(name)
     record = last if last and last.state == state_digest else store.get_record(name, state_digest)
-    return Snapshot(
-        status=str(Status.FRESH), fingerprint=record.fingerprint if record else None, record=record
-    )
+    fingerprint = record.fingerprint if record else None
+    return Snapshot(status=str(Status.FRESH), fingerprint=fingerprint, record=record, state=state_digest)
 
 
 def _stage_data(name: str, old: Snapshot, new: Snapshot) -> dict[str, Any]:
     """Compare one instance; status only where it tells more than that something was already fresh."""
     calm = {str(Status.FRESH), str(Status.SUCCEEDED), str(Status.RESTORED)}
     known = old.fingerprint is not None and new.fingerprint is not None
+    untouched = old.status == new.status == str(Status.FRESH) and old.state == new.state
     reasons = differences(old.fingerprint, new.fingerprint) if old.fingerprint and new.fingerprint else ()
     return {
         "stage": name,
-        "known": known,
+        "known": known or untouched,
         "status": []
         if old.status == new.status or {old.status, new.status} <= calm
         else [old.status, new.status],
@@ -159,14 +167,19 @@ def _metrics(old: StageRecord | None, new: StageRecord | None) -> list[dict[str,
 
 def _text(data: Mapping[str, Any]) -> str:
     parts = [f"{data['before']} -> {data['after']}"]
-    if not data["stages"] and not data["same"]:
+    if not any(data[key] for key in ("stages", "same", "unknown")):
         parts += ["", "nothing was compared: the two runs have no stage in common"]
     for one in data["stages"]:
         parts += ["", one["stage"], *(f"  {line}" for line in _stage_lines(one))]
     for key, word in (("only_before", "only before"), ("only_after", "only after")):
         if data[key]:
             parts += ["", f"{word}: {', '.join(data[key])}"]
-    if data["same"] and not data["stages"]:
+    if data["unknown"]:
+        parts += [
+            "",
+            f"not compared, what they ran with is not on record: {', '.join(data['unknown'])}",
+        ]
+    if data["same"] and not data["stages"] and not data["unknown"]:
         parts += ["", "no difference in code, parameters, inputs, outputs, environment or metrics"]
     elif data["same"]:
         parts += ["", f"{data['same']} other {'stage is' if data['same'] == 1 else 'stages are'} the same"]

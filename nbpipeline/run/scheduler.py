@@ -186,7 +186,7 @@ class _Shift:
             step = self._decide(name)
             if step.action is Action.SKIP:
                 told = self.board.steps[name].action is not Action.SKIP
-                self._end(StageResult(instance=name, status=Status.FRESH), as_planned=True, told=told)
+                self._end(_fresh(step), as_planned=True, told=told)
                 return True
             if step.action is Action.RESTORE and step.record:
                 self._hand_out(step, Action.RESTORE)
@@ -319,3 +319,9 @@ class _Shift:
                 self._end_unstarted(StageResult(instance=name, status=status, notices=notices))
             else:
                 self._end_unstarted(blocked(step, by=self._failed_by))
+
+
+def _fresh(step: Step) -> StageResult:
+    """Tell that an instance is as an earlier run left it, and in which state that was."""
+    state = step.record.state if step.record else ""
+    return StageResult(instance=step.instance.id, status=Status.FRESH, state=state)

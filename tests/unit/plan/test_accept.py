@@ -97,6 +97,22 @@ def test_values_that_yaml_has_no_word_for(root: Path) -> None:
     assert bench.reasons() == {}
 
 
+def test_going_back_to_what_was_accepted_restores_it(bench: Workbench) -> None:
+    one(bench, text="str('x')")
+    accept_now(bench)
+    one(bench, text="str('x')", rate=2.0)
+    bench.write("raw.txt", "other bytes")
+    assert bench.run() == {"one": "run", "other": "run"}
+    one(bench, text="str('x')")
+    bench.write("raw.txt", "raw")
+    (bench.root / "out/made.txt").write_text("by hand")
+    assert bench.run() == {"one": "restore"}
+    assert (bench.root / "out/made.txt").read_text() == "x"
+    assert bench.actions() == {}
+    one(bench, text="str('y')")
+    assert bench.actions()["one"] == "run", "another change of the cell was not accepted"
+
+
 def test_an_output_that_goes_elsewhere_is_not_accepted(bench: Workbench) -> None:
     bench.notebook(
         "one",

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "run"))
 
-from pipelines import MAYBE, RUN, SKIP, Worker, do, plan_of
+from pipelines import MAYBE, RUN, SKIP, Decisions, Worker, do, plan_of
 
 from nbpipeline.errors import UsageError
 from nbpipeline.fingerprint import state_digest
@@ -77,6 +77,17 @@ OLD = Fingerprint(
 NEW = Fingerprint(
     code={"cell 2": "y"}, parameters={"C": "0.5"}, inputs={"data/a.csv": "2"}, environment={"pandas": "3"}
 )
+
+
+class Found(Decisions):
+    """Knows one step as it turns out."""
+
+    def __init__(self, plan, step):
+        super().__init__(plan)
+        self.step = step
+
+    def decide(self, name):
+        return self.step if name == self.step.instance.id else super().decide(name)
 
 
 def train_plan(fingerprint, action=RUN):
@@ -308,6 +319,32 @@ def test_diff_knows_what_was_fresh_by_its_record(root, state, store):
     later = do(train_plan(NEW), Training(state, NEW, 0.75), root, state=state).run
     (train,) = comparison.diff(state, store, root, idle, later).data["stages"]
     assert train["metrics"] == [{"name": "auc", "before": 0.7, "after": 0.75}]
+
+
+def test_diff_knows_what_turned_out_fresh_while_the_run_went_on(root, state, store):
+    ran = do(train_plan(OLD), Training(state, OLD), root, state=state).run
+    store.put_record(state.last_record("train"))
+    plan = plan_of({"clean": RUN, "train": MAYBE})
+    settled = replace(plan.steps[1], action=SKIP, record=state.last_record("train"))
+    idle = do(plan, Worker(), root, state=state, planner=Found(plan, settled)).run
+    later = do(train_plan(NEW), Training(state, NEW, 0.75), root, state=state).run
+    assert comparison.diff(state, store, root, ran, idle).data["stages"] == []
+    (train,) = comparison.diff(state, store, root, idle, later).data["stages"]
+    assert [one["kind"] for one in train["changes"]] == ["code", "parameter", "input", "environment"]
+    assert train["metrics"] == [{"name": "auc", "before": 0.7, "after": 0.75}]
+
+
+def test_diff_says_what_it_cannot_compare(root, state, store):
+    failed = do(train_plan(OLD), Training(state, OLD, fail=["train"]), root, state=state)
+    (Path(failed.folder) / "train" / "step.json").unlink()
+    again = do(train_plan(OLD), Training(state, OLD, fail=["train"]), root, state=state).run
+    page = comparison.diff(state, store, root, failed.run, again)
+    assert [page.data["stages"], page.data["unknown"], page.data["same"]] == [[], ["train"], 1]
+    assert page.text == (
+        f"{failed.run} -> {again}\n\n"
+        "not compared, what they ran with is not on record: train\n\n"
+        "1 other stage is the same"
+    )
 
 
 def test_diff_with_a_failed_run_compares_what_it_tried(root, state, store):

@@ -141,13 +141,22 @@ class Worker:
 
 
 def do(
-    plan: Plan, worker: Worker, root: Path, *, found=None, emit=None, cancel=None, state=None, **options
+    plan: Plan,
+    worker: Worker,
+    root: Path,
+    *,
+    found=None,
+    planner=None,
+    emit=None,
+    cancel=None,
+    state=None,
+    **options,
 ) -> RunResult:
     """Run a plan by a real executor with threads."""
     given = RunOptions(**{"jobs": 4, **options})
     return run(
         plan,
-        Decisions(plan, found),
+        planner or Decisions(plan, found),
         LocalExecutor(worker, slots=given.slots),
         open_for(plan, root),
         state=state or MemoryState(),
