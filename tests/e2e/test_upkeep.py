@@ -87,7 +87,7 @@ def edit(root: Path, stage: str, old: str, new: str) -> None:
 def test_a_stage_alone_on_its_test_inputs(project: Path) -> None:
     done = command("test", cwd=project)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 stage passed of 1 in" in done.stdout
+    assert "1 of 1 stage passed in" in done.stdout
     assert not (project / "out").exists(), "real outputs are not touched"
     outputs = next((project / ".nbpipeline/tests").glob("total/outputs"))
     assert (outputs / "out/table.csv").read_text() == "total\n90\n"
@@ -99,6 +99,7 @@ def test_the_command_line_goes_before_the_tests_parameters(project: Path) -> Non
     assert done.returncode == 1
     assert "total failed\nnotebooks/total.ipynb, cell 7, line 1: " in done.stdout
     assert "AssertionError: 9" in done.stdout
+    assert "0 of 1 stage passed in" in done.stdout
 
 
 def test_a_test_of_a_stage_that_reads_another_leaves_its_outputs(green: Path) -> None:
