@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from nbpipeline.cli.main import close_output, invoke
+from nbpipeline.cli.main import close_output, invoke, lead_nowhere, prepare_streams
 from nbpipeline.errors import ExitCode
 
 ALLOCATIONS_BEFORE_COLLECTING = 100_000
@@ -37,13 +37,11 @@ MENDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code and never raises."""
     gc.set_threshold(ALLOCATIONS_BEFORE_COLLECTING, 20, 20)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a stage may be named as no locale can print
+    prepare_streams()
     try:
         return told(arguments)
-    except (BrokenPipeError, SystemExit):  # click turns the one into the other
-        return silence()
+    except SystemExit as stop:  # click's way to end after completing words
+        return int(stop.code or 0)
     except OSError as error:
         return refused(error)
     except Exception:  # noqa: BLE001 - the last resort: a bug is told with the place of its details
@@ -72,12 +70,6 @@ def usage(error: click.ClickException) -> int:
     return int(ExitCode.USAGE)
 
 
-def silence() -> int:
-    """Write no more: the reader of our output has gone (`nbpipeline plan | head`), and nothing is wrong."""
-    close_output()
-    return int(ExitCode.OK)
-
-
 def refused(error: OSError) -> int:
     """Tell what the machine refuses; other trouble with files is a bug of ours."""
     if is_gone():
@@ -100,7 +92,7 @@ def last_words(text: str) -> None:
     try:
         click.echo(text, err=True)
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        lead_nowhere(2)
 
 
 def is_gone() -> bool:

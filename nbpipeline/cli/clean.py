@@ -10,6 +10,9 @@ from nbpipeline.cli.wording import counted
 from nbpipeline.errors import UsageError
 from nbpipeline.report.wording import size
 
+_DIGITS = 12
+"""Of a digest, so many find the object in the store."""
+
 
 @define(
     "clean",
@@ -42,7 +45,8 @@ def command(
     for path, why in found.spared:
         click.echo(f"kept {path}: {why}", err=True)
     for one in found.doomed:
-        click.echo(f"{one.output.path}{' (altered; kept in the store)' if one.altered else ''}")
+        kept = f" (altered; kept in the store as {one.output.digest[:_DIGITS]})" if one.altered else ""
+        click.echo(f"{one.output.path}{kept}")
     if found.runs:
         click.echo(counted(len(found.runs), "old run"))
     if found.store:

@@ -14,7 +14,6 @@ import click
 from click.shell_completion import CompletionItem
 
 import nbpipeline
-from nbpipeline.cli.main import close_output
 from nbpipeline.errors import Complaint, ExitCode, NbpipelineError
 
 if TYPE_CHECKING:
@@ -41,6 +40,8 @@ class Command(click.Command):
             code = super().invoke(ctx)
         except NbpipelineError as error:
             return int(tell(error, as_json=ctx.params.get("output_format") == "json"))
+        except BrokenPipeError as error:  # not of our output, which outlives its readers; click would hide it
+            raise RuntimeError(str(error)) from error
         return int(code or 0)
 
 
@@ -91,12 +92,9 @@ def json_text(values: Mapping[str, Any]) -> str:
 
 
 def say(lines: Iterable[str]) -> None:
-    """Print lines; a reader that has gone away changes nothing about the exit code to come."""
-    try:
-        for line in lines:
-            click.echo(line)
-    except BrokenPipeError:
-        close_output()
+    """Print lines, each as soon as it is made."""
+    for line in lines:
+        click.echo(line)
 
 
 # --- options that several commands share ----------------------------------------------------

@@ -103,10 +103,58 @@ def cli() -> None:
     """
 
 
+class _Heedless(io.FileIO):
+    """A stream that, once its reader has gone (`nbpipeline run --format json | head -1`), leads nowhere.
+
+    So a command goes on as if it were read: a run loses nothing, an exit code is what it would have been, and
+    Python has nothing left to write, and to complain of, at its end.
+    """
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            lead_nowhere(self.fileno())
+            return len(data)
+
+
+def lead_nowhere(number: int) -> None:
+    """Let what is still written to a descriptor go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
+
+
+def prepare_streams() -> None:
+    """Let the process' streams take any name, in any locale, and outlive their readers."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a stage may be named as no locale can print
+            if stream is getattr(sys, f"__{name}__") and _is_file(stream):
+                setattr(sys, name, _heedless(stream))
+
+
+def _is_file(stream: io.TextIOWrapper) -> bool:
+    """Whether it writes to a descriptor; not to a console of Windows."""
+    return isinstance(getattr(stream.buffer, "raw", stream.buffer), io.FileIO)
+
+
+def _heedless(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    stream.flush()
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Heedless(stream.fileno(), "w", closefd=False)),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
+
+
 def close_output() -> None:
-    """Let what is still written go nowhere: its reader has gone."""
+    """Let what is still written go nowhere: its place takes nothing."""
     sys.stdout = io.StringIO()
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    lead_nowhere(1)
 
 
 def invoke(arguments: Sequence[str] | None = None) -> Any:

@@ -26,5 +26,5 @@ def command(*, stage: str, after: tuple[str, ...], **given: Any) -> int:
     """
     path = new_stage(open_project(given), stage, after)
     click.echo(f"made {os.path.relpath(path)}")
-    click.echo(f"next: open it in JupyterLab; nbpipeline run {stage}")
+    click.echo(f"next: open it in JupyterLab; nbpipeline run +{stage}")
     return 0

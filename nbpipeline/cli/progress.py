@@ -34,7 +34,7 @@ _REFRESH = 0.5
 
 @contextmanager
 def listener(*, as_json: bool) -> Iterator[Listener]:
-    """Give what a run tells its events to. A reader that has gone away silences it, and the run goes on."""
+    """Give what a run tells its events to. An output that takes nothing silences it, and the run goes on."""
     if as_json:
         yield _Guarded(lambda event: click.echo(encode(event), nl=False))
     elif sys.stderr.isatty():

@@ -1,11 +1,11 @@
 """What became of a run, in words."""
 
 import os
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
+from nbpipeline.cli.excerpt import traceback_lines
 from nbpipeline.cli.wording import counted
 from nbpipeline.location import is_url
 from nbpipeline.model import Failure, Pipeline, RunResult, StageResult, Status, shell_name, slug_of
@@ -20,13 +20,8 @@ _WORDS = {
     Status.BLOCKED: "blocked",
     Status.CANCELLED: "cancelled",
 }
-_LAST_LINES = 6
-"""Lines of a traceback that are shown; the log has all."""
-_FRAME = re.compile(r"(?:Cell|Input) In ?\[\d+\]|File \S+:\d+")
-_LIBRARY = re.compile(r"File .*(?:site-packages|dist-packages|/lib/python\d|<)")
-_ARROW = re.compile(r"-+> *\d+ ")
-_FRAMES = 3
-"""The deepest frames of the user's own code that are shown beside a traceback's end."""
+_LISTED = 6
+"""Outputs that are named; the rest is counted."""
 
 
 def summary_lines(result: RunResult, pipeline: Pipeline) -> Iterator[str]:
@@ -47,7 +42,7 @@ def summary_lines(result: RunResult, pipeline: Pipeline) -> Iterator[str]:
 
 
 def failure_lines(result: StageResult, failure: Failure, folder: Path) -> Iterator[str]:
-    """Tell a failure in three parts, with the traceback's end and where the executed notebook is."""
+    """Tell a failure in three parts, with the traceback in short and where the executed notebook is."""
     where = f"{failure.where}: " if failure.where else ""
     yield ""
     yield f"{result.instance} failed"
@@ -62,26 +57,6 @@ def failure_lines(result: StageResult, failure: Failure, folder: Path) -> Iterat
     yield f"  mend: {failure.mend or f'nbpipeline debug {shell_name(result.instance)}'}"
     if failure.kind in {"cell", "exit"} and "nbpipeline debug" not in failure.mend:
         yield f"        nbpipeline debug {shell_name(result.instance)}"
-
-
-def traceback_lines(traceback: str) -> list[str]:
-    """Give a traceback's end, under the user's own lines where a library's code is all that it shows."""
-    lines = [one for one in traceback.splitlines() if one.strip()]
-    hidden = len(lines) - _LAST_LINES
-    own = [line for place, line in _own_lines(lines) if place < hidden][-_FRAMES:]
-    return [*own, *(["..."] if own else []), *lines[-_LAST_LINES:]]
-
-
-def _own_lines(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Find what the user's cells and modules called: the places of their lines, and the lines."""
-    head = ""
-    for place, line in enumerate(lines):
-        if _FRAME.match(line):
-            head = line
-        elif head and _ARROW.match(line):
-            if not _LIBRARY.match(head):
-                yield place, line if head[0] != "F" else f"{head}: {line}"
-            head = ""
 
 
 def _metric_lines(run: RunResult) -> Iterator[str]:
@@ -115,8 +90,8 @@ def _output_lines(run: RunResult, pipeline: Pipeline) -> Iterator[str]:
         for path in output.paths
     ]
     if paths:
-        more = f" and {len(paths) - _LAST_LINES} more" if len(paths) > _LAST_LINES else ""
-        yield f"results: {', '.join(paths[:_LAST_LINES])}{more}"
+        more = f" and {len(paths) - _LISTED} more" if len(paths) > _LISTED else ""
+        yield f"results: {', '.join(paths[:_LISTED])}{more}"
 
 
 def _shown(path: Path) -> str:

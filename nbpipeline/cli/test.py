@@ -39,7 +39,7 @@ def command(*, selectors: tuple[str, ...], **given: Any) -> int:
     if not trials:
         click.echo("nothing to test: no stage has a `test:` key or a cell tagged `test`")
         return 0
-    click.echo(f"{counted(len(good), 'stage')} passed of {len(trials)} in {duration(seconds)}")
+    click.echo(f"{len(good)} of {counted(len(trials), 'stage')} passed in {duration(seconds)}")
     if cancel.level:
         return int(ExitCode.INTERRUPTED)
     codes = {Status.CHECK_FAILED: ExitCode.CHECK_FAILED, Status.SUCCEEDED: ExitCode.OK}

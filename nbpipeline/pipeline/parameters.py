@@ -1,12 +1,12 @@
 """What a stage's parameters are worth: own defaults < pipeline.yaml and profile < command line."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import field
 
 from nbpipeline.errors import Complaint, ExitCode
 from nbpipeline.location import Location
-from nbpipeline.model import Override, Parameter, ProjectSpec, StageSpec, Value
-from nbpipeline.pipeline.wording import known, meant, refusal
+from nbpipeline.model import Override, Parameter, ProjectSpec, StageSpec, Value, axis_text, shell_name
+from nbpipeline.pipeline.wording import known, listed, meant, refusal
 from nbpipeline.reading import expressions
 from nbpipeline.reading.parameters import accepts, parse_value
 from nbpipeline.values import dataclass
@@ -44,8 +44,8 @@ def gather_given(
     return given, tuple(complaints)
 
 
-def _unknown(name: str, stage: StageSpec, origin: str) -> Complaint:
-    names = [parameter.name for parameter in stage.parameters]
+def _unknown(name: str, stage: StageSpec, axes: Collection[str], origin: str) -> Complaint:
+    names = _to_give([stage], axes)
     what = f"stage '{stage.name}' has no parameter '{name}'."
     mend = meant(name, names, f"assign {name} in the parameters cell of {stage.notebook.path}")
     return _said(origin, what, mend, known=known("parameters", names))
@@ -62,15 +62,10 @@ def _file(project: ProjectSpec, stage: StageSpec) -> Location:
     return Location(path=project.file) if project.file else stage.where
 
 
-def _all_names(stages: Iterable[StageSpec]) -> list[str]:
-    """Every parameter's and axis' name, once, in the stages' order."""
-    return list(
-        dict.fromkeys(
-            name
-            for stage in stages
-            for name in (*(parameter.name for parameter in stage.parameters), *stage.matrix)
-        )
-    )
+def _to_give(stages: Iterable[StageSpec], axes: Collection[str]) -> list[str]:
+    """Every name that can be given a value, once, in the stages' order: parameters that are no axes."""
+    names = dict.fromkeys(parameter.name for stage in stages for parameter in stage.parameters)
+    return [name for name in names if name not in axes]
 
 
 def _option(override: Override) -> str:
@@ -82,6 +77,7 @@ def _reached(
     override: Override, stages: Mapping[str, StageSpec]
 ) -> tuple[tuple[StageSpec, ...], tuple[Complaint, ...]]:
     """Find the stages that an override speaks of; a complaint where it speaks of none."""
+    axes = {axis for stage in stages.values() for axis in stage.matrix}  # consumers inherit them by name
     if override.stage is not None:
         stage = stages.get(override.stage)
         if stage is None:
@@ -89,12 +85,12 @@ def _reached(
             mend = meant(override.stage, stages, "name a stage of this project")
             return (), (_said(_option(override), what, mend, known=known("stages", stages)),)
         if not _has(stage, override.name):
-            return (), (_unknown(override.name, stage, _option(override)),)
+            return (), (_unknown(override.name, stage, axes, _option(override)),)
         return (stage,), ()
     reached = tuple(stage for stage in stages.values() if _has(stage, override.name))
     if reached:
         return reached, ()
-    names = _all_names(stages.values())
+    names = _to_give(stages.values(), axes)
     what = f"no stage has a parameter '{override.name}'."
     mend = meant(override.name, names, f"assign {override.name} in a parameters cell")
     return (), (_said(_option(override), what, mend, known=known("parameters", names)),)
@@ -120,13 +116,21 @@ def _override(
     origins[override.name] = option
 
 
-def refuse_fixed_axes(stage: StageSpec, given: Given, axes: Iterable[str]) -> Iterable[Complaint]:
+def refuse_fixed_axes(
+    stage: StageSpec, given: Given, axes: Mapping[str, Sequence[Value]]
+) -> Iterable[Complaint]:
     """Complain of an axis that the command line wants to hold one value: that is what selecting is for."""
-    for axis in axes:
+    for axis, values in axes.items():
         origin = given.origins.get(axis)
-        if isinstance(origin, str):
-            what = f"'{axis}' is an axis of stage '{stage.name}'."
-            yield _said(origin, what, f"select the instance: '{stage.name}[{axis}=...]'")
+        if not isinstance(origin, str):
+            continue
+        texts = [axis_text(value) for value in values]
+        meant_one = axis_text(given.values[axis])
+        to_select = [meant_one] if meant_one in texts else texts
+        names = listed([shell_name(f"{stage.name}[{axis}={text}]") for text in to_select])
+        what = f"'{axis}' is an axis of stage '{stage.name}'."
+        mend = f"select {'the' if len(to_select) == 1 else 'an'} instance: {names}"
+        yield _said(origin, what, mend, known=f"values of '{axis}': {listed(texts)}")
 
 
 def evaluate(

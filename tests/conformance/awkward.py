@@ -242,16 +242,30 @@ sys.stdout.write('x'), sys.stdout.isatty(), sys.stdout.fileno() > 0, type(sys.st
 """
 
 DESCRIPTORS = """
-import ctypes, os, subprocess, sys, time
-def settle(): time.sleep(0.4)  # what is written past Python arrives when the kernel's reader has had its turn
-os.write(1, b'by number 1\\n'); settle()
-subprocess.run(['echo', 'by a child']); settle()
-os.system('echo by a shell'); settle()
-ctypes.CDLL(None).puts(b'by the C library'); ctypes.CDLL(None).fflush(None); settle()
-sys.__stdout__.write('under\\n'); sys.__stdout__.flush(); settle()
+import ctypes, os, subprocess, sys, threading
+def follow(stream):
+    'What is written past Python comes by a thread of the kernel: wait until that has passed it on.'
+    come, told, write = [], threading.Condition(), stream.write
+    def hear(text):
+        written = write(text)
+        with told:
+            come.append(text); told.notify()
+        return written
+    def settle(words):
+        with told: assert told.wait_for(lambda: words in ''.join(come), 60), come
+    stream.write = hear
+    return settle
 #--
-os.write(2, b'by number 2\\n'); settle()
-subprocess.run('echo by a child >&2', shell=True); settle()
+settle = follow(sys.stdout)  # in each cell anew: IPython puts a stream's `write` back at its end
+os.write(1, b'by number 1\\n'); settle('by number 1\\n')
+subprocess.run(['echo', 'by a child']); settle('by a child\\n')
+os.system('echo by a shell'); settle('by a shell\\n')
+ctypes.CDLL(None).puts(b'by the C library'); ctypes.CDLL(None).fflush(None); settle('by the C library\\n')
+sys.__stdout__.write('under\\n'); sys.__stdout__.flush(); settle('under\\n')
+#--
+settle = follow(sys.stderr)
+os.write(2, b'by number 2\\n'); settle('by number 2\\n')
+subprocess.run('echo by a child >&2', shell=True); settle('by a child\\n')
 """
 
 WARNINGS = """

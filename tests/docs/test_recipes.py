@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 from builders import code, command, write_files, write_notebook
@@ -53,3 +54,23 @@ def test_a_path_that_is_a_parameter(root: Path) -> None:
     write_files(root, {"data/other.csv": "one\n"})
     assert command(*other, cwd=root).returncode == 0
     assert (root / "models/model.txt").read_text() == "1"
+
+
+def test_bytes_that_clean_kept_come_back(root: Path) -> None:
+    write_notebook(
+        root / "notebooks/reader.ipynb",
+        code('copy = "../out/copy.csv"', "outputs"),
+        code("open(copy, 'w').write('made')"),
+    )
+    assert command("run", cwd=root).returncode == 0
+    (root / "out/copy.csv").write_text("by hand")
+    (block,) = blocks("clean.md", "Bring back what it removed")[1:2]
+    forced, kept, removed, copied = block.splitlines()
+    done = command(*forced.removeprefix("$ nbpipeline ").split(), cwd=root)
+    words = re.compile(r"(?<= as )\w+")
+    said, count = done.stdout.splitlines()
+    assert (words.sub("", said), count) == (words.sub("", kept), removed)
+    shown, digest = words.findall(kept)[0], words.findall(said)[0]
+    assert len(digest) == len(shown)
+    subprocess.run(["sh", "-c", copied.removeprefix("$ ").replace(shown, digest)], cwd=root, check=True)
+    assert (root / "out/copy.csv").read_text() == "by hand"

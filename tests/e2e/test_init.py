@@ -19,7 +19,7 @@ def test_the_template_runs_and_is_then_fresh(tmp_path: Path) -> None:
     assert 0 < scores["mean_error"] < scores["baseline_error"]
     assert "<svg" in (root / "report/index.html").read_text()
     assert command("run", cwd=root).stdout == "all fresh: 4 stages, nothing to run\n"
-    assert command("test", cwd=root).stdout.startswith("1 stage passed of 1 in")
+    assert command("test", cwd=root).stdout.startswith("1 of 1 stage passed in")
     half = command("plan", "--profile", "half", "--format", "json", cwd=root)
     actions = {one["stage"]: one["action"] for one in json.loads(half.stdout)["stages"]}
     assert actions == {"collect": "skip", "clean": "skip", "fit": "run", "report": "maybe"}

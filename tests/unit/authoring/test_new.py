@@ -31,12 +31,15 @@ def test_inputs_are_the_outputs_of_the_stages_before(root: Path) -> None:
     write_notebook(root / "notebooks" / "warm-up.ipynb", code("x = 1", "parameters"))
     made = command("new", "compare", "--after", "clean", "--after", "other", "--after", "warm-up", cwd=root)
     assert made.returncode == 0, made.stderr
-    assert made.stdout.splitlines()[0] == "made notebooks/compare.ipynb"
+    assert made.stdout.splitlines() == [
+        "made notebooks/compare.ipynb",
+        "next: open it in JupyterLab; nbpipeline run +compare",
+    ]
     cells = sources(root / "notebooks/compare.ipynb")
     assert 'rows = "../data/rows.csv"\nlog = "../data/log.txt"\nother_rows = "../data/more.csv"' in cells
     assert 'result = "../data/compare.json"' in cells
     assert "after = ['warm-up']" in cells
-    done = command("run", cwd=root)
+    done = command("run", "+compare", cwd=root)  # as it says: with what it needs, which has never run
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads((root / "data/compare.json").read_text())["bytes"] == {
         "rows": 1,
@@ -88,4 +91,7 @@ def test_a_file_that_is_there_stays(root: Path, capsys: pytest.CaptureFixture[st
         json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
     )
     assert main(["new", "x", "--project", str(root)]) == 2
-    assert "notebooks/x.ipynb: is there already; nothing was written." in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "notebooks/x.ipynb: is there already; nothing was written.\n"
+        "  mend: move it away, or choose another folder or name\n"
+    )

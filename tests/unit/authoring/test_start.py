@@ -53,10 +53,9 @@ def test_nothing_is_overwritten_and_nothing_half_made(
     (tmp_path / "pipeline.yaml").write_text("name: mine\n")
     assert main(["init", str(tmp_path)]) == 2
     assert capsys.readouterr().err == (
-        "README.md: is there already; nothing was written.\n"
-        "  mend: move it away, or choose another folder or name\n"
-        "pipeline.yaml: is there already; nothing was written.\n"
-        "  mend: move it away, or choose another folder or name\n"
+        "2 of the files to write are there already; nothing was written.\n"
+        "  there already: README.md, pipeline.yaml\n"
+        "  mend: move them away, or choose another folder or name\n"
     )
     assert tree(tmp_path) == ["README.md", "pipeline.yaml"]
     assert (tmp_path / "README.md").read_text() == "mine"

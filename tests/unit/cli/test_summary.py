@@ -1,4 +1,4 @@
-"""What is told: a failure with the user's own line, mends that every shell takes, drawings, what is no stage."""
+"""What is told: mends that every shell takes, drawings, what is no stage."""
 
 from pathlib import Path
 
@@ -6,59 +6,8 @@ import pytest
 from builders import code, write_notebook
 
 from nbpipeline.__main__ import main
-from nbpipeline.cli.summary import failure_lines, traceback_lines
+from nbpipeline.cli.summary import failure_lines
 from nbpipeline.model import Failure, StageResult, Status, canonical_id, shell_name
-
-IN_A_LIBRARY = """\
----------------------------------------------------------------------------
-ValueError                                Traceback (most recent call last)
-Cell In[4], line 7
-      5 model = Ridge()
-      6
-----> 7 model.fit(X, y)
-
-File ~/venv/lib/python3.11/site-packages/sklearn/base.py:1336, in _fit_context(estimator)
-   1335 with config_context():
--> 1336     return fit_method(estimator)
-
-File ~/project/notebooks/lib.py:12, in check
-     11 def check(X):
----> 12     return check_array(X)
-
-File ~/venv/lib/python3.11/site-packages/sklearn/utils/validation.py:1118, in check_array
-   1115 if ensure_min_samples > 0:
-   1116     n_samples = _num_samples(array)
-   1117     if n_samples < ensure_min_samples:
--> 1118         raise ValueError(
-   1119             "Found array with no samples"
-   1120         )
-
-ValueError: Found array with no samples
-"""
-
-
-def test_a_failure_inside_a_library_shows_the_users_own_lines_first() -> None:
-    assert traceback_lines(IN_A_LIBRARY) == [
-        "----> 7 model.fit(X, y)",
-        "File ~/project/notebooks/lib.py:12, in check: ---> 12     return check_array(X)",
-        "...",
-        "   1116     n_samples = _num_samples(array)",
-        "   1117     if n_samples < ensure_min_samples:",
-        "-> 1118         raise ValueError(",
-        '   1119             "Found array with no samples"',
-        "   1120         )",
-        "ValueError: Found array with no samples",
-    ]
-
-
-def test_a_failure_in_a_cell_shows_its_line_once() -> None:
-    short = "Cell In[1], line 1\n----> 1 1/0\n\nZeroDivisionError: division by zero\n"
-    assert traceback_lines(short) == [
-        "Cell In[1], line 1",
-        "----> 1 1/0",
-        "ZeroDivisionError: division by zero",
-    ]
-    assert traceback_lines("") == []
 
 
 @pytest.mark.parametrize(

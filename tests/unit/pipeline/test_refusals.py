@@ -353,7 +353,7 @@ def override(text):
             "dept=1",
             (
                 "-p dept=1: no stage has a parameter 'dept'.\n"
-                "  known parameters: C, depth, region\n"
+                "  known parameters: C, depth\n"
                 "  mend: did you mean 'depth'?"
             ),
         ),
@@ -365,13 +365,40 @@ def override(text):
             "region=eu",
             (
                 "-p region=eu: 'region' is an axis of stage 'train'.\n"
-                "  mend: select the instance: 'train[region=...]'"
+                "  values of 'region': eu, new york\n"
+                "  mend: select the instance: train@region=eu"
+            ),
+        ),
+        (
+            "train.region=apac",
+            (
+                "-p train.region=apac: 'region' is an axis of stage 'train'.\n"
+                "  values of 'region': eu, new york\n"
+                "  mend: select an instance: train@region=eu, 'train@region=new york'"
+            ),
+        ),
+        (
+            "regoin=eu",
+            (
+                "-p regoin=eu: no stage has a parameter 'regoin'.\n"
+                "  known parameters: C, depth\n"
+                "  mend: assign regoin in a parameters cell"
+            ),
+        ),
+        (
+            "train.regoin=eu",
+            (
+                "-p train.regoin=eu: stage 'train' has no parameter 'regoin'.\n"
+                "  known parameters: C, depth\n"
+                "  mend: assign regoin in the parameters cell of notebooks/train.ipynb"
             ),
         ),
     ],
 )
 def test_overrides_that_are_refused_are_usage_errors(option, message):
-    train = stage("train", params={"C": 1.0, "depth": 3}, matrix={"region": ["eu"]})
+    # An axis is named in the parameters cell too, so that the notebook runs by itself.
+    params = {"C": 1.0, "depth": 3, "region": "eu"}
+    train = stage("train", params=params, matrix={"region": ["eu", "new york"]})
     pipeline, complaints = build(project(train), [override(option)])
     assert pipeline is None
     assert [str(one) for one in complaints] == [message]

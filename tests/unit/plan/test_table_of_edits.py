@@ -167,6 +167,16 @@ STALE = {
             "report": ["upstream features"],
         },
     ),
+    "the helper's docstring": (
+        lambda b: b.write("notebooks/features_of.py", HELPER.replace("Makes features", "Makes columns")),
+        {"features": ["module features_of.py changed"], "report": ["upstream features"]},
+    ),
+    "a docstring in the helper": (
+        lambda b: b.write(
+            "notebooks/features_of.py", HELPER.replace("    # a comment", "    'What it is for.'")
+        ),
+        {"features": ["module features_of.py changed (build)"], "report": ["upstream features"]},
+    ),
     "a data file": (
         lambda b: b.write("data/raw.txt", "xyz"),
         {
