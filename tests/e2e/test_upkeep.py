@@ -380,5 +380,7 @@ def test_debug_without_the_extra_says_what_to_install(
     monkeypatch.setattr(debugging, "find_spec", lambda _name: None)
     assert main(["debug", "total", "--project", str(project)]) == 5
     assert capsys.readouterr().err == (
-        "`debug` needs jupyter console, which is not installed.\n  mend: pip install 'nbpipeline[console]'\n"
+        "`debug` needs jupyter console, which is not installed.\n"
+        "  mend: pip install 'nbpipeline[console]', "
+        "or in a clone of nbpipeline: pip install -e '.[console]'\n"
     )

@@ -39,7 +39,8 @@ def test_a_copy_that_cannot_be_made_is_refused_before_the_run(
         "",
         (
             "notebooks/b.ipynb, cell 1: `executed: pages/b.html` needs nbconvert.\n"
-            "  mend: pip install 'nbpipeline[convert]'\n"
+            "  mend: pip install 'nbpipeline[convert]', "
+            "or in a clone of nbpipeline: pip install -e '.[convert]'\n"
         ),
     )
     assert not (chain / "made.txt").exists()
