@@ -198,9 +198,18 @@ def test_outputs_are_restored(green: Path) -> None:
     assert set(plan(green).values()) == {"skip"}
     (green / "out/table.csv").unlink()
     (green / "out/parts/a.txt").unlink()
-    assert command("restore", "total", cwd=green).returncode == 0
+    done = command("restore", "total", cwd=green)
+    assert (done.returncode, done.stdout) == (0, "restored out/table.csv\nrestored out/parts\n")
     assert (green / "out/parts/a.txt").read_text() == "a"
     assert set(plan(green).values()) == {"skip"}
+
+
+def test_an_output_that_needed_nothing_is_not_called_restored(green: Path) -> None:
+    (green / "out/parts/a.txt").unlink()
+    done = command("restore", "total", cwd=green)
+    assert (done.returncode, done.stdout) == (0, "restored out/parts\nunchanged out/table.csv: as recorded\n")
+    done = command("restore", "out/table.csv", cwd=green)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "unchanged out/table.csv: as recorded\n", "")
 
 
 def test_restoring_what_there_is_not(green: Path) -> None:
