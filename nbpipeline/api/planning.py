@@ -12,7 +12,7 @@ from nbpipeline.ports import Cancel, Emit
 from nbpipeline.run.claim import claim, open_for
 from nbpipeline.run.folder import RunFolder
 from nbpipeline.run.preflight import lacking
-from nbpipeline.run.rivals import Ended, Rival, Sight, look, rivals
+from nbpipeline.run.rivals import Ended, Rival, Sight, asides, look, rivals
 from nbpipeline.selection import before, select
 from nbpipeline.stage import journal
 from nbpipeline.stage.lock import PATIENCE
@@ -120,13 +120,14 @@ def _settled_first(pipeline: Pipeline, place: Workplace) -> tuple[str, ...]:
 
 
 def told_ahead(pipeline: Pipeline, plan: Plan) -> Plan:
-    """Add to a plan, which takes no lock, what its run would bring back first or be refused for."""
+    """Add to a plan, which takes no lock, what other runs have put aside and what its run is refused for."""
     root = Path(pipeline.project.root)
     notices = [
         f"{name}: a run died, and its journal is gone; previous outputs wait under hidden names: {paths}; "
         "the next run or `nbpipeline doctor` brings them back"
         for name, paths in (look_for_stranded(pipeline, root) if _never_begun(root) else ())
     ]
+    notices += [one.notice for one in asides(root, time.time())]
     notices += [f"this run would be refused: {one}" for one in _refused(lacking(plan, root))]
     return replace(plan, notices=(*plan.notices, *notices)) if notices else plan
 

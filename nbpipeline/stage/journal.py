@@ -62,6 +62,7 @@ __all__ = [
     "replay",
     "roll_back",
     "standing",
+    "waiting",
     "written_to",
 ]
 
@@ -229,6 +230,14 @@ def _same_bytes(one: Path, other: Path) -> bool:
     import filecmp  # noqa: PLC0415 - only where something was altered by hand
 
     return one.is_file() and other.is_file() and filecmp.cmp(one, other, shallow=False)
+
+
+def waiting(journal: Journal) -> tuple[str, ...]:
+    """Name the outputs whose previous bytes wait to be brought back, should the attempt not succeed."""
+    if journal.phase == "recorded":
+        return ()
+    moved = [one for one in journal.entries if one.existed and (one.how != COPY or journal.phase != "moving")]
+    return tuple(one.path for one in moved if asides.exists(place_of(one, journal.run)))
 
 
 def rejected(journal: Journal) -> tuple[str, ...]:
