@@ -6,13 +6,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from builders import code, command, header, write_files, write_notebook
 
 from nbpipeline import Project
+from nbpipeline.kernels import registry
 from nbpipeline.stage import journal
 
 pytestmark = pytest.mark.children
@@ -363,21 +364,26 @@ def test_debug_on_a_new_kernel_has_the_stages_names(project: Path) -> None:
     assert f"it is ../out/table.csv 1 {project / 'notebooks'}" in text
 
 
+@pytest.fixture
+def kept_ends(project: Path) -> Iterator[None]:
+    """End the kernels that a test has kept; nothing of them stays in the folder for temporary files."""
+    yield
+    kept = registry.kept_kernels(project)
+    for one in kept:
+        registry.end(project, one)
+    assert not [one.connection for one in kept if Path(one.connection).parent.exists()]
+
+
+@pytest.mark.usefixtures("kept_ends")
 def test_debug_on_the_kernel_that_a_failure_left(project: Path) -> None:
     pytest.importorskip("jupyter_console")
     edit(project, "total", "open(table", "raise ValueError(total)\\nopen(table")
     done = command("run", "total", "--on-failure", "keep", cwd=project)
     assert done.returncode == 1, done.stdout + done.stderr
-    try:
-        text = console(project, "print('kept total', total)\n", "total")
-        assert "left at" in text
-        assert "kept total 6" in text
-    finally:
-        for entry in (project / ".nbpipeline/kernels").glob("*.json"):
-            kept = json.loads(entry.read_text())
-            for pid in (kept["pid"], kept["warden"]):
-                if pid and psutil.pid_exists(pid):
-                    psutil.Process(pid).kill()
+    text = console(project, "print('kept total', total)\n", "total")
+    assert "left at" in text
+    assert "kept total 6" in text
+    assert len(registry.kept_kernels(project)) == 1
 
 
 def test_debug_without_the_extra_says_what_to_install(
