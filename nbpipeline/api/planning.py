@@ -128,7 +128,8 @@ def told_ahead(pipeline: Pipeline, plan: Plan) -> Plan:
         for name, paths in (look_for_stranded(pipeline, root) if _never_begun(root) else ())
     ]
     notices += [one.notice for one in asides(root, time.time())]
-    notices += [f"this run would be refused: {one}" for one in _refused(lacking(plan, root))]
+    if not notices:  # else what is missing may stand aside
+        notices = [f"this run would be refused: {one}" for one in _refused(lacking(plan, root))]
     return replace(plan, notices=(*plan.notices, *notices)) if notices else plan
 
 

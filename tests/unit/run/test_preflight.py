@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from builders import code, header, write_notebook
 
+from nbpipeline import Project
 from nbpipeline.__main__ import main
+from nbpipeline.stage import journal
 
 
 @pytest.fixture
@@ -107,3 +109,28 @@ def test_many_missing_inputs_are_counted_in_a_plan(root: Path, capsys: pytest.Ca
     told = capsys.readouterr().err.splitlines()
     assert [one.startswith("note: this run would be refused: ") for one in told] == [True, True, True, True]
     assert told[-1] == "note: this run would be refused: 2 more inputs are not there: see `nbpipeline check`"
+
+
+def test_a_plan_refuses_nothing_for_what_stands_aside(
+    chain: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maker = Project(chain).pipeline.instances["a"]
+    (chain / "made.txt").write_text("1")
+    run = "20261123-060000-abcd"
+    aside = journal.begin(
+        maker, chain, run=run, state="s", token="none-has-this", rejected=chain / "rejected"
+    )
+    assert not (chain / "made.txt").exists()
+    assert main(["plan", "b", "--project", str(chain)]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert [one for one in told if run in one] == [
+        (
+            f"note: run {run} died in the middle of a; 1 output stands aside (made.txt); the next run or "
+            "`nbpipeline doctor` brings it back"
+        )
+    ]
+    assert not [one for one in told if "refused" in one]
+    journal.roll_back(aside)
+    (chain / "made.txt").unlink()
+    assert main(["plan", "b", "--project", str(chain)]) == 0
+    assert "note: this run would be refused: " in capsys.readouterr().err
