@@ -45,10 +45,15 @@ def missing_library(library: str, needed_by: str) -> MissingPluginError:
     """Say that a library is not installed, with the line that installs it."""
     top = library.partition(".")[0]
     extra = EXTRAS.get(top)
-    what = f"'nbpipeline[{extra}]'" if extra else f"'{top.replace('_', '-')}'"
     return MissingPluginError.of(
-        f"{needed_by} needs the library {top}, which is not installed.", mend=f"pip install {what}"
+        f"{needed_by} needs the library {top}, which is not installed.",
+        mend=install(extra) if extra else f"pip install '{top.replace('_', '-')}'",
     )
+
+
+def install(extra: str) -> str:
+    """Give the line that installs an extra: from the package index, and in a clone, which needs none."""
+    return f"pip install 'nbpipeline[{extra}]', or in a clone of nbpipeline: pip install -e '.[{extra}]'"
 
 
 def names(port: str) -> tuple[str, ...]:

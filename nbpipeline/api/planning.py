@@ -1,23 +1,26 @@
 """Plans what selectors name, with a word about what is stale before them."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nbpipeline.errors import BusyError, UsageError
+from nbpipeline.errors import BusyError, Complaint, UsageError
 from nbpipeline.model import Event, Pipeline, Plan
 from nbpipeline.plan import Planner, accept
 from nbpipeline.ports import Cancel, Emit
 from nbpipeline.run.claim import claim, open_for
 from nbpipeline.run.folder import RunFolder
-from nbpipeline.run.rivals import Ended, Rival, Sight, look, rivals
+from nbpipeline.run.preflight import lacking
+from nbpipeline.run.rivals import Ended, Rival, Sight, asides, look, rivals
 from nbpipeline.selection import before, select
 from nbpipeline.stage import journal
 from nbpipeline.stage.lock import PATIENCE
 from nbpipeline.stage.rescue import look_for_stranded, settle_stranded
 from nbpipeline.values import dataclass
 from nbpipeline.worker import Workplace
+
+_SHOWN_REFUSALS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,17 +119,28 @@ def _settled_first(pipeline: Pipeline, place: Workplace) -> tuple[str, ...]:
     return settle_stranded(pipeline, root, place.backing) if _never_begun(root) else ()
 
 
-def told_stranded(pipeline: Pipeline, plan: Plan) -> Plan:
-    """Add to a plan, which takes no lock, what its run would bring back first."""
+def told_ahead(pipeline: Pipeline, plan: Plan) -> Plan:
+    """Add to a plan, which takes no lock, what other runs have put aside and what its run is refused for."""
     root = Path(pipeline.project.root)
-    if not _never_begun(root):
-        return plan
     notices = [
         f"{name}: a run died, and its journal is gone; previous outputs wait under hidden names: {paths}; "
         "the next run or `nbpipeline doctor` brings them back"
-        for name, paths in look_for_stranded(pipeline, root)
+        for name, paths in (look_for_stranded(pipeline, root) if _never_begun(root) else ())
     ]
-    return replace(plan, notices=(*plan.notices, *notices))
+    notices += [one.notice for one in asides(root, time.time())]
+    if not notices:  # else what is missing may stand aside
+        notices = [f"this run would be refused: {one}" for one in _refused(lacking(plan, root))]
+    return replace(plan, notices=(*plan.notices, *notices)) if notices else plan
+
+
+def _refused(complaints: Sequence[Complaint]) -> Iterator[str]:
+    """Say why, a line each; many are counted."""
+    for one in complaints[:_SHOWN_REFUSALS]:
+        yield f"{one.where}: {one.what.rstrip('.')}; {one.mend}"
+    more = len(complaints) - _SHOWN_REFUSALS
+    if more > 0:
+        inputs = "input is" if more == 1 else "inputs are"
+        yield f"{more} more {inputs} not there: see `nbpipeline check`"
 
 
 def _planner(

@@ -22,7 +22,7 @@ from nbpipeline.api.planning import (
     only_one,
     part_of,
     plan_wanted,
-    told_stranded,
+    told_ahead,
 )
 from nbpipeline.api.warming import expected_kernels
 from nbpipeline.errors import UsageError
@@ -120,7 +120,7 @@ class Project:
         """
         with self._open() as (pipeline, place):
             wanted = Wanted(selectors=selectors, exclude=exclude, only=only, force=force)
-            return told_stranded(pipeline, plan_wanted(pipeline, place, wanted)[1])
+            return told_ahead(pipeline, plan_wanted(pipeline, place, wanted)[1])
 
     def plan_diff(self, plan: Plan) -> str:
         """Show what changed in the cells and modules of a plan's stages; empty where none did."""

@@ -29,8 +29,9 @@ def command(*, strict: bool, io: bool, output_format: str, **given: Any) -> int:
     """Say everything that is wrong with the project; starts no kernel.
 
     With `--format json`: {"version", "stages": [ID], "errors": [...], "warnings": [...], "passed_over":
-    [PATH], "needs_magic": {STAGE: [NAME]}}, each complaint with where, what, known, mend, exit_code. With
-    --io also "io": [{"stage", "run", "watched", "used", "unopened", "undeclared", "listed", "unseen"}].
+    [PATH], "needs_magic": {STAGE: [NAME]}, "notices": [TEXT]}, each complaint with where, what, known, mend,
+    exit_code. With --io also "io": [{"stage", "run", "watched", "used", "unopened", "undeclared", "listed",
+    "unseen"}].
     """
     found = open_project(given).check(strict=strict, io=io)
     if output_format == "json":
@@ -41,6 +42,7 @@ def command(*, strict: bool, io: bool, output_format: str, **given: Any) -> int:
                 "warnings": [complaint_json(one) for one in found.warnings],
                 "passed_over": list(found.passed_over),
                 "needs_magic": {stage: list(names) for stage, names in found.needs_magic.items()},
+                "notices": list(found.notices),
                 **({"io": [_access_json(one) for one in found.accesses or ()]} if io else {}),
             }
         )
@@ -50,6 +52,8 @@ def command(*, strict: bool, io: bool, output_format: str, **given: Any) -> int:
         click.echo(f"note: {path} is no stage: it has no header, and no cell with a tag such as `parameters`")
     for stage, names in found.needs_magic.items():
         click.echo(f"note: {stage} runs by hand only with %nbpipeline, which defines {', '.join(names)}")
+    for notice in found.notices:
+        click.echo(f"note: {notice}")
     if found.accesses:
         _show(found.accesses)
     errors, warnings = counted(len(found.errors), "error"), counted(len(found.warnings), "warning")

@@ -20,4 +20,6 @@ def command(*, what: str, **given: Any) -> int:
         click.echo(f"note: {notice}", err=True)
     for path in restored.paths:
         click.echo(f"restored {path}")
+    for path in restored.unchanged:
+        click.echo(f"unchanged {path}: as recorded")
     return 0

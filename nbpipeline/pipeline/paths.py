@@ -1,5 +1,6 @@
 """Where a declared path leads: as the project names it, as the kernel names it, and on the disk."""
 
+import itertools
 import os
 import posixpath
 from collections.abc import Callable, Iterator
@@ -119,6 +120,15 @@ class Places:
     def exists(self, path: str) -> bool:
         """Whether there is such a file or folder; a URL is taken to be there."""
         return is_url(path) or os.path.exists(posixpath.join(self.root, path))  # noqa: PTH110 - as above
+
+    def names(self, folder: str, most: int) -> tuple[str, ...]:
+        """List what is in a folder, hidden names left out, `most` of it; none where it cannot be listed."""
+        try:
+            with os.scandir(posixpath.join(self.root, folder)) as found:
+                names = itertools.islice((one.name for one in found if one.name[:1] != "."), most)
+                return tuple(sorted(names))
+        except OSError:
+            return ()
 
     def _inside(self, path: str) -> str:
         """Cut the project's folder off an absolute path, if it lies in it."""

@@ -2,13 +2,12 @@
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
 
-from nbpipeline.errors import Complaint, did_you_mean
+from nbpipeline.errors import Complaint
 from nbpipeline.graph import Graph
 from nbpipeline.location import Location
-from nbpipeline.model import Edge, ProjectSpec, StageSpec
+from nbpipeline.model import Edge, ProjectSpec
 from nbpipeline.pipeline.drafts import Draft
 from nbpipeline.pipeline.linking import Index, Maker
 from nbpipeline.pipeline.paths import Places, parents
@@ -145,15 +144,3 @@ def _declared(draft: Draft, edge: Edge) -> Location:
         return next((one.spec.where for one in both if edge.path in one.paths), draft.spec.where)
     stale_with = edge.kind == "dependency"
     return next((link.where for link in draft.spec.links if link.stale_with is stale_with), draft.spec.where)
-
-
-def missing(name: str, path: str, where: Location, stages: Sequence[StageSpec], listing: str) -> Complaint:
-    """Warn of an input that nobody makes and that is not there."""
-    near = did_you_mean(name, [output.name for stage in stages for output in stage.outputs])
-    what = f"input '{name}' is made by no stage"
-    if near and near != name:
-        warning = refusal(where, f"{what}.", f"did you mean '{near}'?", known=listing)
-    else:
-        mend = f"put the file at {path}, or declare it as an output of the stage that makes it"
-        warning = refusal(where, f"{what}, and {path} is not there.", mend, known=listing)
-    return replace(warning, warning=True)

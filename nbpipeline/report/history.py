@@ -8,13 +8,22 @@ from typing import Any
 from nbpipeline.errors import UsageError, did_you_mean
 from nbpipeline.model import Status, canonical_id, shell_name, slug_of
 from nbpipeline.ports import State
-from nbpipeline.report.results import failure_lines, reason_words, reasons_of, result_data
+from nbpipeline.report.results import (
+    begun_data,
+    begun_in,
+    failure_lines,
+    reason_words,
+    reasons_of,
+    result_data,
+)
 from nbpipeline.report.stage_page import LOOKED_AT, show_stage
 from nbpipeline.report.wording import VERSION, Page, duration, figure, moment, size, table
 from nbpipeline.run.folder import is_running, kept_runs, read_control, runs_folder
 from nbpipeline.run.summary import counts
 
 _FRESH = str(Status.FRESH)
+_BEGUN = {"killed": "cut_off", "running": "running"}
+"""What is said of the stages that a run has begun and not ended, by the run's status."""
 
 
 def runs(state: State, root: Path, limit: int = 20) -> Page:
@@ -32,7 +41,12 @@ def _run_data(row: Mapping[str, Any], state: State, root: Path) -> dict[str, Any
     folder = runs_folder(root) / str(row["run"])
     finished = row.get("finished")
     told = dict(row.get("data") or {})
-    by_status = counts(state.results(row["run"]))
+    results = state.results(row["run"])
+    by_status = counts(results)
+    status = row.get("status") or _unended(folder)
+    begun = begun_in(folder).keys() - {one.instance for one in results} if status in _BEGUN else ()
+    if begun:
+        by_status = {**by_status, _BEGUN[status]: len(begun)}
     if told.get("fresh"):
         by_status = {_FRESH: by_status.pop(_FRESH, 0) + told["fresh"], **by_status}
     return {
@@ -40,7 +54,7 @@ def _run_data(row: Mapping[str, Any], state: State, root: Path) -> dict[str, Any
         "started": row["started"],
         "finished": finished,
         "seconds": None if finished is None else round(finished - row["started"], 3),
-        "status": row.get("status") or _unended(folder),
+        "status": status,
         "command": told.get("command", ""),
         "counts": by_status,
         "folder": str(folder) if folder.is_dir() else None,
@@ -109,7 +123,15 @@ def show_run(state: State, root: Path, run: str) -> Page:
         row or {"run": run, "started": control.get("started", 0.0), **control, "data": {}}, state, root
     )
     why = reasons_of(folder)
-    stages = [result_data(one, folder, why.get(one.instance, ())) for one in state.results(run)]
+    results = state.results(run)
+    stages = [result_data(one, folder, why.get(one.instance, ())) for one in results]
+    if head["status"] in _BEGUN:
+        ended = {one.instance for one in results}
+        stages += [
+            begun_data(name, attempts, _BEGUN[head["status"]], folder, why.get(name, ()))
+            for name, attempts in begun_in(folder).items()
+            if name not in ended
+        ]
     return Page(data={"version": VERSION, **head, "stages": stages}, text=_run_text(head, stages))
 
 

@@ -1,11 +1,13 @@
 """One instance's result as JSON, and the words that every report has for it."""
 
+import contextlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nbpipeline.encoding import failure_data, plain
-from nbpipeline.model import Reason, ReasonKind, StageResult, slug_of
+from nbpipeline.model import Reason, ReasonKind, StageResult, Status, slug_of
 from nbpipeline.plan.explain import words
 from nbpipeline.run.folder import read_plan
 
@@ -14,6 +16,39 @@ def reasons_of(folder: Path) -> Mapping[str, Sequence[Mapping[str, Any]]]:
     """Read from plan.json why each instance was to run."""
     plan = read_plan(folder) or {}
     return {one["stage"]: one.get("reasons", ()) for one in plan.get("stages", ())}
+
+
+def begun_in(folder: Path) -> Mapping[str, int]:
+    """Read from events.jsonl which instances a run began and did not end, with their attempts."""
+    begun: dict[str, int] = {}
+    for kind, stage, data in _events(folder):
+        if kind == "stage_started":
+            begun[stage] = 0
+        elif kind == "attempt_started" and stage in begun:
+            begun[stage] = int(data.get("attempt") or 0)
+        elif kind == "stage_finished":
+            begun.pop(stage, None)
+    return begun
+
+
+def _events(folder: Path) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Give kind, instance and data of each event; a run that was killed may have cut the last line."""
+    try:
+        lines = (folder / "events.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            event = json.loads(line)
+            yield event["kind"], event["stage"], event["data"]
+
+
+def begun_data(
+    name: str, attempts: int, status: str, folder: Path, reasons: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Write an instance that has not ended as `result_data` does one that has; nobody knows what it took."""
+    result = StageResult(instance=name, status=Status.CANCELLED, attempts=attempts)
+    return {**result_data(result, folder, reasons), "status": status, "seconds": None}
 
 
 def result_data(

@@ -102,10 +102,25 @@ def _settled(attempt: Attempt, aside: journal.Journal, backends: Backends, *, te
             told = journal.commit(aside)
         else:
             told = journal.roll_back(journal.latest(aside), backends.backing).notices
+            attempt = attempt if test else _with_rejected(attempt, aside)
     except OSError as error:
         wait = "to be cleared away" if good else "to be brought back"
         told = (f"previous outputs wait for the next run or `nbpipeline doctor` {wait}: {error}",)
     return replace(attempt, notices=(*attempt.notices, *told))
+
+
+def _with_rejected(attempt: Attempt, aside: journal.Journal) -> Attempt:
+    """Say of outputs that were refused where they are: who looks into it wants to see them."""
+    failure = attempt.failure
+    if failure is None or failure.kind not in ("check", "output"):
+        return attempt
+    went = journal.rejected(aside)
+    if not went:
+        return attempt
+    place = relative(Path(aside.root), Path(aside.rejected))
+    said = f"what was written is kept in {place}: {', '.join(went)}"
+    known = f"{said}; {failure.known}" if failure.known else said
+    return replace(attempt, failure=replace(failure, known=known))
 
 
 def _of_error(error: NbpipelineError) -> Failure:

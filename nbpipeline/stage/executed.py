@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nbpipeline import plugins
 from nbpipeline.content import digest_file
 from nbpipeline.errors import MissingPluginError, StorageError, UsageError
 from nbpipeline.location import STATE_FOLDER
@@ -20,8 +21,8 @@ from nbpipeline.stage.places import absolute, relative
 
 _FORMATS = {".html": "html", ".md": "markdown", ".pdf": "webpdf"}
 _MENDS = {
-    False: "pip install 'nbpipeline[convert]'",
-    True: "pip install 'nbpipeline[pdf]', then `playwright install chromium`; or keep it as .html",
+    False: plugins.install("convert"),
+    True: f"{plugins.install('pdf')}; then `playwright install chromium`. Or keep it as .html",
 }
 """By whether it is a PDF."""
 

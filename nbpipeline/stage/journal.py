@@ -58,9 +58,11 @@ __all__ = [
     "publish",
     "read",
     "recover",
+    "rejected",
     "replay",
     "roll_back",
     "standing",
+    "waiting",
     "written_to",
 ]
 
@@ -230,6 +232,20 @@ def _same_bytes(one: Path, other: Path) -> bool:
     return one.is_file() and other.is_file() and filecmp.cmp(one, other, shallow=False)
 
 
+def waiting(journal: Journal) -> tuple[str, ...]:
+    """Name the outputs whose previous bytes wait to be brought back, should the attempt not succeed."""
+    if journal.phase == "recorded":
+        return ()
+    moved = [one for one in journal.entries if one.existed and (one.how != COPY or journal.phase != "moving")]
+    return tuple(one.path for one in moved if asides.exists(place_of(one, journal.run)))
+
+
+def rejected(journal: Journal) -> tuple[str, ...]:
+    """Name the outputs of which the attempt's rejected folder holds what was written."""
+    folder = Path(journal.rejected)
+    return tuple(one.path for one in journal.entries if asides.exists(folder / one.path.lstrip("/")))
+
+
 def latest(journal: Journal) -> Journal:
     """Give the journal in the phase that stands on disk: a step may have been cut short by an error."""
     written = read(journal.file)
@@ -261,10 +277,9 @@ def recover(root: Path, instance_id: str, backing: Backing | None = None) -> tup
     if not back.paths:
         said = "nothing had to be brought back" if not back.notices else "not all came back"
     notices = [f"{instance_id}: {one}" for one in back.notices]
-    rejected = Path(journal.rejected)
-    went = [one.path for one in journal.entries if asides.exists(rejected / one.path.lstrip("/"))]
+    went = rejected(journal)
     if went:
-        place = relative(root, rejected)
+        place = relative(root, Path(journal.rejected))
         notices.append(f"{instance_id}: what stood there meanwhile is in {place}: {', '.join(went)}")
     return (f"{instance_id}: run {journal.run} died; {said}", *notices)
 

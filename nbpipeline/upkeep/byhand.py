@@ -1,5 +1,6 @@
 """What an author settles by hand: outputs made in JupyterLab, outputs brought back."""
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from nbpipeline.model import (
     StageInstance,
     StageRecord,
     Status,
+    StoredOutput,
     shell_name,
 )
 from nbpipeline.run.folder import new_run_id
@@ -29,6 +31,7 @@ from nbpipeline.stage import keep, restore
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.checks import after
 from nbpipeline.stage.lock import hold
+from nbpipeline.stage.places import absolute
 from nbpipeline.stage.rescue import settle
 from nbpipeline.state.memory import MemoryState
 from nbpipeline.values import dataclass
@@ -39,6 +42,8 @@ class Restored:
     """What came back."""
 
     paths: tuple[str, ...]
+    unchanged: tuple[str, ...] = ()
+    """What already stood there as recorded."""
     notices: tuple[str, ...] = ()
 
 
@@ -159,6 +164,7 @@ def bring_back(
     Raises UsageError where the store lacks them; BusyError; StorageError.
     """
     paths: list[str] = []
+    unchanged: list[str] = []
     notices: list[str] = []
     run = new_run_id(now)
     for instance, record in found:
@@ -170,12 +176,24 @@ def bring_back(
             instance=instance,
             fingerprint=record.fingerprint,
         )
+        standing = _standing(record, backends, root)
         result = restore(job, record, _spoken_for(record, backends))
         if result.failure or result.status is not Status.RESTORED:
             raise _refusal(result.failure or _lost(instance))
-        paths += [one.path for one in record.outputs]
+        paths += [one.path for one in record.outputs if one not in standing]
+        unchanged += [one.path for one in standing]
         notices += result.notices
-    return Restored(paths=tuple(paths), notices=tuple(notices))
+    return Restored(paths=tuple(paths), unchanged=tuple(unchanged), notices=tuple(notices))
+
+
+def _standing(record: StageRecord, backends: Backends, root: Path) -> list[StoredOutput]:
+    """Find the outputs that already are as recorded; one that may not be read is to be brought back."""
+    found = []
+    for one in record.outputs:
+        with contextlib.suppress(StorageError):
+            if backends.digests.of(absolute(root, one.path)) == one.digest:
+                found.append(one)
+    return found
 
 
 def _spoken_for(record: StageRecord, backends: Backends) -> Backends:

@@ -1,13 +1,16 @@
 """Everything that is wrong with a project, found without starting a kernel."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, replace
+from pathlib import Path
 
 from nbpipeline import plugins
 from nbpipeline.errors import Complaint, ExitCode
 from nbpipeline.model import Pipeline, ProjectSpec, StageSpec
 from nbpipeline.pipeline import missing_inputs
 from nbpipeline.reading import names
+from nbpipeline.run.rivals import asides
 from nbpipeline.upkeep import access
 from nbpipeline.values import dataclass
 
@@ -28,6 +31,8 @@ class Checked:
     """Stages that run by hand only with `%nbpipeline`, and the names that it defines for them."""
     accesses: tuple[access.Access, ...] | None = None
     """What the last successes did with files; None where it was not asked for."""
+    notices: tuple[str, ...] = ()
+    """What is to be known beside it: runs that died and left outputs aside."""
 
     @property
     def errors(self) -> tuple[Complaint, ...]:
@@ -71,6 +76,7 @@ def check(
         passed_over=project.passed_over,
         needs_magic=dict(by_hand(project.stages)),
         accesses=accesses,
+        notices=tuple(one.notice for one in asides(Path(project.root), time.time()) if not one.alive),
     )
 
 

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from nbpipeline import plugins
 from nbpipeline.errors import MissingPluginError, UsageError
 from nbpipeline.kernels import registry
 from nbpipeline.kernels.resolve import kernel_of
@@ -33,7 +34,7 @@ def require_console() -> None:
     """Raise MissingPluginError where jupyter console is not installed."""
     if find_spec("jupyter_console") is None:
         raise MissingPluginError.of(
-            "`debug` needs jupyter console, which is not installed.", mend="pip install 'nbpipeline[console]'"
+            "`debug` needs jupyter console, which is not installed.", mend=plugins.install("console")
         )
 
 

@@ -9,6 +9,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any, TextIO
 
+from nbpipeline import plugins
 from nbpipeline.errors import MissingPluginError
 from nbpipeline.values import dataclass
 
@@ -278,7 +279,7 @@ def _read_parquet(
     except ImportError as error:
         raise MissingPluginError.of(
             f"checking {path.name} needs pyarrow, which is not installed.",
-            mend="pip install 'nbpipeline[data]'",
+            mend=plugins.install("data"),
         ) from error
     try:
         with pq.ParquetFile(path) as file:

@@ -6,13 +6,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from builders import code, command, header, write_files, write_notebook
 
 from nbpipeline import Project
+from nbpipeline.kernels import registry
 from nbpipeline.stage import journal
 
 pytestmark = pytest.mark.children
@@ -199,7 +200,8 @@ def test_outputs_are_restored(green: Path) -> None:
     assert set(plan(green).values()) == {"skip"}
     (green / "out/table.csv").unlink()
     (green / "out/parts/a.txt").unlink()
-    assert command("restore", "total", cwd=green).returncode == 0
+    done = command("restore", "total", cwd=green)
+    assert (done.returncode, done.stdout) == (0, "restored out/table.csv\nrestored out/parts\n")
     assert (green / "out/parts/a.txt").read_text() == "a"
     assert set(plan(green).values()) == {"skip"}
 
@@ -212,6 +214,14 @@ def test_outputs_are_adopted_after_the_history_was_deleted(green: Path) -> None:
     assert plan(green) == {"total": "skip", "reader": "skip"}
     (green / "out/copy.csv").unlink()
     assert command("restore", "reader", cwd=green).stdout == "restored out/copy.csv\n"
+
+
+def test_an_output_that_needed_nothing_is_not_called_restored(green: Path) -> None:
+    (green / "out/parts/a.txt").unlink()
+    done = command("restore", "total", cwd=green)
+    assert (done.returncode, done.stdout) == (0, "restored out/parts\nunchanged out/table.csv: as recorded\n")
+    done = command("restore", "out/table.csv", cwd=green)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "unchanged out/table.csv: as recorded\n", "")
 
 
 def test_restoring_what_there_is_not(green: Path) -> None:
@@ -369,21 +379,26 @@ def test_debug_on_a_new_kernel_has_the_stages_names(project: Path) -> None:
     assert f"it is ../out/table.csv 1 {project / 'notebooks'}" in text
 
 
+@pytest.fixture
+def kept_ends(project: Path) -> Iterator[None]:
+    """End the kernels that a test has kept; nothing of them stays in the folder for temporary files."""
+    yield
+    kept = registry.kept_kernels(project)
+    for one in kept:
+        registry.end(project, one)
+    assert not [one.connection for one in kept if Path(one.connection).parent.exists()]
+
+
+@pytest.mark.usefixtures("kept_ends")
 def test_debug_on_the_kernel_that_a_failure_left(project: Path) -> None:
     pytest.importorskip("jupyter_console")
     edit(project, "total", "open(table", "raise ValueError(total)\\nopen(table")
     done = command("run", "total", "--on-failure", "keep", cwd=project)
     assert done.returncode == 1, done.stdout + done.stderr
-    try:
-        text = console(project, "print('kept total', total)\n", "total")
-        assert "left at" in text
-        assert "kept total 6" in text
-    finally:
-        for entry in (project / ".nbpipeline/kernels").glob("*.json"):
-            kept = json.loads(entry.read_text())
-            for pid in (kept["pid"], kept["warden"]):
-                if pid and psutil.pid_exists(pid):
-                    psutil.Process(pid).kill()
+    text = console(project, "print('kept total', total)\n", "total")
+    assert "left at" in text
+    assert "kept total 6" in text
+    assert len(registry.kept_kernels(project)) == 1
 
 
 def test_debug_without_the_extra_says_what_to_install(
@@ -395,5 +410,7 @@ def test_debug_without_the_extra_says_what_to_install(
     monkeypatch.setattr(debugging, "find_spec", lambda _name: None)
     assert main(["debug", "total", "--project", str(project)]) == 5
     assert capsys.readouterr().err == (
-        "`debug` needs jupyter console, which is not installed.\n  mend: pip install 'nbpipeline[console]'\n"
+        "`debug` needs jupyter console, which is not installed.\n"
+        "  mend: pip install 'nbpipeline[console]', "
+        "or in a clone of nbpipeline: pip install -e '.[console]'\n"
     )

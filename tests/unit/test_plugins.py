@@ -57,7 +57,7 @@ def test_a_name_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_missing_library_names_its_extra() -> None:
     assert str(plugins.missing_library("pyarrow.parquet", "a check of Parquet files")) == (
         "a check of Parquet files needs the library pyarrow, which is not installed.\n"
-        "  mend: pip install 'nbpipeline[data]'"
+        "  mend: pip install 'nbpipeline[data]', or in a clone of nbpipeline: pip install -e '.[data]'"
     )
 
 

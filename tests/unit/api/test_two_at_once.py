@@ -104,12 +104,12 @@ def test_what_a_run_makes_or_reads_is_neither_restored_nor_removed_by_hand(
 ) -> None:
     project.run()
     Path(project.root, "out/made.txt").unlink()
-    told, restored = [], []
+    told, unchanged = [], []
 
     def meanwhile(_plan) -> None:
         told.append(refused(lambda: project.restore("maker")))
         told.append(refused(lambda: project.clean(project.cleanable("maker", "reader"))))
-        restored.extend(project.restore("apart").paths)
+        unchanged.extend(project.restore("apart").unchanged)
 
     project.restore("maker")
     project.run_stage(running, force=True, on_plan=meanwhile)
@@ -117,7 +117,7 @@ def test_what_a_run_makes_or_reads_is_neither_restored_nor_removed_by_hand(
         "stage 'maker' is held by another run.",
         "stage 'maker' is held by another run.",
     ]
-    assert restored == ["out/other.txt"]
+    assert unchanged == ["out/other.txt"]
     assert Path(project.root, "out/copy.txt").read_text() == "one"
 
 

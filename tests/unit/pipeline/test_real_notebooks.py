@@ -50,7 +50,8 @@ def test_a_small_project_from_cells_and_headers(root):
         (
             "notebooks/clean.ipynb, cell 1, line 1: input 'raw' is made by no stage, and data/raw.csv is not "
             "there.\n"
-            "  known outputs: model (train.ipynb), clean (clean.ipynb), page (report.ipynb)\n"
+            "  known outputs: data/clean.csv (clean.ipynb), models/eu.bin (train.ipynb), "
+            "models/us.bin (train.ipynb), out/report.html (report.ipynb)\n"
             "  mend: put the file at data/raw.csv, or declare it as an output of the stage that makes it"
         )
     ]

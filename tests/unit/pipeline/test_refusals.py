@@ -1,5 +1,6 @@
 """What the DAG refuses, word for word."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -623,10 +624,66 @@ def test_a_missing_input_is_a_warning_as_the_specification_words_it(root):
         ),
         (
             "notebooks/report.ipynb, cell 1: input 'logo' is made by no stage, and logo.png is not there.\n"
-            "  known outputs: raw (fetch.ipynb), features (clean.ipynb)\n"
+            "  known outputs: d/raw (fetch.ipynb), d/features (clean.ipynb)\n"
             "  mend: put the file at logo.png, or declare it as an output of the stage that makes it"
         ),
     ]
     assert all(one.warning and one.exit_code == ExitCode.PIPELINE for one in found)
     (root / "logo.png").touch()
     assert len(missing_inputs(pipeline, root)) == 1
+
+
+def mends(root, path: str, *, name: str = "table", made: Sequence[str] = ("../data/clean.csv",)) -> str:
+    """Give the mend of a missing input of a project whose stages make some files."""
+    makers = [stage(f"m{number}", outputs={f"o{number}": one}) for number, one in enumerate(made)]
+    pipeline, complaints = build(project(*makers, stage("train", inputs={name: path}), root=str(root)))
+    assert complaints == ()
+    (found,) = missing_inputs(pipeline, root)
+    return found.mend
+
+
+def test_a_misspelt_path_is_told_with_the_path_that_was_meant(root):
+    (root / "data").mkdir()
+    (root / "data/prices.csv").touch()
+    otherwise = "Else put the file at data/{}, or declare it as an output of the stage that makes it"
+    for written, meant in [
+        ("claen.csv", "data/clean.csv"),  # made by a stage
+        ("price.csv", "data/prices.csv"),  # a file that is there
+        ("clean.parquet", "data/clean.csv"),
+    ]:
+        told = mends(root, f"../data/{written}")
+        assert told == f"did you mean '{meant}'? {otherwise.format(written)}"
+    assert mends(root, "clean.csv").startswith("did you mean 'data/clean.csv'?"), "another folder"
+    apart = ("../data/other.csv", "../data/clean.csv")
+    told = mends(root, "../data/claen.csv", name="o00", made=apart)
+    assert told.startswith("did you mean 'data/clean.csv'?"), "the path tells more than the name"
+    both = ("../data/clean.csv", "../data/clean.json")
+    assert mends(root, "../data/claen.json", made=both).startswith("did you mean 'data/clean.json'?")
+
+
+def test_what_is_other_data_is_not_taken_for_a_slip(root):
+    assert mends(root, "../data/2014.csv", made=["../data/2013.csv"]).startswith("put the file at ")
+    assert mends(root, "../data/train.csv").startswith("put the file at ")
+    assert mends(root, "../nowhere/raw.csv").startswith("put the file at ")
+    own = stage("a", inputs={"raw": "../raw/1.txt"}, outputs={"made": "../made/1.txt"})
+    (found,) = missing_inputs(build(project(own, root=str(root)))[0], root)
+    assert found.mend.startswith("put the file at "), "nobody reads what it makes itself"
+
+
+def test_a_missing_input_of_a_matrix_is_told_once(root):
+    train = stage("train", matrix={"year": [1, 2, 3]}, inputs={"raw": "../d/{year}.csv"})
+    pipeline, complaints = build(project(train, root=str(root)))
+    assert complaints == ()
+    (found,) = missing_inputs(pipeline, root)
+    assert str(found) == (
+        "notebooks/train.ipynb, cell 1: input 'raw' is made by no stage, and d/1.csv, d/2.csv, d/3.csv are "
+        "not there.\n"
+        "  known outputs: none\n"
+        "  mend: put the files there, or declare them as outputs of the stage that makes them"
+    )
+    (root / "d").mkdir()
+    for year in (1, 3):
+        (root / f"d/{year}.csv").touch()
+    (found,) = missing_inputs(pipeline, root)
+    assert found.what == "input 'raw' is made by no stage, and d/2.csv is not there."
+    assert missing_inputs(pipeline, root, ["train[year=1]"]) == ()

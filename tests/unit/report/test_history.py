@@ -24,7 +24,7 @@ from nbpipeline.model import (
     Status,
     StoredOutput,
 )
-from nbpipeline.report import comparison, history, wording
+from nbpipeline.report import comparison, history, results, wording
 from nbpipeline.state.memory import MemoryState
 from nbpipeline.stores.local import LocalStore
 
@@ -408,3 +408,17 @@ def test_changes(before, after, words):
 
 def test_tables_leave_out_empty_columns():
     assert wording.table(("a", "b", "c"), [("1", "", "x"), ("22", "", "")]) == "a   c\n1   x\n22"
+
+
+def test_what_a_run_began_is_read_from_events_whose_last_line_is_cut(root):
+    lines = [
+        '{"kind": "stage_started", "stage": "a", "data": {}}',
+        '{"kind": "stage_finished", "stage": "a", "data": {}}',
+        '{"kind": "stage_started", "stage": "b", "data": {}}',
+        '{"kind": "attempt_started", "stage": "b", "data": {"attempt": 2, "of": 3}}',
+        '{"kind": "stage_started", "stage": "c", "data": {}}',
+        '{"kind": "stage_fini',
+    ]
+    (root / "events.jsonl").write_text("\n".join(lines))
+    assert results.begun_in(root) == {"b": 2, "c": 0}
+    assert results.begun_in(root / "nowhere") == {}

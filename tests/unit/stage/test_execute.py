@@ -500,7 +500,11 @@ def test_a_failed_check_rejects_the_output(root: Path, publish: str) -> None:
         assert str(result.failure.where) == "notebooks/train.ipynb, cell 3"
         assert at.text("models/m.txt") == "previous"
         assert at.leftovers() == []
-        assert (Path(at.last.folder) / "rejected-1/models/m.txt").read_text() == "new"
+        rejected = Path(at.last.folder) / "rejected-1"
+        assert (rejected / "models/m.txt").read_text() == "new"
+        assert (
+            result.failure.known == f"what was written is kept in {rejected.relative_to(root)}: models/m.txt"
+        )
 
 
 def test_a_failed_check_on_an_input_starts_no_kernel(root: Path) -> None:
@@ -511,6 +515,7 @@ def test_a_failed_check_on_an_input_starts_no_kernel(root: Path) -> None:
         result = at.run(stage)
         assert result.status is Status.CHECK_FAILED
         assert result.failure.what == "input 'raw' fails a check: at_most: 3 characters"
+        assert result.failure.known == ""
         assert at.events == []
 
 

@@ -299,7 +299,9 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     with pytest.raises(Exception, match="needs pyarrow") as caught:
         message(path, "not_null", "id")
     assert str(caught.value) == (
-        "checking a.parquet needs pyarrow, which is not installed.\n  mend: pip install 'nbpipeline[data]'"
+        "checking a.parquet needs pyarrow, which is not installed.\n"
+        "  mend: pip install 'nbpipeline[data]', "
+        "or in a clone of nbpipeline: pip install -e '.[data]'"
     )
     assert caught.value.exit_code == 5
     assert message(path, "exists") == ""
