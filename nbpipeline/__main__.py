@@ -4,7 +4,6 @@ import errno
 import gc
 import os
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ import click
 from nbpipeline.cli.main import close_output, invoke, lead_nowhere, prepare_streams
 from nbpipeline.errors import ExitCode
 
-ALLOCATIONS_BEFORE_COLLECTING = 100_000
+ALLOCATIONS_BEFORE_COLLECTING = 300_000
 """What is read of a project lives as long as the command: looking for garbage in it is a fifth of `plan`."""
 ROOM = "make room, or let it write elsewhere"
 RIGHT = "give yourself the right to it"
@@ -106,6 +105,8 @@ def is_gone() -> bool:
 
 def internal(details: str) -> int:
     """Tell a bug of ours, and where its details are kept."""
+    import tempfile  # noqa: PLC0415 - for bugs alone
+
     folder = Path(".nbpipeline") if Path(".nbpipeline").is_dir() else Path(tempfile.gettempdir())
     path = (folder / f"nbpipeline-bug-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt").absolute()
     last = details.strip().splitlines()[-1]

@@ -16,7 +16,6 @@ A failed cell, a failed check or a fresh stage is no exception: it is a value in
 Every message has three parts: where, what (with what is known), the mend.
 """
 
-import difflib
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import Self
@@ -151,5 +150,7 @@ def gather(complaints: Iterable[Complaint]) -> NbpipelineError | None:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """Name the known word that `word` most likely was meant to be, or None."""
+    import difflib  # noqa: PLC0415 - for errors alone
+
     close = difflib.get_close_matches(word, sorted(set(known)), n=1, cutoff=0.6)
     return close[0] if close else None

@@ -5,10 +5,9 @@ Every implementation passes the port's suite in tests/contracts/.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from nbpipeline.model import (
     Check,
@@ -21,6 +20,9 @@ from nbpipeline.model import (
     StageResult,
     StoredOutput,
 )
+
+if TYPE_CHECKING:  # it brings logging with it, and a plan has no use for either
+    from concurrent.futures import Future
 
 Emit = Callable[[Event], None]
 Work = Callable[[Job, Emit, "Cancel"], StageResult]

@@ -2,13 +2,15 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from nbpipeline.model import Job, StageResult, Status
 from nbpipeline.ports import Emit, Work
 from nbpipeline.values import dataclass
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 
 class Level:
@@ -92,6 +94,8 @@ class LocalExecutor:
 
     def submit(self, job: Job, emit: Emit) -> "Future[StageResult]":
         """Run the job when there is room for it."""
+        from concurrent.futures import Future  # noqa: PLC0415 - a run with nothing to do submits nothing
+
         future: Future[StageResult] = Future()
         with self._lock:
             self._waiting.append(_Waiting(job=job, emit=emit, future=future))

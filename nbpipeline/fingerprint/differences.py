@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from difflib import SequenceMatcher
 from itertools import zip_longest
 
 from nbpipeline.encoding import value_from
@@ -43,6 +42,8 @@ def _cells(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Reas
     old, new = _split(before), _split(after)
     if list(old.values()) == list(new.values()):
         return
+    from difflib import SequenceMatcher  # noqa: PLC0415 - most plans find no difference
+
     matcher = SequenceMatcher(None, list(old.values()), list(new.values()), autojunk=False)
     old_names, new_names = list(old), list(new)
     for tag, i1, i2, j1, j2 in matcher.get_opcodes():

@@ -7,7 +7,6 @@ Found by reading site-packages, not by importing; remembered for as long as the 
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -112,6 +111,8 @@ def _is_site(path: str) -> bool:
 
 
 def _ask(executable: str) -> str:
+    import subprocess  # noqa: PLC0415 - an answer is remembered
+
     try:
         done = subprocess.run(  # noqa: S603 - the kernel's own interpreter, which a run starts anyway
             [executable, "-c", _ASK], capture_output=True, text=True, timeout=_ASK_SECONDS, check=True

@@ -1,6 +1,5 @@
 """Reasons in words, and the difference of cells and modules that `plan --diff` shows."""
 
-import difflib
 from collections.abc import Callable, Mapping
 
 from nbpipeline.fingerprint import Fingerprinter
@@ -37,6 +36,8 @@ def _code_diff(reason: Reason, store: Store, present: Mapping[str, str]) -> str:
         return f"--- {name}\n(the earlier text is not in the store)"
     if after is None:
         return f"--- {name}\n(it is no text that can be shown)"
+    import difflib  # noqa: PLC0415 - only `plan --diff` shows lines
+
     lines = difflib.unified_diff(
         before.splitlines(),
         after.splitlines(),

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from nbpipeline.content import digest_text
 from nbpipeline.model import Value
-from nbpipeline.reading import yaml12
 from nbpipeline.reading.files import NoText, read_text, stands
 from nbpipeline.reading.layers import Layer
 from nbpipeline.reading.place import Findings, Place, mend_by_name
+from nbpipeline.reading.remembered import Memory
 from nbpipeline.reading.schema import project_table
 from nbpipeline.reading.shapes import INVALID
+from nbpipeline.reading.yaml12 import Document, YamlError
 from nbpipeline.values import dataclass
 
 FILE = "pipeline.yaml"
@@ -75,7 +76,11 @@ def _entries(layer: Layer) -> tuple[Layer, ...]:
 
 
 def read_pipeline_file(
-    root: Path, profile: str | None, plugin_keys: frozenset[str], findings: Findings
+    root: Path,
+    profile: str | None,
+    plugin_keys: frozenset[str],
+    findings: Findings,
+    memory: Memory,
 ) -> PipelineFile:
     """Read and check the file; complain about what is wrong, and go on with the rest."""
     place = Place(file=FILE, findings=findings)
@@ -87,7 +92,7 @@ def read_pipeline_file(
             )
         return PipelineFile()
     text = _text(root / FILE, place)
-    document = _load(text, place) if text is not None else None
+    document = _load(text, place, memory) if text is not None else None
     if text is None or document is None:
         return PipelineFile(exists=True)
     at = Place(file=FILE, findings=findings, lines=document.lines)
@@ -115,10 +120,10 @@ def _text(path: Path, place: Place) -> str | None:
     return None
 
 
-def _load(text: str, place: Place) -> yaml12.Document | None:
+def _load(text: str, place: Place, memory: Memory) -> Document | None:
     try:
-        return yaml12.load(text)
-    except yaml12.YamlError as error:
+        return memory.document(FILE, text)
+    except YamlError as error:
         lines = {(): error.line} if error.line else {}
         replace(place, lines=lines).complain(
             f"the file is no YAML: {error.reason}.", mend="mend the line named, or the one before it."

@@ -59,8 +59,8 @@ def read_project(
     """
     root = root.resolve()
     findings: Findings = []
-    file = read_pipeline_file(root, profile, frozenset(plugin_keys), findings)
     memory = Memory(cache, root)
+    file = read_pipeline_file(root, profile, frozenset(plugin_keys), findings, memory)
     finder = _Stages(
         root=root, file=file, findings=findings, plugin_keys=frozenset(plugin_keys), memory=memory
     )

@@ -13,26 +13,28 @@ import os
 import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from nbpipeline.content import digest_text, is_settled, source_version, version_of
 from nbpipeline.model import Notebook, SavedCells, cells_text
 from nbpipeline.ports import Cache
 from nbpipeline.reading.spelling import SpellingError, spelled, spoken
 from nbpipeline.reading.text_notebook import TEXT_SUFFIXES
+from nbpipeline.reading.yaml12 import Document, load
 
 NOTEBOOKS = "notebook"
 GLIMPSES = "glimpse"
 STAGES = "stage"
+DOCUMENTS = "document"
+"""pipeline.yaml with the lines of its keys."""
 MADE = (GLIMPSES, STAGES)
 """What is made of a notebook: what it says of itself, and the stage that it is."""
-KINDS = (NOTEBOOKS, *MADE)
+KINDS = (NOTEBOOKS, *MADE, DOCUMENTS)
 
 _SHORT = 32
 """Hexadecimal digits of a digest: enough for what one project holds."""
@@ -117,6 +119,26 @@ class Memory:
         if len(text) <= _MOST:
             self._new[kind][notebook.path] = f"{_head(notebook.cells, said, text)}\n{text}"
 
+    def document(self, shown: str, text: str) -> Document:
+        """Give the YAML document that a file's text is, parsed if it is not remembered. Raises YamlError."""
+        entry = self._kept.load(DOCUMENTS).get(shown, "") if self._kept else ""
+        head, _, kept = entry.partition("\n")
+        if head and head == _short(f"{text} {_reader()} {kept}"):
+            with suppress(ValueError, TypeError):  # what is no pair of these is read anew
+                value, lines = spoken(kept)
+                return Document(value=value, lines=lines)
+        found = load(text)
+        self._keep_document(shown, text, found)
+        return found
+
+    def _keep_document(self, shown: str, text: str, found: Document) -> None:
+        try:
+            kept = spelled([found.value, dict(found.lines)])
+        except (SpellingError, RecursionError):
+            return
+        if len(kept) <= _MOST:
+            self._new[DOCUMENTS][shown] = f"{_short(f'{text} {_reader()} {kept}')}\n{kept}"
+
     def finish(self) -> None:
         """Write what is new."""
         for kind, entries in self._new.items():
@@ -153,8 +175,13 @@ def _head(cells: SavedCells, said: str, text: str) -> str:
 def _reader(suffix: str = "") -> str:
     """Tell the version of what reads notebooks; text notebooks are read by jupytext too."""
     package = Path(__file__).parent.parent
-    folders = [package, package / "reading", package / "model", Path(yaml.__file__).parent]
+    folders = [package, package / "reading", package / "model", *_home("yaml")]
     if suffix in TEXT_SUFFIXES:
-        found = find_spec("jupytext")
-        folders += [Path(found.origin).parent] if found and found.origin else []
+        folders += _home("jupytext")
     return source_version(*folders)
+
+
+def _home(package: str) -> list[Path]:
+    """Find a package's folder without importing it."""
+    found = find_spec(package)
+    return [Path(found.origin).parent] if found and found.origin else []

@@ -8,9 +8,9 @@ import contextlib
 import itertools
 import json
 import os
+import platform
 import re
 import shutil
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -151,7 +151,7 @@ def _identity(run: str, now: float) -> dict[str, Any]:
         "run": run,
         "pid": pid,
         "process_started": started,
-        "host": socket.gethostname(),
+        "host": platform.node(),
         "started": now,
         "finished": None,
         "status": "running",
@@ -228,7 +228,7 @@ def is_running(control: Mapping[str, Any] | None, now: float) -> bool:
     """Whether the run of this control.json goes on: it has not ended, and its process lives."""
     if control is None or control.get("finished") is not None:
         return False
-    if control.get("host") != socket.gethostname():
+    if control.get("host") != platform.node():
         return now - float(control.get("started") or 0.0) < FOREIGN_GRACE
     pid = control.get("pid")
     return isinstance(pid, int) and is_alive(pid, control.get("process_started"))

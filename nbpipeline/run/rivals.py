@@ -1,6 +1,6 @@
 """Other runs that go on, or went on while a plan was made, and have something in common with it."""
 
-import socket
+import platform
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -185,7 +185,7 @@ def _by_hand(root: Path, run: str, journals: list[Journal]) -> Mapping[str, Any]
     """Who holds the instances, as a control.json has it: a test or a restore by hand has no folder."""
     marks = (owner(root, one.instance) or {} for one in journals)
     pid = next((mark.get("pid") for mark in marks if mark.get("run") == run), None)
-    return None if pid is None else {"pid": pid, "host": socket.gethostname()}
+    return None if pid is None else {"pid": pid, "host": platform.node()}
 
 
 # --- what a run may do -----------------------------------------------------------------------

@@ -4,10 +4,9 @@ import dataclasses
 import queue
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nbpipeline.encoding import dumps
 from nbpipeline.errors import NbpipelineError
@@ -36,6 +35,9 @@ from nbpipeline.run.folder import RunFolder, drop_old_runs, unwritable
 from nbpipeline.run.options import RunOptions
 from nbpipeline.stage.secrets import Masker
 from nbpipeline.values import dataclass
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 Restore = Callable[[Job, StageRecord, Cancel], StageResult]
 """`stage.restore` with its backends: brings a record's outputs back; a failed result where it cannot."""
@@ -135,7 +137,7 @@ class _Shift:
         default_factory=queue.SimpleQueue
     )
     _stack: ExitStack = dataclasses.field(default_factory=ExitStack)
-    _restorers: ThreadPoolExecutor | None = None
+    _restorers: "ThreadPoolExecutor | None" = None
     _entered: bool = False
     _room: Room | None = None
 
@@ -249,8 +251,10 @@ class _Shift:
             self._entered = True
         return self.executor
 
-    def _restoring(self) -> ThreadPoolExecutor:
+    def _restoring(self) -> "ThreadPoolExecutor":
         if self._restorers is None:
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - most runs restore nothing
+
             pool = ThreadPoolExecutor(_RESTORING_AT_ONCE, thread_name_prefix="nbpipeline-restore")
             self._restorers = self._stack.enter_context(pool)
         return self._restorers
@@ -262,9 +266,8 @@ class _Shift:
         action = self._running.pop(name)
         self._make_room().give_back(name)
         try:
-            result = future.result()
-        except CancelledError:
-            result = StageResult(instance=name, status=Status.CANCELLED)
+            cancelled = StageResult(instance=name, status=Status.CANCELLED)
+            result = cancelled if future.cancelled() else future.result()
         except BaseException as error:  # noqa: BLE001 - what else runs shall end in good order first
             self._fail(name, error)
             return

@@ -1,6 +1,5 @@
 """Moving, copying and swapping of outputs: each step leaves the old bytes whole somewhere."""
 
-import ctypes
 import os
 import shutil
 import sys
@@ -99,6 +98,8 @@ def exchange(one: Path, other: Path) -> bool:
     """Swap two names in one step (Linux); False where the system cannot, with nothing changed."""
     if sys.platform != "linux":
         return False
+    import ctypes  # noqa: PLC0415 - a run with nothing to do swaps nothing
+
     try:
         rename = ctypes.CDLL(None, use_errno=True).renameat2
     except (OSError, AttributeError):

@@ -33,6 +33,18 @@ HEAVY = (
     "zmq",
 )
 PLANNING_ALONE = ("nbpipeline.report.history", "nbpipeline.report.drawing", "nbpipeline.upkeep.doctor")
+IDLE = {
+    "concurrent.futures",
+    "ctypes",
+    "difflib",
+    "html",
+    "logging",
+    "socket",
+    "subprocess",
+    "tempfile",
+    "yaml",
+    "nbpipeline.reading.yaml_parser",
+}
 EXECUTING = {
     "nbpipeline.kernels.plain",
     "nbpipeline.stage.attempt",
@@ -91,6 +103,13 @@ def test_a_plan_imports_neither_reports_nor_upkeep(fresh):
 
 
 @pytest.mark.parametrize("command", ["plan", "run"])
+def test_where_nothing_has_changed_nothing_is_parsed_and_no_pool_is_made(fresh, command):
+    (fresh / "pipeline.yaml").write_text("name: fresh\nnotebooks: [notebooks/*.ipynb]\n")
+    imported(fresh, command)  # remembers what it read
+    assert sorted(IDLE & imported(fresh, command)) == []
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
 def test_where_nothing_is_to_do_nothing_that_does_it_is_imported(fresh, command):
     assert not EXECUTING & imported(fresh, command)
 
@@ -100,4 +119,7 @@ def test_the_lists_name_what_there_is(fresh):
     found = imported(fresh, "run", "--force")
     assert {"papermill", "nbformat", "jupyter_client", "zmq"} <= found
     assert EXECUTING - {"nbpipeline.validators.columns"} <= found
+    assert IDLE - {"yaml", "difflib", "nbpipeline.reading.yaml_parser"} <= found
+    (fresh / "pipeline.yaml").write_text("name: other\n")
+    assert {"yaml", "nbpipeline.reading.yaml_parser"} <= imported(fresh, "plan")
     assert "nbpipeline.upkeep.doctor" in imported(fresh, "doctor")
