@@ -5,7 +5,6 @@ import gc
 import os
 import sys
 import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return refused(error)
     except Exception:  # noqa: BLE001 - the last resort: a bug is told with the place of its details
-        return internal(traceback.format_exc())
+        return internal()
 
 
 def told(arguments: Sequence[str] | None) -> int:
@@ -81,7 +80,7 @@ def refused(error: OSError) -> int:
         else:
             what = f"what it needs is refused: {why}: {error.filename}"
     else:
-        return internal(traceback.format_exc())
+        return internal()
     last_words(f"nbpipeline: {what}.\n  mend: {mend}")
     return int(ExitCode.USAGE)
 
@@ -103,11 +102,13 @@ def is_gone() -> bool:
     return False
 
 
-def internal(details: str) -> int:
-    """Tell a bug of ours, and where its details are kept."""
+def internal() -> int:
+    """Tell the exception at hand as a bug of ours, and where its details are kept."""
     import tempfile  # noqa: PLC0415 - for bugs alone
+    import traceback  # noqa: PLC0415 - see above
 
     folder = Path(".nbpipeline") if Path(".nbpipeline").is_dir() else Path(tempfile.gettempdir())
+    details = traceback.format_exc()
     path = (folder / f"nbpipeline-bug-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt").absolute()
     last = details.strip().splitlines()[-1]
     try:

@@ -1,21 +1,21 @@
 """Reads a project as it stands on disk now, every complaint gathered."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
+from nbpipeline import plugins
 from nbpipeline.errors import Complaint, NbpipelineError, UsageError, gather
 from nbpipeline.location import STATE_FOLDER
-from nbpipeline.model import Override, Pipeline, ProjectSpec
+from nbpipeline.model import Override, Pipeline, ProjectSpec, StageSpec
 from nbpipeline.pipeline import build
 from nbpipeline.ports import Cache
 from nbpipeline.reading.project import read_project
 from nbpipeline.reading.remembered import KINDS
 from nbpipeline.state.memory import MemoryState
 from nbpipeline.state.sqlite import FILE, SqliteState, open_state
-from nbpipeline.upkeep.checking import expectation_complaints
 from nbpipeline.values import dataclass
 
 
@@ -40,11 +40,22 @@ class Loaded:
 def load(root: Path, profile: str | None, given: Sequence[Override], cache: Cache | None = None) -> Loaded:
     """Read everything and link it, as far as it can be; what `cache` has of it is not read again."""
     spec, found = read_project(root, profile=profile, cache=cache)
-    complaints = (*found, *expectation_complaints(spec.stages))
+    complaints = (*found, *_expectation_complaints(spec.stages))
     if lacks_a_stage(spec, complaints):
         return Loaded(spec=spec, pipeline=None, complaints=complaints)
     pipeline, more = build(spec, given)
     return Loaded(spec=spec, pipeline=pipeline, complaints=(*complaints, *more))
+
+
+def _expectation_complaints(stages: Iterable[StageSpec]) -> Iterator[Complaint]:
+    """Refuse checks that no validator knows or that are written wrongly, before anything runs."""
+    for one in (one for spec in stages for checks in spec.expect.values() for one in checks):
+        for text in plugins.load("validators", "columns").complaints(one):
+            yield Complaint(
+                where=one.where,
+                what=f"check '{one.name}': {text}{'' if text.endswith('?') else '.'}",
+                mend="write it as the reference says",
+            )
 
 
 class Reading:

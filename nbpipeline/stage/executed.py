@@ -1,10 +1,8 @@
 """`executed:`: a copy of the executed notebook where its author wants to see it."""
 
-import base64
 import importlib
 import importlib.util
 import json
-import mimetypes
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -154,6 +152,9 @@ def _converted(notebook: Path, suffix: str) -> bytes:
 
 def _with_pictures(text: str, pictures: Mapping[str, bytes]) -> str:
     """Write pictures into the text itself: files beside the copy would be outputs that nobody declared."""
+    import base64  # noqa: PLC0415 - few keep a copy in Markdown
+    import mimetypes  # noqa: PLC0415 - see above
+
     for name, data in pictures.items():
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         text = text.replace(f"({name})", f"(data:{kind};base64,{base64.b64encode(data).decode()})")

@@ -4,7 +4,6 @@ Their journal was damaged, or deleted with the rest of `.nbpipeline`. The names 
 without it: hidden siblings, and folders in the root for those that the store could not give again.
 """
 
-import filecmp
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -170,6 +169,8 @@ def _recorded(one: Stranded, backing: Backing | None, instance_id: str) -> bool:
 
 def _same(one: Path, other: Path) -> bool:
     """Whether two plain files are equal; folders count as different, since keeping them is safe."""
+    import filecmp  # noqa: PLC0415 - only where a run died and its journal is gone
+
     return one.is_file() and other.is_file() and filecmp.cmp(one, other, shallow=False)
 
 

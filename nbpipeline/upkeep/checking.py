@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, replace
 from pathlib import Path
 
-from nbpipeline import plugins
 from nbpipeline.errors import Complaint, ExitCode
 from nbpipeline.model import Pipeline, ProjectSpec, StageSpec
 from nbpipeline.pipeline import missing_inputs
@@ -78,17 +77,6 @@ def check(
         accesses=accesses,
         notices=tuple(one.notice for one in asides(Path(project.root), time.time()) if not one.alive),
     )
-
-
-def expectation_complaints(stages: Iterable[StageSpec]) -> Iterator[Complaint]:
-    """Refuse checks that no validator knows or that are written wrongly, before anything runs."""
-    for one in (one for spec in stages for checks in spec.expect.values() for one in checks):
-        for text in plugins.load("validators", "columns").complaints(one):
-            yield Complaint(
-                where=one.where,
-                what=f"check '{one.name}': {text}{'' if text.endswith('?') else '.'}",
-                mend="write it as the reference says",
-            )
 
 
 def by_hand(stages: Iterable[StageSpec]) -> Iterator[tuple[str, tuple[str, ...]]]:
