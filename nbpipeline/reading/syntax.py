@@ -263,6 +263,8 @@ def _pieces(node: ast.AST) -> list[object]:
         if name in _IGNORED:
             continue
         value = getattr(node, name, None)
+        if isinstance(node, ast.JoinedStr):  # Python 3.12 leaves empty texts in nested f-strings
+            value = [one for one in node.values if getattr(one, "value", None) != ""]
         if value is None or value == [] or (name == "format_spec" and not getattr(value, "values", True)):
             continue
         pieces.append(_Text(f"{name}="))
@@ -283,5 +285,8 @@ def _listed(items: Sequence[object]) -> list[object]:
 
 
 def _constant(value: object) -> str:
-    """Write a constant by its type and value, so that 1, 1.0 and True stay apart."""
-    return f"={hex(value)}" if type(value) is int else f"={value!r}"
+    """Write a constant by its type and value, so that 1, 1.0 and True stay apart.
+
+    In ASCII: which characters `repr` shows as they are differs with the Unicode of each Python.
+    """
+    return f"={hex(value)}" if type(value) is int else f"={value!a}"

@@ -58,6 +58,17 @@ def test_canonical_text_is_pinned():
     ).replace("['>'", "[='>'")
 
 
+def test_characters_that_only_a_newer_unicode_knows_are_written_alike():
+    assert syntax.normalised("x = '\u2ffc ä'") == "[Assign(targets=[Name(id='x',),],value=='\\u2ffc \\xe4',),]"
+
+
+def test_empty_texts_that_a_parser_leaves_in_an_f_string_do_not_count():
+    tree = syntax.parse_cell("f'{a:{b}}'")
+    before = syntax.canonical(tree.body)
+    tree.body[0].value.values[0].format_spec.values.append(ast.Constant(value=""))
+    assert syntax.canonical(tree.body) == before
+
+
 def test_other_languages_count_by_their_text():
     assert syntax.normalised("x <- 1  \n\n", "r") == "text:x <- 1"
     assert syntax.normalised("x <- 1", "r") != syntax.normalised("x < -1", "r")
