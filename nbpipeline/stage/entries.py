@@ -12,7 +12,7 @@ from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import slug_of
 from nbpipeline.replacing import replace_text
 from nbpipeline.stage import asides
-from nbpipeline.stage.places import aside_of, staged_of, to_json
+from nbpipeline.stage.places import aside_of, is_another, staged_of, to_json
 from nbpipeline.values import dataclass
 
 VERSION = 1
@@ -109,7 +109,7 @@ def _at_home(journal: Journal, root: Path) -> Journal:
     first = Path(journal.root)
     if os.path.abspath(root) == journal.root:  # noqa: PTH100 - links stay as they were written
         return journal
-    copied = is_copy(root, first)
+    copied = is_another(first, root)
     return dataclasses.replace(
         journal,
         root=str(root),
@@ -126,14 +126,6 @@ def _at_home(journal: Journal, root: Path) -> Journal:
             if not copied or Path(one.target).is_relative_to(first)
         ),
     )
-
-
-def is_copy(root: Path, first: Path) -> bool:
-    """Whether the project that something was written in is still there, and another one."""
-    try:
-        return not (first / STATE_FOLDER).samefile(root / STATE_FOLDER)
-    except OSError:
-        return False
 
 
 def _moved(path: str, first: Path, root: Path) -> str:
