@@ -30,6 +30,8 @@ FOREIGN_GRACE = 7 * 24 * 3600.0
 MAKING_TIME = 3600.0
 """Seconds after which a folder on its way in was left by a killed run."""
 _STEPS = 1 << 16
+_FAR = 1e11
+"""Seconds that no clock gives: the year is past 5000."""
 _RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 _LEAVING = ".old-"
 _COMING = ".new-"
@@ -250,12 +252,18 @@ def kept_runs(root: Path) -> tuple[RunFolder, ...]:
     return tuple(RunFolder(run=name, path=runs_folder(root) / name) for name in found)
 
 
+def began(control: Mapping[str, Any]) -> float:
+    """Give the time of a control.json's run; 0 where it tells none."""
+    started = control.get("started")
+    return float(started) if isinstance(started, int | float) and abs(started) < _FAR else 0.0
+
+
 def is_running(control: Mapping[str, Any] | None, now: float) -> bool:
     """Whether the run of this control.json goes on: it has not ended, and its process lives."""
     if control is None or control.get("finished") is not None:
         return False
     if control.get("host") != socket.gethostname():
-        return now - float(control.get("started") or 0.0) < FOREIGN_GRACE
+        return now - began(control) < FOREIGN_GRACE
     pid = control.get("pid")
     return isinstance(pid, int) and is_alive(pid, control.get("process_started"))
 

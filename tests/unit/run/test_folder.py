@@ -87,6 +87,12 @@ def test_another_machines_run_counts_as_alive_for_a_week(root):
     assert not runs.is_running(control, START + 8 * DAY)
 
 
+@pytest.mark.parametrize("started", [None, "x", [], {}, float("nan"), float("inf"), 1e300, 10**400])
+def test_a_run_of_another_machine_that_began_at_no_time_is_over(root, started):
+    control = {**runs.read_control(runs.open_run(root, {}, now=START).path), "host": "elsewhere"}
+    assert not runs.is_running({**control, "started": started}, START)
+
+
 def test_the_last_twenty_and_the_last_good_one_are_kept(root):
     first = [past_run(root, number) for number in range(3)]
     failed = [past_run(root, number, "failed") for number in range(3, 30)]
