@@ -53,11 +53,11 @@ class Accepted:
     """What is on record, ready to be asked of each difference."""
 
     def __init__(self, entries: Iterable[Acceptance] = ()) -> None:
-        """Index the changes by instance."""
+        """Index the changes by instance; what cannot be accepted is not, though it was written in by hand."""
         self._keys: set[tuple[str, str]] = set()
         self._cells: dict[str, dict[str, str]] = {}
         for entry in entries:
-            for change in entry.changes:
+            for change in acceptable(entry.changes):
                 self._keys.add((entry.stage, key(change)))
                 if _is_changed_cell(change):
                     self._cells.setdefault(entry.stage, {})[change.before] = change.after

@@ -124,6 +124,9 @@ def test_an_output_that_goes_elsewhere_is_not_accepted(bench: Workbench) -> None
     assert bench.reasons()["one"] == told
     accept_now(bench)
     assert bench.reasons()["one"] == told
+    step = bench.plan().steps[0]
+    by_hand = accept.Acceptance(stage="one", because="-", day="-", changes=step.reasons)
+    assert not accept.Accepted([by_hand]).speaks_of("one")
 
 
 def test_altered_outputs_cannot_be_argued_away(bench: Workbench) -> None:
