@@ -120,19 +120,43 @@ class _Heedless(io.FileIO):
 
 def lead_nowhere(number: int) -> None:
     """Let what is still written to a descriptor go nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    if nowhere == number:
+        os.set_inheritable(number, True)
+        return
     os.dup2(nowhere, number)
     os.close(nowhere)
 
 
 def prepare_streams() -> None:
     """Let the process' streams take any name, in any locale, and outlive their readers."""
+    _open_closed_streams()
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a stage may be named as no locale can print
             if stream is getattr(sys, f"__{name}__") and _is_file(stream):
                 setattr(sys, name, _heedless(stream))
+
+
+def _open_closed_streams() -> None:
+    """Let streams that were closed (`nbpipeline run >&- 2>&-`) lead nowhere.
+
+    Else the next file that is opened gets such a stream's number, and what is written to it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            if not _is_open(number):
+                lead_nowhere(number)
+            setattr(sys, name, open(os.devnull, "w" if number else "r", encoding="utf-8"))  # noqa: PTH123, SIM115 - for as long as the process
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
 
 
 def _is_file(stream: io.TextIOWrapper) -> bool:

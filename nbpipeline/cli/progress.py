@@ -1,15 +1,17 @@
 """A run as it goes: a live table on a terminal, plain lines elsewhere, JSON lines for programs."""
 
+import contextlib
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import field
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
+from nbpipeline.cli.main import lead_nowhere
 from nbpipeline.model import Event
 from nbpipeline.report.wording import duration
 from nbpipeline.run.events import encode
@@ -36,22 +38,23 @@ _REFRESH = 0.5
 def listener(*, as_json: bool) -> Iterator[Listener]:
     """Give what a run tells its events to. An output that takes nothing silences it, and the run goes on."""
     if as_json:
-        yield _Guarded(lambda event: click.echo(encode(event), nl=False))
+        yield _Guarded(lambda event: click.echo(encode(event), nl=False), sys.stdout)
     elif sys.stderr.isatty():
         board = LiveBoard()
         try:
-            yield _Guarded(board)
+            yield _Guarded(board, sys.stderr)
         finally:
             board.close()
     else:
-        yield _Guarded(Lines())
+        yield _Guarded(Lines(), sys.stderr)
 
 
 class _Guarded:
     """Passes events on until the other end is gone."""
 
-    def __init__(self, inner: Listener) -> None:
+    def __init__(self, inner: Listener, stream: TextIO) -> None:
         self._inner: Listener | None = inner
+        self._stream = stream
 
     def __call__(self, event: Event) -> None:
         if self._inner is None:
@@ -60,6 +63,8 @@ class _Guarded:
             self._inner(event)
         except OSError:
             self._inner = None
+            with contextlib.suppress(OSError):  # one that is no file
+                lead_nowhere(self._stream.fileno())  # else Python tries again at its end: exit code 120
 
 
 @dataclass(slots=True)

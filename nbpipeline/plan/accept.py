@@ -53,11 +53,11 @@ class Accepted:
     """What is on record, ready to be asked of each difference."""
 
     def __init__(self, entries: Iterable[Acceptance] = ()) -> None:
-        """Index the changes by instance."""
+        """Index the changes by instance; what cannot be accepted is not, though it was written in by hand."""
         self._keys: set[tuple[str, str]] = set()
         self._cells: dict[str, dict[str, str]] = {}
         for entry in entries:
-            for change in entry.changes:
+            for change in acceptable(entry.changes):
                 self._keys.add((entry.stage, key(change)))
                 if _is_changed_cell(change):
                     self._cells.setdefault(entry.stage, {})[change.before] = change.after
@@ -121,7 +121,7 @@ def read(root: Path) -> tuple[Acceptance, ...]:
 
     try:
         data = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date in no calendar is a ValueError
         mark = getattr(error, "problem_mark", None)
         raise _unreadable("this is no YAML", mark.line + 1 if mark else None) from error
     entries = (data.get("accepted") or []) if isinstance(data, dict) else None
@@ -144,25 +144,37 @@ def _entry(data: Mapping[str, Any], number: int) -> Acceptance:
         return _acceptance(data)
     except KeyError as error:
         raise _unreadable(f"entry {number} lacks {error}") from error
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
         raise _unreadable(f"entry {number} is not as `accept` writes it") from error
 
 
 def _acceptance(data: Mapping[str, Any]) -> Acceptance:
     return Acceptance(
-        stage=data["stage"],
+        stage=_text(data["stage"]),
         because=data["because"],
         day=str(data["date"]),
-        changes=tuple(
-            Reason(
-                kind=ReasonKind(one["kind"]),
-                subject=one.get("subject", ""),
-                before=value_from(one.get("before")),
-                after=value_from(one.get("after")),
-            )
-            for one in data["changes"]
-        ),
+        changes=tuple(_change(one) for one in data["changes"]),
     )
+
+
+def _change(data: Mapping[str, Any]) -> Reason:
+    """Read one change. Raises TypeError where a cell was or became something that is no text."""
+    change = Reason(
+        kind=ReasonKind(data["kind"]),
+        subject=_text(data.get("subject", "")),
+        before=value_from(data.get("before")),
+        after=value_from(data.get("after")),
+    )
+    if _is_changed_cell(change):
+        _text(change.before)
+        _text(change.after)
+    return change
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
 
 
 def _data(entry: Acceptance) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from nbpipeline.encoding import canonical
 from nbpipeline.errors import StorageError
 from nbpipeline.fingerprint import Fingerprinter, Glance, state_digest
 from nbpipeline.location import STATE_FOLDER, is_url
@@ -216,7 +217,7 @@ class Planner:
             earlier=lambda: self._state.earlier_records(instance.id),
             find=lambda state: self._earlier(instance, known, glance, followed, state),
             outputs=lambda one: self._outputs(instance, one),
-            restorable=self._restorable,
+            restorable=lambda one: self._restorable(instance, one),
         )
         return decide(instance, fingerprint, evidence)
 
@@ -250,20 +251,20 @@ class Planner:
         return self._store.get_record(instance.id, whole)
 
     def _outputs(self, instance: StageInstance, record: StageRecord) -> tuple[Reason, ...]:
-        """Tell how the outputs on disk differ from the record's."""
+        """Tell how the outputs on disk differ from the record's.
+
+        A notebook that moved declares the same names and values, and its outputs stand elsewhere.
+        """
+        declared = {path for output in instance.outputs for path in output.paths}
         found = []
         for output in record.outputs:
+            if output.kind != EXECUTED and output.path not in declared:
+                continue
             present = self._present_digest(instance, output)
             if present != output.digest:
-                found.append(
-                    Reason(
-                        kind=ReasonKind.OUTPUT,
-                        subject=output.path,
-                        before=output.digest,
-                        after=present,
-                        detail="missing" if present is None else "changed",
-                    )
-                )
+                detail = "missing" if present is None else "changed"
+                found.append(_difference(output.path, detail, before=output.digest, after=present))
+        found += [_difference(path, "missing") for path in _moved(instance, record)]
         return tuple(_told(instance.spec, one) for one in found)
 
     def _present_digest(self, instance: StageInstance, output: StoredOutput) -> str | None:
@@ -279,7 +280,10 @@ class Planner:
         except StorageError:  # the run moves it aside unread
             return UNREADABLE
 
-    def _restorable(self, record: StageRecord) -> bool:
+    def _restorable(self, instance: StageInstance, record: StageRecord) -> bool:
+        declared = {path for output in instance.outputs for path in output.paths if not is_url(path)}
+        if not declared <= {one.path for one in record.outputs}:
+            return False
         return all(one.stored and self._store.has(one) for one in record.outputs)
 
     def _notices(self, steps: Mapping[str, Step]) -> tuple[str, ...]:
@@ -313,6 +317,18 @@ def _output(record: StageRecord | None, path: str) -> StoredOutput | None:
     if record is None:
         return None
     return next((one for one in record.outputs if one.path == path), None)
+
+
+def _moved(instance: StageInstance, record: StageRecord) -> list[str]:
+    """Name the paths that are not on record although they are declared by the same value."""
+    recorded = {one.path for one in record.outputs}
+    gone = [one for one in instance.outputs if not recorded.issuperset(one.paths)]
+    same = [one for one in gone if record.fingerprint.code.get(f"output {one.name}") == canonical(one.value)]
+    return [path for one in same for path in one.paths if path not in recorded and not is_url(path)]
+
+
+def _difference(path: str, detail: str, **digests: str | None) -> Reason:
+    return Reason(kind=ReasonKind.OUTPUT, subject=path, detail=detail, **digests)
 
 
 def _last_makers(pipeline: Pipeline) -> dict[str, str]:

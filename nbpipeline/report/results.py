@@ -21,26 +21,28 @@ def reasons_of(folder: Path) -> Mapping[str, Sequence[Mapping[str, Any]]]:
 def begun_in(folder: Path) -> Mapping[str, int]:
     """Read from events.jsonl which instances a run began and did not end, with their attempts."""
     begun: dict[str, int] = {}
-    for kind, stage, data in _events(folder):
+    for kind, stage, attempt in _events(folder):
         if kind == "stage_started":
             begun[stage] = 0
         elif kind == "attempt_started" and stage in begun:
-            begun[stage] = int(data.get("attempt") or 0)
+            begun[stage] = attempt
         elif kind == "stage_finished":
             begun.pop(stage, None)
     return begun
 
 
-def _events(folder: Path) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Give kind, instance and data of each event; a run that was killed may have cut the last line."""
+def _events(folder: Path) -> Iterator[tuple[str, str, int]]:
+    """Give kind, instance and attempt of each event; a run that was killed may have cut the last line."""
     try:
-        lines = (folder / "events.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (folder / "events.jsonl").read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
         return
     for line in lines:
-        with contextlib.suppress(ValueError, KeyError, TypeError):
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
             event = json.loads(line)
-            yield event["kind"], event["stage"], event["data"]
+            attempt = event["data"].get("attempt")
+            if isinstance(event["stage"], str):
+                yield event["kind"], event["stage"], attempt if isinstance(attempt, int) else 0
 
 
 def begun_data(

@@ -20,6 +20,7 @@ from nbpipeline.errors import StorageError
 from nbpipeline.liveness import is_alive, own_identity
 from nbpipeline.location import STATE_FOLDER, Location
 from nbpipeline.replacing import replace_text
+from nbpipeline.stage.places import is_another
 from nbpipeline.values import dataclass
 
 KEPT_RUNS = 20
@@ -29,6 +30,8 @@ FOREIGN_GRACE = 7 * 24 * 3600.0
 MAKING_TIME = 3600.0
 """Seconds after which a folder on its way in was left by a killed run."""
 _STEPS = 1 << 16
+_FAR = 1e11
+"""Seconds that no clock gives: the year is past 5000."""
 _RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 _LEAVING = ".old-"
 _COMING = ".new-"
@@ -123,7 +126,7 @@ def open_run(root: Path, plan: Mapping[str, Any], *, now: float) -> RunFolder:
             folder.plan.write_text(
                 json.dumps({"run": run, **plan}, ensure_ascii=False) + "\n", encoding="utf-8"
             )
-            _write_control(folder, _identity(run, now))
+            _write_control(folder, _identity(folder, now))
             if _move(coming, runs / run):
                 return RunFolder(run=run, path=runs / run)
             shutil.rmtree(coming, ignore_errors=True)
@@ -144,11 +147,12 @@ def _first_after(root: Path, now: float) -> float:
     return calendar.timegm(tuple(map(int, digits))) + (int(part, 16) + 1) / _STEPS
 
 
-def _identity(run: str, now: float) -> dict[str, Any]:
+def _identity(folder: RunFolder, now: float) -> dict[str, Any]:
     pid, started = own_identity()
     return {
         "version": VERSION,
-        "run": run,
+        "run": folder.run,
+        "root": str(_root_of(folder.path)),
         "pid": pid,
         "process_started": started,
         "host": platform.node(),
@@ -173,7 +177,7 @@ def _move(source: Path, target: Path) -> bool:
 
 def close_run(folder: RunFolder, *, now: float, status: str) -> None:
     """Note in control.json how the run ended. Raises OSError."""
-    control = read_control(folder.path) or _identity(folder.run, now)
+    control = read_control(folder.path) or _identity(folder, now)
     _write_control(folder, {**control, "finished": now, "status": status})
 
 
@@ -196,20 +200,44 @@ def _write_control(folder: RunFolder, control: Mapping[str, Any]) -> None:
     replace_text(folder.control, json.dumps(control) + "\n")
 
 
+def _root_of(path: Path) -> Path:
+    """Give the project that a run's folder stands in."""
+    return path.parent.parent.parent
+
+
 def read_control(folder: Path) -> Mapping[str, Any] | None:
-    """Read control.json; None where it is missing or no JSON object."""
-    return _read_object(folder / "control.json")
+    """Read control.json; None where it is missing or no JSON object.
+
+    In a copy of the project in which the run began, it has no process.
+    """
+    control = _read_object(folder / "control.json")
+    if control is None:
+        return None
+    root, began = _root_of(folder), control.get("root")
+    copied = isinstance(began, str) and began != str(root) and is_another(Path(began), root)
+    return {**control, "pid": None} if copied else control
 
 
 def read_plan(folder: Path) -> Mapping[str, Any] | None:
-    """Read plan.json; None where it is missing or no JSON object."""
-    return _read_object(folder / "plan.json")
+    """Read plan.json; None where it is missing, or its stages are not as `open_run` is given them."""
+    plan = _read_object(folder / "plan.json")
+    stages = (plan or {}).get("stages", [])
+    return plan if isinstance(stages, list) and all(map(_is_step, stages)) else None
 
 
-def _read_object(file: Path) -> Mapping[str, Any] | None:
+def _is_step(data: Any) -> bool:
+    if not (isinstance(data, dict) and isinstance(data.get("stage"), str)):
+        return False
+    reasons = data.get("reasons", [])
+    return isinstance(reasons, list) and all(
+        isinstance(one, dict) and isinstance(one.get("kind"), str) for one in reasons
+    )
+
+
+def _read_object(file: Path) -> dict[str, Any] | None:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
 
@@ -224,12 +252,18 @@ def kept_runs(root: Path) -> tuple[RunFolder, ...]:
     return tuple(RunFolder(run=name, path=runs_folder(root) / name) for name in found)
 
 
+def began(control: Mapping[str, Any]) -> float:
+    """Give the time of a control.json's run; 0 where it tells none."""
+    started = control.get("started")
+    return float(started) if isinstance(started, int | float) and abs(started) < _FAR else 0.0
+
+
 def is_running(control: Mapping[str, Any] | None, now: float) -> bool:
     """Whether the run of this control.json goes on: it has not ended, and its process lives."""
     if control is None or control.get("finished") is not None:
         return False
     if control.get("host") != platform.node():
-        return now - float(control.get("started") or 0.0) < FOREIGN_GRACE
+        return now - began(control) < FOREIGN_GRACE
     pid = control.get("pid")
     return isinstance(pid, int) and is_alive(pid, control.get("process_started"))
 

@@ -9,7 +9,15 @@ from typing import Any
 from nbpipeline.errors import BusyError
 from nbpipeline.model import Action, Pipeline, Plan
 from nbpipeline.pipeline.wording import listed
-from nbpipeline.run.folder import RunFolder, is_running, kept_runs, read_control, read_plan, runs_folder
+from nbpipeline.run.folder import (
+    RunFolder,
+    began,
+    is_running,
+    kept_runs,
+    read_control,
+    read_plan,
+    runs_folder,
+)
 from nbpipeline.stage import journal
 from nbpipeline.stage.entries import Journal
 from nbpipeline.stage.lock import busy, owner
@@ -116,7 +124,7 @@ def _rivals(
             yield Rival(
                 run=folder.run,
                 pid=control.get("pid"),
-                since=float(control.get("started") or time.time()),
+                since=began(control) or time.time(),
                 stages=tuple(sorted(common)),
             )
 

@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import json
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,12 @@ from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import slug_of
 from nbpipeline.replacing import replace_text
 from nbpipeline.stage import asides
-from nbpipeline.stage.places import aside_of, staged_of, to_json
+from nbpipeline.stage.places import aside_of, is_another, staged_of, to_json
 from nbpipeline.values import dataclass
 
 VERSION = 1
 RENAME, COPY, SWAP = "rename", "copy", "swap"
+_PHASES = ("moving", "running", "publishing", "recorded")
 _SHELTER = ".nbpipeline-aside-"
 
 
@@ -70,14 +73,64 @@ def folder_of(root: Path) -> Path:
 
 
 def read(file: Path) -> Journal | None:
-    """Read a journal; None where there is none, or it is not ours."""
+    """Read a journal, with its paths where it stands; None where there is none, or it is not ours."""
     try:
         data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         entries = tuple(Entry(**entry) for entry in data.pop("entries"))
         folders = tuple(data.pop("folders", ()))
-        return Journal(entries=entries, folders=folders, **data)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        journal = Journal(entries=entries, folders=folders, **data)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+    return _at_home(journal, file.parent.parent.parent) if _is_ours(journal) else None
+
+
+def _is_ours(journal: Journal) -> bool:
+    """Whether `enter` can have written it: files are moved, and processes ended, on its word."""
+    texts = [journal.root, journal.instance, journal.run, journal.state, journal.token, journal.rejected]
+    for one in journal.entries:
+        texts += [one.path, one.target, one.digest, one.shelter]
+    return (
+        _are_texts([*texts, *journal.folders])
+        and journal.phase in _PHASES
+        and Path(journal.run).name == journal.run != ""
+        and all(one.how in (RENAME, COPY, SWAP) and Path(one.target).name for one in journal.entries)
+    )
+
+
+def _are_texts(found: Iterable[object]) -> bool:
+    return all(isinstance(one, str) and "\0" not in one for one in found)
+
+
+def _at_home(journal: Journal, root: Path) -> Journal:
+    """Take a journal for that of the project it stands in, which was moved or copied since it was written.
+
+    While the first project is there, its processes and what lies outside of it are its own to settle.
+    """
+    first = Path(journal.root)
+    if os.path.abspath(root) == journal.root:  # noqa: PTH100 - links stay as they were written
+        return journal
+    copied = is_another(first, root)
+    return dataclasses.replace(
+        journal,
+        root=str(root),
+        token="" if copied else journal.token,
+        rejected=_moved(journal.rejected, first, root),
+        folders=tuple(_moved(one, first, root) for one in journal.folders),
+        entries=tuple(
+            dataclasses.replace(
+                one,
+                target=_moved(one.target, first, root),
+                shelter=one.shelter and _moved(one.shelter, first, root),
+            )
+            for one in journal.entries
+            if not copied or Path(one.target).is_relative_to(first)
+        ),
+    )
+
+
+def _moved(path: str, first: Path, root: Path) -> str:
+    """Write a path within the first project as one within the other."""
+    return str(root / Path(path).relative_to(first)) if Path(path).is_relative_to(first) else path
 
 
 def enter(journal: Journal, phase: str) -> Journal:

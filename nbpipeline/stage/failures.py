@@ -48,13 +48,20 @@ def _never_started(stop: Stop) -> bool:
 
 
 def presentable(failure: Failure, masker: Masker) -> Failure:
-    """Hide secrets, then cut what is too long to be told or kept (not before: half a secret shows)."""
+    """Hide secrets, then cut what is too long to be told or kept (not before: half a secret shows).
+
+    Terminal sequences go first: a secret with one in it would be whole again where a terminal shows it.
+    """
+
+    def masked(text: str) -> str:
+        return masker.text(without_colours(text))
+
     return replace(
         failure,
-        what=cut(masker.text(failure.what)),
-        known=cut(masker.text(failure.known), LONGEST_KNOWN),
-        mend=masker.text(failure.mend),
-        traceback=_cut_lines(masker.text(failure.traceback)),
+        what=cut(masked(failure.what)),
+        known=cut(masked(failure.known), LONGEST_KNOWN),
+        mend=masked(failure.mend),
+        traceback=_cut_lines(masked(failure.traceback)),
     )
 
 

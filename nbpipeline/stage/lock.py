@@ -16,6 +16,8 @@ from nbpipeline.replacing import replace_text
 
 PATIENCE = 0.2
 """Seconds between two looks at a lock that is waited for."""
+_FAR = 1e11
+"""Seconds that no clock gives: the year is past 5000."""
 
 
 def _lock_file(root: Path, instance_id: str) -> Path:
@@ -41,7 +43,8 @@ def _read(mark: Path) -> Mapping[str, Any] | None:
 
 def _busy(root: Path, instance_id: str) -> BusyError:
     held = owner(root, instance_id) or {}
-    since = held.get("since", time.time())
+    since = held.get("since")
+    since = since if isinstance(since, int | float) and abs(since) < _FAR else time.time()
     return busy(instance_id, pid=held.get("pid"), run=held.get("run", ""), since=since)
 
 

@@ -28,6 +28,14 @@ def relative(root: Path, path: Path) -> str:
         return path.as_posix()
 
 
+def is_another(first: Path, root: Path) -> bool:
+    """Whether the project that something was left by is there and another one: this is a copy."""
+    try:
+        return not first.samefile(root)
+    except (OSError, ValueError):
+        return False
+
+
 def local_outputs(instance: StageInstance) -> tuple[tuple[BoundArtifact, str], ...]:
     """Every output path that is no URL, with the output that declares it."""
     return tuple((output, path) for output in instance.outputs for path in output.paths if not is_url(path))

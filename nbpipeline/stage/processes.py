@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 from nbpipeline.kernels.marks import MARK, RUN, process_name
 from nbpipeline.liveness import is_alive
+from nbpipeline.location import STATE_FOLDER
+from nbpipeline.stage.environment import CONTEXT
+from nbpipeline.stage.places import is_another
 
 if TYPE_CHECKING:
     import psutil
@@ -53,9 +56,21 @@ def _marked_by_psutil(token: str, variable: str = MARK) -> Iterator[int]:
             continue
 
 
-def end_run(run: str) -> None:
-    """End what a dead run left running: its tokens stood in a journal that is gone."""
-    end("", marked(run, RUN))
+def end_run(run: str, root: Path) -> None:
+    """End what a dead run of the project left running: its tokens stood in a journal that is gone."""
+    end("", [pid for pid in marked(run, RUN) if not _is_of_another(pid, root)])
+
+
+def _is_of_another(pid: int, root: Path) -> bool:
+    """Whether a process is of the project that this one was copied from."""
+    import psutil  # noqa: PLC0415 - the same
+
+    try:
+        context = psutil.Process(pid).environ().get(CONTEXT, "")
+    except (psutil.Error, OSError):
+        return True  # ended meanwhile, or another user's
+    first, found, _ = context.partition(f"{os.sep}{STATE_FOLDER}{os.sep}")
+    return bool(found) and is_another(Path(first), root)
 
 
 def family(pid: int | None) -> tuple[int, ...]:

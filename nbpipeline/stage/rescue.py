@@ -58,7 +58,7 @@ def rescue(instance: StageInstance, root: Path, backing: Backing | None = None) 
         return ()
     kept = stranded.place_of_kept(root, f"damaged-{file.stat().st_mtime_ns}")
     found = stranded.find(instance, root)
-    _end_runs({run for one in found for run in one.runs})
+    _end_runs({run for one in found for run in one.runs}, root)
     back = [one.path for one in found if stranded.bring_back(one, kept, backing, instance.id)]
     asides.move(file, kept / file.name)
     said = _said(back, "no outputs waited")
@@ -76,7 +76,7 @@ def _without_journal(instance: StageInstance, root: Path, backing: Backing | Non
     if has_lost_holder(root, instance.id):
         told = f"outputs that run {runs[-1]} put aside are left where they are: it goes on"
         return (f"{instance.id}: {told}, though {STATE_FOLDER} lost its journal",)
-    _end_runs(runs)
+    _end_runs(runs, root)
     kept = stranded.place_of_kept(root, f"stranded-{runs[-1]}")
     back = [one.path for one in found if stranded.bring_back(one, kept, backing, instance.id)]
     said = _said(back, "nothing had to be brought back")
@@ -85,10 +85,10 @@ def _without_journal(instance: StageInstance, root: Path, backing: Backing | Non
     return (f"{told}{stood if kept.exists() else ''}",)
 
 
-def _end_runs(runs: Iterable[str]) -> None:
+def _end_runs(runs: Iterable[str], root: Path) -> None:
     """End what dead runs left running: the marks of their attempts stood in the journal."""
     for run in runs:
-        processes.end_run(run)
+        processes.end_run(run, root)
 
 
 def _said(back: list[str], none: str) -> str:

@@ -74,6 +74,9 @@ def _brought_back(
 ) -> tuple[Failure | None, tuple[str, ...]]:
     root = Path(job.root)
     wanted = [one for one in record.outputs if one.kind != EXECUTED and not is_url(one.path)]
+    elsewhere = [one.path for one in wanted if one.path not in _declared(job)]
+    if elsewhere:
+        return _not_declared(job, elsewhere), ()
     missing = [one for one in wanted if backends.digests.of(absolute(root, one.path)) != one.digest]
     lacking = [one.path for one in missing if not (one.stored and backends.store.has(one))]
     if lacking:
@@ -122,6 +125,22 @@ def _only(job: Job, missing: list[StoredOutput]) -> StageInstance:
         for output in job.instance.outputs
     )
     return replace(job.instance, outputs=outputs)
+
+
+def _declared(job: Job) -> set[str]:
+    return {path for output in job.instance.outputs for path in output.paths}
+
+
+def _not_declared(job: Job, paths: list[str]) -> Failure:
+    """Say that outputs go elsewhere by now: nothing is written where the stage does not say so."""
+    name = shell_name(job.instance.id)
+    return Failure(
+        kind="output",
+        where=job.instance.spec.where,
+        what=f"'{job.instance.id}' no longer declares what is on record of it: {', '.join(paths)}",
+        known=f"declared outputs: {', '.join(sorted(_declared(job))) or 'none'}",
+        mend=f"run the stage: `nbpipeline run {name}`, or declare these paths again and restore them",
+    )
 
 
 def _not_stored(job: Job, paths: list[str]) -> Failure:

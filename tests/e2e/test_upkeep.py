@@ -189,6 +189,33 @@ def test_a_harmless_change_is_accepted_on_record(green: Path) -> None:
     )
 
 
+def test_what_accepting_leaves_stale_is_told(green: Path) -> None:
+    edit(green, "total", "total = factor", "total = 1 * factor")
+    edit(green, "total", "../out/table.csv", "../out/moved.csv")
+    done = command("accept", "total", "--because", "only a rewrite", cwd=green)
+    left = "code: output table ../out/table.csv -> ../out/moved.csv"
+    assert done.stdout == f"accepted: total is still stale: {left}; see nbpipeline.accept.yaml\n"
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("what", ["total", "out/moved.csv"])
+def test_nothing_is_restored_to_where_it_is_no_longer_declared(green: Path, what: str) -> None:
+    edit(green, "total", "../out/table.csv", "../out/moved.csv")
+    shutil.rmtree(green / "out/parts")
+    (green / "out/table.csv").unlink()
+    done = command("restore", what, cwd=green)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "notebooks/total.ipynb, cell 1: 'total' no longer declares what is on record of it: out/table.csv\n"
+        "  declared outputs: out/moved.csv, out/parts\n"
+        "  mend: run the stage: `nbpipeline run total`, or declare these paths again and restore them\n"
+    )
+    assert not (green / "out/moved.csv").exists()
+    assert not (green / "out/parts").exists()
+    done = command("restore", "out/parts", cwd=green)
+    assert (done.returncode, done.stdout) == (0, "restored out/parts\n")
+
+
 def test_outputs_are_restored(green: Path) -> None:
     original = (green / "out/table.csv").read_text()
     (green / "out/table.csv").write_text("altered")

@@ -18,7 +18,12 @@ full_device = pytest.mark.skipif(not FULL.exists(), reason="the system has no de
 
 @pytest.fixture
 def project(root: Path) -> Path:
-    write_notebook(root / "notebooks" / "a.ipynb", code("x = 1", "parameters"))
+    write_notebook(
+        root / "notebooks" / "a.ipynb",
+        code("x = 1", "parameters"),
+        code("one = '../one.txt'", "outputs"),
+        code("open(one, 'w').write(str(x))"),
+    )
     return root
 
 
@@ -48,6 +53,45 @@ def test_nowhere_to_tell_it(project: Path, arguments: list[str]) -> None:
             cwd=project, stderr=full, check=False, env=environment,
         )  # fmt: skip
     assert done.returncode == 2
+
+
+@full_device
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_run_whose_events_nothing_takes_ends_as_it_would(project: Path, stream: str) -> None:
+    arguments = ["run", "--format", "json"] if stream == "stdout" else ["run"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with FULL.open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "nbpipeline", *arguments],
+            cwd=project,
+            env=environment,
+            text=True,
+            check=False,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: full},
+        )
+    assert (done.returncode, done.stderr or "") == (0, "")
+    assert (project / "one.txt").read_text() == "1"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"),
+    [
+        ("run --kernels plain", 0),
+        ("run --kernels fork --format json", 0),
+        ("plan", 0),
+        ("clean", 0),
+        ("no", 2),
+    ],
+)
+@pytest.mark.skipif(os.name == "nt", reason="a shell closes the streams")
+def test_streams_that_are_closed(project: Path, arguments: str, exit_code: int, closed: str) -> None:
+    line = f'"$0" -m nbpipeline {arguments} {closed}'
+    done = subprocess.run(["/bin/sh", "-c", line, sys.executable], cwd=project, check=False)
+    assert done.returncode == exit_code
+    assert not list((project / ".nbpipeline").glob("nbpipeline-bug*"))
+    if arguments.startswith("run"):
+        assert (project / "one.txt").read_text() == "1"
 
 
 def test_a_working_folder_that_is_gone(

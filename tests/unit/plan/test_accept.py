@@ -124,6 +124,9 @@ def test_an_output_that_goes_elsewhere_is_not_accepted(bench: Workbench) -> None
     assert bench.reasons()["one"] == told
     accept_now(bench)
     assert bench.reasons()["one"] == told
+    step = bench.plan().steps[0]
+    by_hand = accept.Acceptance(stage="one", because="-", day="-", changes=step.reasons)
+    assert not accept.Accepted([by_hand]).speaks_of("one")
 
 
 def test_altered_outputs_cannot_be_argued_away(bench: Workbench) -> None:
@@ -164,6 +167,29 @@ def test_the_file_reads_well_and_comes_back(bench: Workbench) -> None:
 
 def test_no_file_is_nothing_accepted(root: Path) -> None:
     assert accept.read(root) == ()
+
+
+@pytest.mark.parametrize("odd", ["null", "5", "2024-01-01", "[a]", "{a: 1}", "!!binary aGVsbG8=", "&a [*a]"])
+@pytest.mark.parametrize("where", ["stage", "subject", "before", "after"])
+def test_an_entry_edited_to_no_text_is_told(root: Path, where: str, odd: str) -> None:
+    parts = {"stage": "a", "subject": "cell 2", "before": "x", "after": "y", where: odd}
+    change = (
+        f"{{kind: code, subject: {parts['subject']}, before: {parts['before']}, after: {parts['after']}}}"
+    )
+    text = f"accepted: [{{stage: {parts['stage']}, because: b, date: c, changes: [{change}]}}]"
+    (root / accept.FILE).write_text(text)
+    if (where, odd) in {("before", "null"), ("after", "null")}:  # a cell that is new, or gone
+        assert accept.Accepted(accept.read(root)).speaks_of("a")
+        return
+    with pytest.raises(ReadingError, match="entry 1 is not as `accept` writes it"):
+        accept.read(root)
+
+
+def test_a_value_of_no_calendar_and_one_without_end_are_told(root: Path) -> None:
+    for text in ("accepted: 2024-99-99", "[" * 100_000):
+        (root / accept.FILE).write_text(text)
+        with pytest.raises(ReadingError, match="this is no YAML"):
+            accept.read(root)
 
 
 @pytest.mark.parametrize(

@@ -493,3 +493,22 @@ def test_a_selected_dependent_follows_the_record_of_what_is_not(bench: Workbench
     assert bench.actions(selected=["b"]) == {}
     bench.run(selected=["a"])
     assert bench.reasons(selected=["b"]) == {"b": ["upstream a"]}
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_a_notebook_that_moved_has_its_outputs_elsewhere(root: Path, left: bool) -> None:
+    bench = Workbench(root)
+    bench.write("pipeline.yaml", "notebooks: [notebooks/*.ipynb, notebooks/sub/*.ipynb]\n")
+    bench.notebook(
+        "make", code("a = '../out/a.txt'", "outputs"), code("with open(a, 'w') as file:\n    file.write('x')")
+    )
+    bench.run()
+    (root / "notebooks/sub").mkdir()
+    (root / "notebooks/make.ipynb").rename(root / "notebooks/sub/make.ipynb")
+    if not left:
+        (root / "out/a.txt").unlink()
+    assert bench.actions() == {"make": "run"}
+    assert bench.reasons() == {"make": ["output ../out/a.txt missing"]}
+    bench.run()
+    assert (root / "notebooks/out/a.txt").read_text() == "x"
+    assert bench.reasons() == {}

@@ -59,7 +59,9 @@ def test_canonical_text_is_pinned():
 
 
 def test_characters_that_only_a_newer_unicode_knows_are_written_alike():
-    assert syntax.normalised("x = '\u2ffc ä'") == "[Assign(targets=[Name(id='x',),],value=='\\u2ffc \\xe4',),]"
+    assert (
+        syntax.normalised("x = '\u2ffc ä'") == "[Assign(targets=[Name(id='x',),],value=='\\u2ffc \\xe4',),]"
+    )
 
 
 def test_empty_texts_that_a_parser_leaves_in_an_f_string_do_not_count():

@@ -1,5 +1,6 @@
 """What `runs`, `show`, `log` and `diff` tell of runs that were really made."""
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -422,3 +423,22 @@ def test_what_a_run_began_is_read_from_events_whose_last_line_is_cut(root):
     (root / "events.jsonl").write_text("\n".join(lines))
     assert results.begun_in(root) == {"b": 2, "c": 0}
     assert results.begun_in(root / "nowhere") == {}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "[" * 100_000, "null", "[]", '{"kind": "stage_finished"}',
+        '{"kind": "stage_started", "stage": null, "data": {}}', '{"kind": "stage_started", "stage": ["x"], "data": {}}',
+        '{"kind": "stage_finished", "stage": {}, "data": {}}', '{"kind": "attempt_started", "stage": "b", "data": null}',
+        '{"kind": "attempt_started", "stage": "b", "data": [1]}',
+        '{"kind": "attempt_started", "stage": "b", "data": {"attempt": "x"}}',
+        '{"kind": "attempt_started", "stage": "b", "data": {"attempt": NaN}}',
+    ],
+)  # fmt: skip
+def test_lines_of_events_that_are_none_end_no_look(root, odd):
+    began = json.dumps(
+        {"kind": "stage_started", "stage": "b", "data": {"said": "a\u2028b"}}, ensure_ascii=False
+    )
+    (root / "events.jsonl").write_text(f"{began}\n{odd}\n", encoding="utf-8")
+    assert results.begun_in(root) == {"b": 0}

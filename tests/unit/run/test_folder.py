@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -48,6 +49,7 @@ def test_control_tells_who_and_since_when(root):
     assert control == {
         "version": 1,
         "run": opened.run,
+        "root": str(root),
         "pid": os.getpid(),
         "process_started": process_started(os.getpid()),
         "host": socket.gethostname(),
@@ -70,10 +72,25 @@ def test_a_run_after_the_clock_was_set_back_is_the_newest(root):
     assert runs.read_control(runs.runs_folder(root) / after[0])["started"] == START - 40 * DAY
 
 
+def test_a_run_goes_on_where_it_began_and_not_in_a_copy(root):
+    opened = runs.open_run(root, {}, now=START)
+    copy = shutil.copytree(root, root.parent / "copy") / opened.path.relative_to(root)
+    assert not runs.is_running(runs.read_control(copy), START)
+    assert runs.is_running(runs.read_control(opened.path), START)
+    moved = root.rename(root.parent / "moved")
+    assert runs.is_running(runs.read_control(moved / opened.path.relative_to(root)), START)
+
+
 def test_another_machines_run_counts_as_alive_for_a_week(root):
     control = {**runs.read_control(runs.open_run(root, {}, now=START).path), "host": "elsewhere"}
     assert runs.is_running(control, START + 6 * DAY)
     assert not runs.is_running(control, START + 8 * DAY)
+
+
+@pytest.mark.parametrize("started", [None, "x", [], {}, float("nan"), float("inf"), 1e300, 10**400])
+def test_a_run_of_another_machine_that_began_at_no_time_is_over(root, started):
+    control = {**runs.read_control(runs.open_run(root, {}, now=START).path), "host": "elsewhere"}
+    assert not runs.is_running({**control, "started": started}, START)
 
 
 def test_the_last_twenty_and_the_last_good_one_are_kept(root):
@@ -167,12 +184,25 @@ def test_a_file_in_the_folders_place_is_told(root):
     )
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000])
 def test_a_cut_control_or_plan_is_none(root, text):
     opened = runs.open_run(root, {}, now=START)
     opened.control.write_text(text)
     opened.plan.write_text(text)
     assert runs.read_control(opened.path) is None
+    assert runs.read_plan(opened.path) is None
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        None, 1, "x", {"a": 1}, [None], ["x"], [{}], [{"stage": None}], [{"stage": ["x"]}],
+        [{"stage": "x", "reasons": None}], [{"stage": "x", "reasons": [1]}], [{"stage": "x", "reasons": [{}]}],
+        [{"stage": "x", "reasons": [{"kind": []}]}],
+    ],
+)  # fmt: skip
+def test_a_plan_with_stages_that_are_none_is_none(root, stages):
+    opened = runs.open_run(root, {"stages": stages}, now=START)
     assert runs.read_plan(opened.path) is None
 
 

@@ -23,6 +23,15 @@ def test_the_second_is_told_who_holds(root: Path) -> None:
     assert is_free(root, "train[region=eu]")
 
 
+@pytest.mark.parametrize("since", [None, "x", [], float("nan"), 1e300])
+def test_a_holder_since_no_time_is_told_too(root: Path, since: object) -> None:
+    mark = root / ".nbpipeline/locks/train.owner"
+    with hold(root, "train"):
+        mark.write_text(json.dumps({"stage": "train", "pid": 7, "run": "r", "since": since}))
+        with pytest.raises(BusyError, match="holder: process 7, run r, since 20"), hold(root, "train"):
+            raise AssertionError("it was held")
+
+
 def test_others_are_free(root: Path) -> None:
     with hold(root, "train[region=eu]"), hold(root, "train[region=us]"):
         assert not is_free(root, "train[region=eu]")

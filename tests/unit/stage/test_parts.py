@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from stages import artifact, instance
 
 from nbpipeline.location import is_url
-from nbpipeline.model import Fingerprint, Job, PathValue, StageInstance
+from nbpipeline.model import Failure, Fingerprint, Job, PathValue, StageInstance
 from nbpipeline.stage import asides, failures, memory, metrics, outputs, processes, undeclared
 from nbpipeline.stage.outcome import Stop
 from nbpipeline.stage.places import staged_value
@@ -363,3 +363,15 @@ def test_an_error_in_an_injected_cell_is_named_as_such() -> None:
     failure = failures.of_stop(instance(["x = 1"]), stop, Masker(()))
     assert str(failure.where) == "notebooks/train.ipynb (injected cell)"
     assert failure.what == "the cell raised NameError: no message"
+
+
+@pytest.mark.parametrize(
+    "sequence",
+    ["\x1b[31m", "\x1b[2J", "\x1b[?25l", "\x9b1;31m", "\x1b]0;title\x07", "\x1b]8;;http://a\x1b\\", "\x1bPq\x1b\\",
+     "\x1bc", "\x1b(B", "\x08", "\x00", "\x7f", "\r"],
+)  # fmt: skip
+def test_a_failure_steers_no_terminal_and_hides_no_secret_from_the_mask(sequence: str) -> None:
+    text = f"a\tb\npass{sequence}word-1"
+    said = Failure(kind="cell", what=text, known=text, mend=text, traceback=text)
+    shown = failures.presentable(said, Masker(["password-1"]))
+    assert (shown.what, shown.known, shown.mend, shown.traceback) == ("a\tb\n[masked]",) * 4

@@ -227,6 +227,27 @@ def test_what_a_dead_run_left_running_is_ended(root: Path) -> None:
     assert child.returncode != 0
 
 
+def test_a_copy_ends_no_process_of_the_project_that_it_was_made_of(root: Path) -> None:
+    begun(root, stage())
+    copy = root.parent / "copy"
+    shutil.copytree(root, copy)
+    deleted(copy)
+    run = f"20261125-060000-{os.getpid():x}"
+    aside_of(copy / "models/m.txt", RUN).rename(aside_of(copy / "models/m.txt", run))
+    context = root / ".nbpipeline/runs" / run / "train/context.json"
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD],
+        env={**os.environ, "NBPIPELINE_RUN": run, "NBPIPELINE_CONTEXT": str(context)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as child:
+        assert child.stdout.readline() == b"up\n"
+        assert settle(stage(), copy) == (BACK.replace(RUN, run),)
+        assert child.poll() is None
+        child.communicate()
+        assert child.returncode == 0
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux tells who has what open")
 def test_a_run_whose_folder_was_deleted_under_it_is_left_alone(root: Path) -> None:
     with hold(root, "train", run=RUN):
