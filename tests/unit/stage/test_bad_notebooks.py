@@ -136,7 +136,7 @@ def test_only_the_last_attempt_s_kernel_is_kept(at: Bench) -> None:
 
 
 def test_a_syntax_error(at: Bench) -> None:
-    result = refused(at, "x = (")
+    result = refused(at, "x = )")
     assert result.failure.what.startswith("the cell raised SyntaxError: ")
     assert str(result.failure.where) == "notebooks/train.ipynb, cell 1, line 1"
 
