@@ -1,7 +1,11 @@
-"""Whether a process that left its number somewhere is still the same one, and alive."""
+"""Whether a process that left its number somewhere is still the same one, and alive; and since when."""
 
 import os
 from pathlib import Path
+from typing import Any
+
+_FAR = 1e11
+"""Seconds that no clock gives: the year is past 5000."""
 
 
 def process_started(pid: int) -> float | None:
@@ -40,3 +44,8 @@ def own_identity() -> tuple[int, float | None]:
     """Pid and start of this process."""
     pid = os.getpid()
     return pid, process_started(pid)
+
+
+def told_time(value: Any, otherwise: float) -> float:
+    """Take a Unix time that stands in a file that anybody may have written; `otherwise` where it is none."""
+    return float(value) if isinstance(value, int | float) and abs(value) < _FAR else otherwise

@@ -12,7 +12,8 @@ from nbpipeline.ports import Cancel, Emit
 from nbpipeline.run.claim import claim, open_for
 from nbpipeline.run.folder import RunFolder
 from nbpipeline.run.preflight import lacking
-from nbpipeline.run.rivals import Ended, Rival, Sight, asides, look, rivals
+from nbpipeline.run.rivals import Ended, Rival, Sight, look, rivals
+from nbpipeline.run.standing import asides
 from nbpipeline.selection import before, select
 from nbpipeline.stage import journal
 from nbpipeline.stage.lock import PATIENCE

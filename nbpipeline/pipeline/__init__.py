@@ -4,6 +4,7 @@
 that is in the way. `missing_inputs` warns of files that nobody makes and that are not there.
 """
 
-from nbpipeline.pipeline.build import build, missing_inputs
+from nbpipeline.pipeline.build import build
+from nbpipeline.pipeline.missing import missing_inputs
 
 __all__ = ["build", "missing_inputs"]

@@ -2,11 +2,10 @@
 
 import itertools
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nbpipeline.errors import Complaint
 from nbpipeline.graph import Graph
-from nbpipeline.location import Location
 from nbpipeline.model import Edge, Override, Pipeline, ProjectSpec, StageInstance, StageSpec
 from nbpipeline.pipeline import refusals
 from nbpipeline.pipeline.binding import References, bind_paths, bind_reference
@@ -18,7 +17,7 @@ from nbpipeline.pipeline.parameters import Given, check, evaluate, gather_given,
 from nbpipeline.pipeline.paths import Places
 from nbpipeline.pipeline.scope import Scope
 from nbpipeline.pipeline.updates import Updates
-from nbpipeline.pipeline.wording import Made, missing, refusal
+from nbpipeline.pipeline.wording import refusal
 
 
 def build(
@@ -37,8 +36,6 @@ def build(
     return None if refused else pipeline, tuple(complaints)
 
 
-MOST_GUESSED = 20
-"""So many missing inputs are compared with what there is; beyond, it is no slip of the pen."""
 MOST_INSTANCES = 10_000
 """More of one stage are taken for a slip of the pen: they would take minutes and gigabytes to plan."""
 
@@ -175,30 +172,4 @@ def _instance(draft: Draft) -> StageInstance:
         outputs=draft.bound(draft.spec.outputs, draft.outputs),
         injections=find_injections(draft),
         executed=draft.executed,
-    )
-
-
-def missing_inputs(
-    pipeline: Pipeline, root: str, among: Collection[str] | None = None
-) -> tuple[Complaint, ...]:
-    """Warn of every input that no stage makes and that is not there, once for all instances.
-
-    `among` are the ids of the instances that are looked at; None: all.
-    """
-    places = Places(str(root))
-    lacking: dict[tuple[Location, str], dict[str, None]] = {}
-    for instance in pipeline:
-        if among is not None and instance.id not in among:
-            continue
-        made = {edge.path for edge in pipeline.upstream(instance.id) if edge.kind == "data"}
-        for bound in instance.inputs:
-            gone = [path for path in bound.paths if path not in made and not places.exists(path)]
-            if gone:
-                lacking.setdefault((bound.spec.where, bound.name), {}).update(dict.fromkeys(gone))
-    if not lacking:
-        return ()
-    made_by = Made(pipeline)
-    return tuple(
-        missing(where, name, tuple(paths), made_by, places if number < MOST_GUESSED else None)
-        for number, ((where, name), paths) in enumerate(lacking.items())
     )

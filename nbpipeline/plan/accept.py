@@ -56,15 +56,17 @@ class Accepted:
         """Index the changes by instance; what cannot be accepted is not, though it was written in by hand."""
         self._keys: set[tuple[str, str]] = set()
         self._cells: dict[str, dict[str, str]] = {}
+        self._instances: set[str] = set()
         for entry in entries:
             for change in acceptable(entry.changes):
                 self._keys.add((entry.stage, key(change)))
+                self._instances.add(entry.stage)
                 if _is_changed_cell(change):
                     self._cells.setdefault(entry.stage, {})[change.before] = change.after
 
     def speaks_of(self, instance: str) -> bool:
         """Whether any difference was accepted for the instance."""
-        return any(one == instance for one, _ in self._keys)
+        return instance in self._instances
 
     def covers(self, instance: str, reason: Reason) -> bool:
         """Whether the difference was accepted for the instance."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nbpipeline.errors import StorageError
-from nbpipeline.liveness import is_alive, own_identity
+from nbpipeline.liveness import is_alive, own_identity, told_time
 from nbpipeline.location import STATE_FOLDER, Location
 from nbpipeline.replacing import replace_text
 from nbpipeline.stage.places import is_another
@@ -30,8 +30,6 @@ FOREIGN_GRACE = 7 * 24 * 3600.0
 MAKING_TIME = 3600.0
 """Seconds after which a folder on its way in was left by a killed run."""
 _STEPS = 1 << 16
-_FAR = 1e11
-"""Seconds that no clock gives: the year is past 5000."""
 _RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 _LEAVING = ".old-"
 _COMING = ".new-"
@@ -254,8 +252,7 @@ def kept_runs(root: Path) -> tuple[RunFolder, ...]:
 
 def began(control: Mapping[str, Any]) -> float:
     """Give the time of a control.json's run; 0 where it tells none."""
-    started = control.get("started")
-    return float(started) if isinstance(started, int | float) and abs(started) < _FAR else 0.0
+    return told_time(control.get("started"), 0.0)
 
 
 def is_running(control: Mapping[str, Any] | None, now: float) -> bool:

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from nbpipeline.errors import BusyError, StorageError
+from nbpipeline.liveness import told_time
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import slug_of
 from nbpipeline.replacing import replace_text
 
 PATIENCE = 0.2
 """Seconds between two looks at a lock that is waited for."""
-_FAR = 1e11
-"""Seconds that no clock gives: the year is past 5000."""
 
 
 def _lock_file(root: Path, instance_id: str) -> Path:
@@ -43,8 +42,7 @@ def _read(mark: Path) -> Mapping[str, Any] | None:
 
 def _busy(root: Path, instance_id: str) -> BusyError:
     held = owner(root, instance_id) or {}
-    since = held.get("since")
-    since = since if isinstance(since, int | float) and abs(since) < _FAR else time.time()
+    since = told_time(held.get("since"), time.time())
     return busy(instance_id, pid=held.get("pid"), run=held.get("run", ""), since=since)
 
 

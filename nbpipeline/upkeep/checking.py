@@ -9,7 +9,7 @@ from nbpipeline.errors import Complaint, ExitCode
 from nbpipeline.model import Pipeline, ProjectSpec, StageSpec
 from nbpipeline.pipeline import missing_inputs
 from nbpipeline.reading import names
-from nbpipeline.run.rivals import asides
+from nbpipeline.run.standing import asides
 from nbpipeline.upkeep import access
 from nbpipeline.values import dataclass
 

@@ -12,7 +12,7 @@ import pytest
 from stages import artifact, instance
 
 from nbpipeline.kernels.marks import MARK
-from nbpipeline.run.rivals import asides
+from nbpipeline.run.standing import asides
 from nbpipeline.stage import entries, journal
 from nbpipeline.stage.places import aside_of
 

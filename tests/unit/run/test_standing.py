@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from stages import artifact, instance
 
-from nbpipeline.run import rivals
+from nbpipeline.run import standing
 from nbpipeline.run.folder import RunFolder, close_run, open_run
 from nbpipeline.stage import journal
 from nbpipeline.stage.lock import hold
@@ -38,16 +38,16 @@ def run(root: Path) -> RunFolder:
 
 
 def notices(root: Path) -> list[str]:
-    return [one.notice for one in rivals.asides(root, NOW)]
+    return [one.notice for one in standing.asides(root, NOW)]
 
 
 def test_where_no_journal_stands_no_run_is_looked_at(root: Path, run, monkeypatch) -> None:
-    monkeypatch.setattr(rivals, "read_control", lambda _folder: pytest.fail("a file is read"))
-    assert rivals.asides(root, NOW) == ()
+    monkeypatch.setattr(standing, "read_control", lambda _folder: pytest.fail("a file is read"))
+    assert standing.asides(root, NOW) == ()
     settled = begun(root, run.run)
     journal.roll_back(settled)
     assert (root / ".nbpipeline/journals").is_dir()
-    assert rivals.asides(root, NOW) == ()
+    assert standing.asides(root, NOW) == ()
 
 
 def test_a_run_at_work_is_told_with_its_process(root: Path, run) -> None:
@@ -89,7 +89,7 @@ def test_what_stands_in_its_place_does_not_stand_aside(root: Path, run, monkeypa
         )
     ]
     journal.enter(copied, "running")
-    assert rivals.asides(root, NOW)[0].outputs == ("models/copied.txt",)
+    assert standing.asides(root, NOW)[0].outputs == ("models/copied.txt",)
 
 
 def test_a_stage_that_comes_to_its_end_meanwhile_is_nobodys(root: Path, run, monkeypatch) -> None:
@@ -100,8 +100,8 @@ def test_a_stage_that_comes_to_its_end_meanwhile_is_nobodys(root: Path, run, mon
         close_run(run, now=NOW, status="succeeded")
         return False
 
-    monkeypatch.setattr(rivals, "is_running", ends)
-    assert rivals.asides(root, NOW) == ()
+    monkeypatch.setattr(standing, "is_running", ends)
+    assert standing.asides(root, NOW) == ()
 
 
 def test_a_test_or_a_restore_has_no_folder_and_is_known_by_its_lock(root: Path) -> None:
