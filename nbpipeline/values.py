@@ -70,7 +70,9 @@ def _first(cls: Any, *, frozen: bool) -> Callable[..., None]:
         left -= 1
         values = _values(cls, given, named) if left > 0 else None
         if values is None:
-            made = cls.__init__ = _made(cls, "__init__", frozen=frozen)
+            made = cls.__init__ = (
+                _filling(cls) if frozen and _simple(cls) else _made(cls, "__init__", frozen=frozen)
+            )
             made(self, *given, **named)
             return
         for name, value in values.items():
@@ -101,6 +103,65 @@ def _values(cls: Any, given: tuple[Any, ...], named: Mapping[str, Any]) -> dict[
         else:
             return None
     return values if found.keys() <= values.keys() else None
+
+
+_FILLING = """
+def make({outer}):
+    def __init__(self, {parameters}):
+        {factories}
+        if self.__class__ is _cls:
+            _put(self, "__class__", _opened)
+            {filled}
+            self.__class__ = _cls
+        else:
+            for _name, _value in ({pairs}): _put(self, _name, _value)
+        {after}
+    return __init__
+"""
+
+
+def _simple(cls: Any) -> bool:
+    return cls.__bases__ == (object,) and all(one.init for one in dataclasses.fields(cls))
+
+
+def _filling(cls: Any) -> Callable[..., None]:
+    """Compile the `__init__` of a frozen class.
+
+    It fills a value while that is of an open class with the same slots. To go round the frozen one's refusal
+    by `object.__setattr__`, as the standard library does, costs as much for one field as this does for ten.
+    """
+    fields = dataclasses.fields(cls)
+    slots = {"__slots__": cls.__slots__} if "__slots__" in vars(cls) else {}
+    held = {"_cls": cls, "_put": object.__setattr__, "_absent": dataclasses.MISSING}
+    held["_opened"] = type(cls.__name__, (), slots)
+    made_for_each = [one for one in fields if one.default_factory is not dataclasses.MISSING]
+    held |= {f"{one.name}_": one.default for one in fields} | {
+        f"{one.name}_": one.default_factory for one in made_for_each
+    }
+    placed = ", ".join(_parameter(one) for one in fields if not one.kw_only)
+    named = ", ".join(_parameter(one) for one in fields if one.kw_only)
+    source = _FILLING.format(
+        outer=", ".join(held),
+        parameters=", ".join([placed] * bool(placed) + ["*", named] * bool(named)),
+        factories="; ".join(
+            f"{one.name} = {one.name}_() if {one.name} is _absent else {one.name}" for one in made_for_each
+        )
+        or "pass",
+        filled="; ".join(f"self.{one.name} = {one.name}" for one in fields) or "pass",
+        pairs="".join(f"({one.name!r}, {one.name})," for one in fields),
+        after="self.__post_init__()" if hasattr(cls, "__post_init__") else "pass",
+    )
+    found: dict[str, Any] = {}
+    exec(source, found)  # noqa: S102 - as the standard library does: nothing varies but the names of fields
+    init: Callable[..., None] = found["make"](**held)
+    init.__qualname__ = f"{cls.__qualname__}.__init__"
+    return init
+
+
+def _parameter(one: "dataclasses.Field[Any]") -> str:
+    if one.default_factory is not dataclasses.MISSING:
+        return f"{one.name}=_absent"
+    return one.name if one.default is dataclasses.MISSING else f"{one.name}={one.name}_"
 
 
 def _made(cls: Any, name: str, *, frozen: bool) -> Any:

@@ -46,7 +46,7 @@ def _bind(draft: Draft, artifact: Artifact, places: Places) -> BoundArtifact:
     folder = draft.spec.working_folder
     if artifact.base != folder:
         value = mapped(value, lambda text: _from_kernel(text, artifact.base, folder, places))
-    if artifact.cell_value != artifact.value:
+    if artifact.cell_value is not artifact.value and artifact.cell_value != artifact.value:
         value = _agreeing(draft, artifact, value, places, paths)
     draft.scope.names[artifact.name] = value
     return BoundArtifact(spec=_folder_where_it_ends_so(artifact, value), paths=paths, value=value)

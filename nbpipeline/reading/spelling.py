@@ -39,6 +39,8 @@ _TYPES: dict[str, type[Any]] = {
     )
 }
 _TYPE, _TUPLE, _PAIRS, _CODE, _EXPRESSION, _PLACE = "@", "(", ":", "!", "=", "#"
+_IN_CELL, _SAME = "cell_value", "value"
+"""Of an artifact that its cell alone declares, both are one expression."""
 _MARKS = frozenset({_TYPE, _TUPLE, _PAIRS, _CODE, _EXPRESSION, _PLACE})
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
@@ -83,8 +85,15 @@ def _spelled(value: Any) -> Any:
     if kind in _SHORT:
         return _SHORT[kind](value)
     if _TYPES.get(kind.__name__) is kind:
-        return {_TYPE: kind.__name__, **{name: _spelled(one) for name, one in fields_of(value).items()}}
+        return {_TYPE: kind.__name__, **{name: _spelled(one) for name, one in _parts(value).items()}}
     raise SpellingError(f"{kind.__name__} has no spelling")
+
+
+def _parts(value: Any) -> dict[str, Any]:
+    found = fields_of(value)
+    if type(value) is Artifact and value.cell_value is not None and value.cell_value is value.value:
+        found[_IN_CELL] = _SAME
+    return found
 
 
 _SHORT: dict[type, Callable[[Any], Any]] = {
@@ -105,6 +114,8 @@ def _made(found: dict[str, Any]) -> Any:
     """Make what a JSON object stands for; its parts are made already."""
     kind = found.pop(_TYPE, None)
     if kind is not None:
+        if found.get(_IN_CELL) == _SAME:
+            found[_IN_CELL] = found["value"]
         return _TYPES[kind](**found)
     if len(found) != 1:
         return found

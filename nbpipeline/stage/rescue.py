@@ -1,6 +1,5 @@
 """Settles what dead runs left of an instance: by its journal, and without one by the names that are known."""
 
-import functools
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,9 +25,9 @@ def settle_stranded(
 
     Returns notices.
     """
-    names = functools.cache(stranded.hidden_names)
+    look = stranded.Look(root)
     notices: list[str] = []
-    for instance in [one for one in instances if stranded.find(one, root, names)]:
+    for instance in [one for one in instances if stranded.find(one, root, look)]:
         try:
             with hold(root, instance.id):
                 notices += settle(instance, root, backing)
@@ -41,8 +40,8 @@ def settle_stranded(
 
 def look_for_stranded(instances: Iterable[StageInstance], root: Path) -> tuple[tuple[str, str], ...]:
     """Find, without a lock, the instances that `settle_stranded` would settle, with their paths in words."""
-    names = functools.cache(stranded.hidden_names)
-    found = ((one.id, stranded.find(one, root, names)) for one in instances)
+    look = stranded.Look(root)
+    found = ((one.id, stranded.find(one, root, look)) for one in instances)
     return tuple((name, ", ".join(one.path for one in waiting)) for name, waiting in found if waiting)
 
 

@@ -4,9 +4,12 @@ Their journal was damaged, or deleted with the rest of `.nbpipeline`. The names 
 without it: hidden siblings, and folders in the root for those that the store could not give again.
 """
 
+# Paths are texts here: plans look at thousands.
+# ruff: noqa: PTH114, PTH118, PTH208
+
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nbpipeline.content import unfinished_of
@@ -15,7 +18,7 @@ from nbpipeline.model import StageInstance
 from nbpipeline.stage import asides
 from nbpipeline.stage.backing import Backing
 from nbpipeline.stage.entries import empty_folder, folder_of, leave_shelter, read, shelter_of
-from nbpipeline.stage.places import absolute, aside_of, local_outputs, staged_of
+from nbpipeline.stage.places import aside_of, local_outputs, staged_of
 from nbpipeline.values import dataclass
 
 _MARK = "nbpipeline-"
@@ -23,7 +26,6 @@ _RUN = r"\d{8}-\d{6}-[0-9a-z]+"
 _BESIDE = re.compile(rf"\..+\.{_MARK}(?P<run>{_RUN})(?P<kind>\.part|\.rejected)?")
 _STAGED = re.compile(rf"\.{_MARK}(?P<run>{_RUN})\..+")
 _APART = re.compile(rf"\.{_MARK}aside-.+-(?P<run>{_RUN})-\d+")
-Names = Callable[[Path], Iterable[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,25 +46,58 @@ class Stranded:
     """Copies that were not finished: what they were made of still stands."""
 
 
-def hidden_names(folder: Path) -> tuple[str, ...]:
-    """List the names in a folder that may be ours; none where it cannot be listed."""
-    try:
-        return tuple(name for name in os.listdir(folder) if _MARK in name)  # noqa: PTH208 - names are all that plans want
-    except OSError:
-        return ()
+class Look:
+    """One look at a project: each folder is listed, and its links followed, once. Plans look at thousands."""
+
+    def __init__(self, root: Path) -> None:
+        """Look at the project in `root`."""
+        self.root = root
+        self._home = os.fspath(root)
+        self._names: dict[str, tuple[str, ...]] = {}
+        self._real: dict[str, str] = {}
+
+    def at_root(self) -> tuple[str, ...]:
+        """List the names in the project's folder that may be ours."""
+        return self.names(self._home)
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """List the names in a folder that may be ours; none where it cannot be listed."""
+        found = self._names.get(folder)
+        if found is None:
+            try:
+                found = tuple(name for name in os.listdir(folder) if _MARK in name)
+            except OSError:
+                found = ()
+            self._names[folder] = found
+        return found
+
+    def target(self, path: str) -> tuple[str, str]:
+        """Give the real folder, and the name there, that a write to the project path changes."""
+        folder, name = os.path.split(os.path.normpath(os.path.join(self._home, path)))
+        real = self._real.get(folder)
+        if real is None:
+            real = self._real[folder] = os.path.realpath(folder)
+        if os.path.islink(os.path.join(real, name)):
+            return os.path.split(os.path.realpath(os.path.join(real, name)))
+        return real, name
 
 
-def find(instance: StageInstance, root: Path, names: Names = hidden_names) -> tuple[Stranded, ...]:
+def find(instance: StageInstance, root: Path, look: Look | None = None) -> tuple[Stranded, ...]:
     """Find what waits for an instance and is in no readable journal.
 
     What a living run has put aside is in its journal, which is another instance's where several update one
-    output; to move anything the caller holds the instance's lock.
-    `names` may remember what it listed, where many are looked for.
+    output; to move anything the caller holds the instance's lock. A `look` shared by several calls saves
+    looking twice; without one the disk is looked at as it is now.
     """
+    look = look or Look(root)
     places: list[tuple[str, Path, list[tuple[str, str, Path]]]] = []
     for number, (_, path) in enumerate(local_outputs(instance)):
-        target = Path(os.path.realpath(absolute(root, path)))
-        found = [*_beside(target, names), *_apart(instance, root, number, names)]
+        folder, name = look.target(path)
+        beside, apart = look.names(folder), look.at_root()
+        if not (beside or apart):
+            continue
+        target = Path(folder, name)
+        found = [*_beside(target, beside), *_apart(instance, root, number, apart)]
         if found:
             places.append((path, target, found))
     if not places:
@@ -105,8 +140,8 @@ def _sorted(path: str, target: Path, found: list[tuple[str, str, Path]]) -> Stra
     )
 
 
-def _beside(target: Path, names: Names) -> Iterator[tuple[str, str, Path]]:
-    for name in names(target.parent):
+def _beside(target: Path, names: Iterable[str]) -> Iterator[tuple[str, str, Path]]:
+    for name in names:
         if found := _BESIDE.fullmatch(name):
             run, kind = found["run"], found["kind"] or ""
             if f"{aside_of(target, run).name}{kind}" == name:
@@ -115,8 +150,10 @@ def _beside(target: Path, names: Names) -> Iterator[tuple[str, str, Path]]:
             yield found["run"], ".rejected", target.with_name(name)
 
 
-def _apart(instance: StageInstance, root: Path, number: int, names: Names) -> Iterator[tuple[str, str, Path]]:
-    for name in names(root):
+def _apart(
+    instance: StageInstance, root: Path, number: int, names: Iterable[str]
+) -> Iterator[tuple[str, str, Path]]:
+    for name in names:
         if not (found := _APART.fullmatch(name)):
             continue
         shelter = shelter_of(root, instance.slug, found["run"], number)

@@ -11,6 +11,7 @@ from subprocess import PIPE
 
 import pytest
 
+from nbpipeline import values
 from nbpipeline.location import Location
 from nbpipeline.values import FEW, dataclass
 
@@ -183,6 +184,48 @@ def test_a_derived_class_has_the_fields_of_both():
     assert Base("a") != Derived("a")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_class_derived_from_a_frozen_one_with_slots(kind):
+    _, place, _ = classes(kind)
+
+    class Marked(place):  # it has a `__dict__`, so it is laid out in another way
+        mark = "x"
+
+    for _ in range(FEW + 2):
+        found = Marked("a.ipynb", 3)
+        assert (found.path, found.line, found.column, type(found)) == ("a.ipynb", 3, None, Marked)
+        assert type(place("a.ipynb")) is place
+    with pytest.raises(ValueError, match="-1"):
+        Marked("a.ipynb", -1)
+    with pytest.raises(FrozenInstanceError):
+        found.line = 4
+
+
+@pytest.mark.parametrize("made", KINDS.values(), ids=KINDS)
+def test_fields_may_be_called_as_what_python_has(made):
+    @made(frozen=True, slots=True)
+    class Named:
+        type: str
+        name: str = ""
+        value: int = 0
+        cls: list[int] = field(default_factory=list)
+        object: None = None
+
+    for _ in range(FEW + 2):
+        assert asdict(Named("int")) == {"type": "int", "name": "", "value": 0, "cls": [], "object": None}
+        assert type(Named("int")) is Named
+
+
+def test_no_value_is_left_open_when_it_refuses_itself():
+    _, place, _ = classes("late")
+    for number in range(FEW + 2):
+        assert type(place("a", number)) is place
+    kept = []
+    with pytest.raises(ValueError, match="-1"):
+        place.__init__(kept.append(place.__new__(place)) or kept[0], "a", -1)
+    assert type(kept[0]) is place
+
+
 def test_several_threads_make_the_first_values():
     *_, count = classes("late")
     gate = threading.Barrier(8)
@@ -201,12 +244,12 @@ def test_several_threads_make_the_first_values():
 
 
 def test_no_function_is_compiled_for_a_few_values(monkeypatch):
-    made, real = [], dataclasses.dataclass
+    made, real = [], values._filling
     stage, *_ = classes("late")
-    monkeypatch.setattr(dataclasses, "dataclass", lambda **how: made.append(how) or real(**how))
+    monkeypatch.setattr(values, "_filling", lambda cls: made.append(cls) or real(cls))
     for _ in range(FEW - 1):
         stage(name="a")
     assert made == []
-    stage(name="a")
-    assert [how for how in made if "init" not in how] == made
-    assert len(made) == 1
+    for _ in range(3):
+        stage(name="a")
+    assert made == [stage]
