@@ -87,7 +87,7 @@ def dumps(value: Any) -> str:
 
 def canonical(value: Value) -> str:
     """Write a value so that equal values give equal text, whatever the order of their keys."""
-    return _CANONICAL(plain(value))
+    return repr(value) if type(value) is int else _CANONICAL(plain(value))
 
 
 # --- records ---------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import ast
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from nbpipeline.content import digest_bytes, digest_text
@@ -54,6 +55,7 @@ class Facts:
         return f"{self.digest} {json.dumps([imports, self.runs, self.paths, self.names])}"
 
 
+@lru_cache(maxsize=4096)  # what many notebooks need is the same
 def decoded(text: str) -> Facts:
     """Read `encoded` back; raises ValueError or TypeError for what is none."""
     digest, _, rest = text.partition(" ")

@@ -53,6 +53,7 @@ class Memory:
         self._now = now
         self._notebooks = kept.load(NOTEBOOKS) if kept else {}
         self._made = {kind: kept.load(kind) if kept else {} for kind in MADE}
+        self._alike: dict[str, Any] = {}
         self._seen: dict[str, str] = {}
         self._new: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
 
@@ -70,7 +71,7 @@ class Memory:
             return None
         try:
             data, cells = text.split("\n")
-            kernel, language, metadata, kind = spoken(data)
+            kernel, language, metadata, kind = self._shared(data)
         except ValueError:
             return None
         return Notebook(
@@ -104,9 +105,15 @@ class Memory:
         if not text or head != _head(notebook.cells, said, text):
             return None
         try:
-            return spoken(text)
+            return self._shared(text) if kind == GLIMPSES else spoken(text)
         except SpellingError:
             return None
+
+    def _shared(self, text: str) -> Any:
+        """Make what most notebooks of a project have in common once; nobody changes it."""
+        if text not in self._alike:
+            self._alike[text] = spoken(text)
+        return self._alike[text]
 
     def remember(self, kind: str, notebook: Notebook, said: str, value: Any) -> None:
         """Remember what was made of them, if it can be written down."""
