@@ -8,63 +8,19 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import example, machine, peers, report, work
-from benchmarks.environments import ROOT, default_cache
-from benchmarks.results_file import FOLDER, Results
-from benchmarks.runners import JOBS, select
+from benchmarks import environments, example, large, long, machine, peers, report, scale, watched, work
+from benchmarks.environments import ROOT
+from benchmarks.options import parse
+from benchmarks.results_file import Results
+from benchmarks.runners import matches, select
 
-PARTS = ("peers", "example", "killed", "report")
-
-
-def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
-    add = parser.add_argument
-    add("--parts", default=",".join(PARTS), help="which of %(default)s")
-    add(
-        "--only",
-        default="",
-        help="runners, separated by commas; a part of a name will do, `nbpipeline` is exact",
-    )
-    add("--repeat", type=int, default=5, help="rounds [%(default)s]")
-    for phase in peers.PHASES:
-        add(f"--repeat-{phase}", type=int, help=f"rounds in which `{phase}` is measured [as --repeat]")
-    add("--repeat-slow", type=int, default=3, help="rounds of what takes more than a minute [%(default)s]")
-    add("--repeat-example", type=int, default=3, help="rounds of the example pipeline [%(default)s]")
-    add("--jobs", type=int, default=JOBS, help="stages side by side, where a runner can [%(default)s]")
-    add("--layers", type=int, default=5, help="layers below the source [%(default)s]")
-    add("--width", type=int, default=4, help="stages in a layer [%(default)s]")
-    add(
-        "--variant",
-        action="append",
-        default=[],
-        metavar="NAME=ARGUMENTS",
-        help="nbpipeline run with more arguments",
-    )
-    add(
-        "--resume", action="store_true", help="keep the samples of the results file, take those that it lacks"
-    )
-    add("--cache", type=Path, default=default_cache(), help="where environments are kept [%(default)s]")
-    add("--scratch", type=Path, help="a folder for projects, not in the checkout [a temporary one]")
-    add(
-        "--results",
-        type=Path,
-        help="where results are kept [benchmarks/results; with --only, beside the environments]",
-    )
-    add(
-        "--docs", type=Path, help="where the page and the plots go [docs; with --only the tables are printed]"
-    )
-    options = parser.parse_args(arguments)
-    options.cache = options.cache.resolve()
-    options.results = (options.results or (options.cache / "partial" if options.only else FOLDER)).resolve()
-    if options.docs is None and not options.only:
-        options.docs = ROOT / "docs"
-    return options
+LEAN = "nbpipeline"  # the environment of what is measured of nbpipeline alone
 
 
-def opened(path: Path, *, resume: bool, settings: dict[str, object]) -> Results:
+def opened(options: argparse.Namespace, part: str, settings: dict[str, object]) -> Results:
     """Give the results file to add to."""
-    if resume and path.exists():
+    path = options.results / f"{part}.json"
+    if options.resume and path.exists():
         return Results.load(path)
     return Results(path, machine.describe(), settings)
 
@@ -84,7 +40,7 @@ def compare(options: argparse.Namespace, scratch: Path) -> None:
         "repeat": phases,
         "repeat_slow": options.repeat_slow,
     }
-    results = opened(options.results / "peers.json", resume=options.resume, settings=settings)
+    results = opened(options, "peers", settings)
     repeats = peers.Repeats(phases=phases, slow=options.repeat_slow)
     comparison = peers.Comparison(results, repeats, dag, scratch)
     peers.compare(select(options.only, options.jobs, options.variant), comparison, options.cache)
@@ -93,8 +49,48 @@ def compare(options: argparse.Namespace, scratch: Path) -> None:
 def time_example(options: argparse.Namespace, scratch: Path) -> None:
     """Measure the example pipeline."""
     settings = {"repeat": options.repeat_example}
-    results = opened(options.results / "example.json", resume=options.resume, settings=settings)
+    results = opened(options, "example", settings)
     example.time_example(results, scratch, options.cache, options.repeat_example)
+
+
+def grow(options: argparse.Namespace, scratch: Path) -> None:
+    """Measure the quick commands by the size of the project."""
+    results = opened(options, "scale", {"stages": options.stages, "repeat": options.repeat_scale})
+    environment = environments.prepare_ours(LEAN, options.cache)
+    scale.time_scale(results, scratch, environment, options.stages, options.repeat_scale)
+
+
+def run_many(options: argparse.Namespace, scratch: Path) -> None:
+    """Measure runs of many stages."""
+    settings = {"stages": options.run_stages, "repeat": options.repeat_long, "jobs": options.jobs}
+    results = opened(options, "long", settings)
+    environment = environments.prepare_ours(LEAN, options.cache)
+    sizes, repeat = options.run_stages, options.repeat_long
+    long.time_runs(results, scratch, environment, sizes=sizes, repeat=repeat, jobs=options.jobs)
+
+
+def run_large(options: argparse.Namespace, scratch: Path) -> None:
+    """Measure the large notebook by the runners that are wanted."""
+    settings = {"cells": options.cells, "output": options.output, "repeat": options.repeat_large}
+    results = opened(options, "large", settings)
+    wanted = [one.strip().lower() for one in options.only.split(",") if one.strip()]
+    makers = {large.OURS: environments.prepare_ours, large.PEER: environments.prepare}
+    made = {
+        name: make(name, options.cache)
+        for name, make in makers.items()
+        if not wanted or any(matches(name, one) or matches(one, name) for one in wanted)
+    }
+    sizes = [large.Size(cells=cells, output=options.output) for cells in options.cells]
+    most, repeat = options.most_cells, options.repeat_large
+    large.time_notebooks(results, scratch, made, sizes=sizes, most=most, repeat=repeat)
+
+
+def watch(options: argparse.Namespace, scratch: Path) -> None:
+    """Measure what watching files costs."""
+    results = opened(options, "audit", {"files": options.files, "repeat": options.repeat_audit})
+    environment = environments.prepare_ours(LEAN, options.cache)
+    repeat = options.repeat_audit
+    watched.time_watching(results, scratch, environment, files=options.files, repeat=repeat)
 
 
 def kill(options: argparse.Namespace, scratch: Path) -> None:
@@ -105,25 +101,33 @@ def kill(options: argparse.Namespace, scratch: Path) -> None:
     subprocess.run(command, cwd=ROOT, check=False)
 
 
+MEASUREMENTS = {
+    "peers": compare,
+    "example": time_example,
+    "scale": grow,
+    "long": run_many,
+    "large": run_large,
+    "killed": kill,
+    "audit": watch,
+}
+
+
 def main(arguments: Sequence[str]) -> int:
     """Measure, then write; exit code 1 when a runner failed or left wrong outputs."""
     options = parse(arguments)
-    parts = options.parts.split(",")
-    if unknown := set(parts) - set(PARTS):
-        sys.exit(f"--parts: no part is called {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="nbpipeline-benchmarks-") as temporary:
         scratch = Path(options.scratch or temporary).resolve()
-        measurements = {"peers": compare, "example": time_example, "killed": kill}
-        for name in (one for one in PARTS if one in parts and one in measurements):
-            print(f"== {name}", flush=True)
-            measurements[name](options, scratch)
+        for name, measure in MEASUREMENTS.items():
+            if name in options.parts:
+                print(f"== {name}", flush=True)
+                measure(options, scratch)
     print(f"took {(time.monotonic() - began) / 60:.1f} minutes", flush=True)
-    if "report" in parts and options.docs:
+    if "report" in options.parts and options.docs:
         report.write(options.results, options.docs)
-    elif "report" in parts:
+    elif "report" in options.parts:
         print("\n".join(report.sections(options.results)))
-    return int(bool(report.failures(options.results, parts)))
+    return int(bool(report.failures(options.results, options.parts)))
 
 
 if __name__ == "__main__":

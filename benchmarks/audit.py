@@ -3,7 +3,7 @@
 Each piece of work runs in a fork of its own, by turns without the hook, with it, and with what Linux tells of
 native libraries beside it, and is measured in CPU time (user and system), garbage collection off. A hook that
 does nothing stands beside them: it is what any audit hook written in Python costs. Of each way the fastest
-turn counts: other work on the machine can only add.
+turn counts: other work on the machine can only add. `python -m benchmarks --parts audit` keeps what is found.
 """
 
 import argparse
@@ -21,8 +21,10 @@ from pathlib import Path
 from nbpipeline.stage import watching
 
 Work = Callable[[], object]
-WAYS = ("bare", "empty hook", "hook", "hook and system")
+BARE = "bare"
+WAYS = (BARE, "empty hook", "hook", "hook and system")
 MODULES = 500
+STATS = 10  # a file
 
 
 def opens(folder: Path, files: int) -> Work:
@@ -79,7 +81,7 @@ def stats(folder: Path, files: int) -> Work:
     path = str(folder / "0.json")
 
     def work() -> None:
-        for _ in range(10 * files):
+        for _ in range(STATS * files):
             os.stat(path)  # noqa: PTH116
 
     return work
@@ -100,6 +102,11 @@ def imports(folder: Path, files: int) -> Work:
 WORKS = (opens, again, parses, writes, stats, imports)
 
 
+def operations(name: str, files: int) -> int:
+    """Say how many files, or modules, or sizes, a piece of work asks for."""
+    return {"imports": MODULES, "stats": STATS * files}.get(name, files)
+
+
 def prepare(folder: Path, files: int) -> None:
     """Make the files, of half a kilobyte each, and the modules, compiled."""
     text = json.dumps({f"name {number}": number / 7 for number in range(16)})
@@ -116,7 +123,7 @@ def watch(way: str, folder: Path) -> None:
     """Begin to watch in this process."""
     if way == "empty hook":
         sys.addaudithook(lambda _event, _arguments: None)
-    elif way != "bare":
+    elif way != BARE:
         exec(watching.start(str(folder), str(folder / ".opened")), {})  # noqa: S102 - as a kernel does
     if way == "hook and system":
         sys.audit("import", "pyarrow", None, None, None, None)
@@ -152,7 +159,7 @@ def measured(work: Work, way: str, folder: Path) -> float:
 
 def measure(work: Work, folder: Path, repeat: int) -> Mapping[str, float]:
     """Give the fewest CPU seconds of each way, taken by turns."""
-    measured(work, "bare", folder)
+    measured(work, BARE, folder)
     taken: dict[str, list[float]] = {way: [] for way in WAYS}
     for _ in range(repeat):
         for way in WAYS:
@@ -179,7 +186,7 @@ def main() -> int:
         return 0
     print(f"{'work':10}{'bare, s':>10}" + "".join(f"{way:>18}" for way in WAYS[1:]))
     for name, seconds in found.items():
-        bare = seconds["bare"]
+        bare = seconds[BARE]
         rest = "".join(f"{(seconds[way] / bare - 1):>+17.1%} " for way in WAYS[1:])
         print(f"{name:10}{bare:>10.3f}{rest}")
     return 0

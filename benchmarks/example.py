@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks import environments, measure
 from benchmarks.environments import ROOT, Environment
 from benchmarks.peers import judge, tell, tidy
-from benchmarks.results_file import Results, Sample
+from benchmarks.results_file import Results, Sample, figures
 
 RUNNER = "example"
 PHASES = ("cold", "no-op")
@@ -41,12 +41,7 @@ def measured(folder: Path, environment: Environment, phase: str, number: int) ->
         phase=phase,
         number=number,
         status=status,
-        wall=round(took.wall, 4),
-        cpu=round(took.cpu, 3),
-        rss=took.rss,
-        pss=took.pss,
-        processes=took.processes,
-        left=took.left,
+        **figures(took),
         complaint=tidy(complaint, (folder, "PROJECT"), (environment.folder, "ENVIRONMENT")),
     )
 

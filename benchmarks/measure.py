@@ -10,6 +10,9 @@ ends, or until it is ended a moment after the command.
 - memory: every 50 ms the resident sizes (RSS) of the tree are summed; at each new peak (5 % more than the
   last) the proportional ones (PSS: a page that n processes share counts 1/n in each) as well, since those are
   dear to read.
+- memory of the command's own process alone: the highest that it ever was (`VmHWM`), read with each sample; of
+  a process that started no other, as it was at its end.
+- bytes written: those handed to `write` by all that was waited for (`wchar` of proc(5)), pipes included.
 """
 
 import ctypes
@@ -32,6 +35,7 @@ PR_SET_CHILD_SUBREAPER = 36
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK = os.sysconf("SC_CLK_TCK")
 KERNEL_THREADS = b"2"  # their parent
+KILOBYTE = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,8 @@ class Measurement:
     pss: int
     processes: int  # most at one time
     left: int  # had to be ended after the command
+    alone: int  # of the command's own process
+    written: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,12 @@ def tree(root: int) -> list[Entry]:
     return found
 
 
+def named(path: str, name: bytes) -> int:
+    """Read the number behind `name:` in a file of /proc; 0 where there is none."""
+    lines = read(path).splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith(name + b":")), 0)
+
+
 def resident(entry: Entry) -> int:
     """Read the RSS of a process, in bytes; 0 when it has ended."""
     fields = read(f"/proc/{entry.pid}/statm").split()
@@ -105,8 +117,12 @@ def resident(entry: Entry) -> int:
 
 def proportional(entry: Entry) -> int:
     """Read the PSS of a process, in bytes; 0 when it has ended."""
-    lines = read(f"/proc/{entry.pid}/smaps_rollup").splitlines()
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(b"Pss:"))
+    return named(f"/proc/{entry.pid}/smaps_rollup", b"Pss") * KILOBYTE
+
+
+def written() -> int:
+    """Say how many bytes this process, and those that it waited for, have written so far."""
+    return named("/proc/self/io", b"wchar")
 
 
 @dataclass(slots=True)
@@ -114,6 +130,8 @@ class Sampler:
     """Follows a process tree and remembers its peaks."""
 
     root: int
+    command: int = 0
+    alone: int = 0
     rss: int = 0
     pss: int = 0
     processes: int = 0
@@ -125,6 +143,7 @@ class Sampler:
         entries = tree(self.root)
         self.cpu |= {entry.key: entry.cpu for entry in entries}
         self.processes = max(self.processes, len(entries))
+        self.alone = max(self.alone, named(f"/proc/{self.command}/status", b"VmHWM") * KILOBYTE)
         rss = sum(map(resident, entries))
         if rss > self.looked * NEW_PEAK:
             self.looked = rss
@@ -175,8 +194,10 @@ def measure(command: Sequence[str]) -> Measurement:
     adopt_orphans()
     sampler = Sampler(os.getpid())
     ended = threading.Event()
+    wrote = written()
     began = time.perf_counter()
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    sampler.command = child.pid
     follower = threading.Thread(target=sampler.follow, args=(ended,))
     follower.start()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
@@ -184,6 +205,9 @@ def measure(command: Sequence[str]) -> Measurement:
     ended.set()
     follower.join()
     code = child.wait()
+    sampler.command = 0
+    if sampler.processes <= 1:
+        sampler.alone = max(sampler.alone, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * KILOBYTE)
     left = settle(sampler)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = max(used.ru_utime + used.ru_stime, sum(sampler.cpu.values()))
@@ -195,6 +219,8 @@ def measure(command: Sequence[str]) -> Measurement:
         pss=sampler.pss,
         processes=sampler.processes,
         left=left,
+        alone=sampler.alone,
+        written=written() - wrote,
     )
 
 

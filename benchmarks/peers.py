@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import environments, measure, work
 from benchmarks.environments import ROOT, Environment
-from benchmarks.results_file import Results, Sample, median
+from benchmarks.results_file import Results, Sample, figures, median
 from benchmarks.runners.runner import Runner
 
 PHASES = ("cold", "no-op", "change")
@@ -112,12 +112,7 @@ class Bench:
             phase=phase,
             number=number,
             status=status,
-            wall=round(took.wall, 4),
-            cpu=round(took.cpu, 3),
-            rss=took.rss,
-            pss=took.pss,
-            processes=took.processes,
-            left=took.left,
+            **figures(took),
             ran=ran,
             exact=sorted(ran) == sorted(self.stale(phase)),
             complaint=self.tidy(complaint),

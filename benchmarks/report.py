@@ -3,19 +3,17 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from benchmarks import bars, example, killed
+from benchmarks import alone, bars, example, killed
 from benchmarks.peers import PHASES
 from benchmarks.results_file import Results, Sample, median, right
 from benchmarks.runners import BARE, OURS
-
-MEGABYTE = 2**20
-MISSING = ""
+from benchmarks.tables import MEGABYTE, MISSING, machine_line, seconds, spread, table, troubles
 
 INTRODUCTION = """\
 # Benchmarks
 
-What a runner costs beside the notebooks' own code, and what a crash costs. Everything here is measured by one
-command, from an environment for development (README, second command), on Linux:
+What a runner costs beside the notebooks' own code, how that grows, and what a crash costs. Everything here is
+measured by one command, from an environment for development (README, second command), on Linux:
 
 ```sh
 .venv/bin/python -m benchmarks
@@ -23,8 +21,8 @@ command, from an environment for development (README, second command), on Linux:
 
 It installs each peer from its pins ([benchmarks/requirements](../benchmarks/requirements)) into an
 environment of its own outside of the checkout, with compiled bytecode, and writes this page from what it
-keeps in [benchmarks/results](../benchmarks/results). `--only`, `--repeat` and `--parts` restrict it,
-`--resume` goes on where it was stopped.
+keeps in [benchmarks/results](../benchmarks/results). `--parts`, `--only`, the sizes and the repeats restrict
+it (`--help` names them), `--resume` goes on where it was stopped.
 """
 
 METHOD = """\
@@ -88,30 +86,14 @@ COMMANDS = """\
 | one runner beside nbpipeline | `.venv/bin/python -m benchmarks --parts peers,report --only nbpipeline,snakemake --repeat 3` |
 | the killed runs | `.venv/bin/python -m benchmarks --parts killed,report` |
 | the example | `.venv/bin/python -m benchmarks --parts example,report` |
+| `plan`, `run`, first read and `--help` by size | `.venv/bin/python -m benchmarks --parts scale,report --stages 100,1000,10000` |
+| a run of many stages | `.venv/bin/python -m benchmarks --parts long,report --run-stages 100,1000` |
+| a large notebook | `.venv/bin/python -m benchmarks --parts large,report --cells 100,500,2000` |
+| what watching files costs | `.venv/bin/python -m benchmarks --parts audit,report` |
 | this page from kept results | `.venv/bin/python -m benchmarks --parts report` |
 
 With `--only`, results stay out of the checkout, and the tables are printed instead of written here.
 """  # noqa: E501  (a table)
-
-
-def seconds(value: float) -> str:
-    """Write a duration."""
-    return f"{bars.figure(value)} s"
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write a Markdown table, figures to the right."""
-    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def spread(samples: Sequence[Sample]) -> str:
-    """Write the median of the wall times with the smallest and the largest."""
-    values = [one.wall for one in samples]
-    middle = seconds(median(samples, "wall") or 0.0)
-    if len(values) == 1:
-        return middle
-    return f"{middle} ({bars.figure(min(values))} to {bars.figure(max(values))})"
 
 
 def times(value: float | None, ours: float | None) -> str:
@@ -170,27 +152,6 @@ def phase_table(results: Results, phase: str) -> str:
     return table(heads, (row(results, name, phase) for name in names(results)))
 
 
-def machine_line(results: Results) -> str:
-    """Describe what the samples were taken on, and with which versions."""
-    there = results.machine
-    versions = ", ".join(f"{name} {version}" for name, version in results.versions.items() if name != BARE)
-    return (
-        f"Measured on {there['date']} at commit {there['commit']}: {there['cpu']}, {there['cores']} cores, "
-        f"{there['memory_gb']} GB, {there['system']}, Python {there['python']}; "
-        f"load before: {there['load_before']}. Versions: {versions}."
-    )
-
-
-def troubles(samples: Iterable[Sample]) -> str:
-    """Show the output of everything that went wrong."""
-    bad = [one for one in samples if one.status != "right"]
-    return "".join(
-        f"\n{one.runner}, {one.phase}, round {one.number}: **{one.status}**\n\n"
-        f"```text\n{one.complaint.strip()}\n```\n"
-        for one in bad
-    )
-
-
 def peers_section(results: Results) -> str:
     """Write the comparison."""
     settings = results.settings
@@ -244,6 +205,10 @@ def sections(folder: Path) -> list[str]:
         "peers.json": lambda path: peers_section(Results.load(path)),
         "killed.json": killed_section,
         "example.json": lambda path: example_section(Results.load(path)),
+        "scale.json": lambda path: alone.scale_section(Results.load(path)),
+        "long.json": lambda path: alone.long_section(Results.load(path)),
+        "large.json": lambda path: alone.large_section(Results.load(path)),
+        "audit.json": lambda path: alone.watching_section(Results.load(path)),
     }
     return [make(folder / name) for name, make in makers.items() if (folder / name).exists()]
 
@@ -274,6 +239,8 @@ def write(folder: Path, docs: Path) -> None:
     files = {"benchmarks.md": page(folder)}
     if (folder / "peers.json").exists():
         files |= plots(Results.load(folder / "peers.json"))
+    if (folder / "scale.json").exists():
+        files["benchmarks-growth.svg"] = alone.growth(Results.load(folder / "scale.json"))
     docs.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (docs / name).write_text(text, encoding="utf-8")
@@ -283,7 +250,7 @@ def write(folder: Path, docs: Path) -> None:
 def failures(folder: Path, parts: Iterable[str]) -> list[str]:
     """Name what went wrong in the parts that were measured."""
     found = []
-    for part in ("peers", "example"):
+    for part in ("peers", "example", "scale", "long", "large", "audit"):
         path = folder / f"{part}.json"
         if part in parts and path.exists():
             bad = (one for one in Results.load(path).samples if one.status != "right")

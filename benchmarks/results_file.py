@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from benchmarks.measure import Measurement
+
 VERSION = 1
 FOLDER = Path(__file__).parent / "results"
 
@@ -32,7 +34,23 @@ class Sample:
     left: int = 0
     ran: tuple[str, ...] = ()
     exact: bool = True
+    alone: int = 0  # of the command's own process
+    written: int = 0
     complaint: str = ""  # of one that is not right: the end of its output, or the outputs that are wrong
+
+
+def figures(took: Measurement) -> dict[str, Any]:
+    """Give what a measurement says to a sample."""
+    return {
+        "wall": round(took.wall, 4),
+        "cpu": round(took.cpu, 3),
+        "rss": took.rss,
+        "pss": took.pss,
+        "processes": took.processes,
+        "left": took.left,
+        "alone": took.alone,
+        "written": took.written,
+    }
 
 
 @dataclass(slots=True)

@@ -1,163 +1,137 @@
-"""How the quick commands grow: `python benchmarks/scale.py` measures and prints a table (Markdown or JSON).
+"""How the quick commands grow with a project: planned, read for the first time, run with nothing to do.
 
 Each project is written by `projects.py` and put on record by the product itself, so that everything in it is
-fresh. Then each command runs in a process of its own, several times in turn; the table has the medians, and
-beside them the least, which a busy machine disturbs less.
-
-    python benchmarks/scale.py                               # 100, 1,000 and 10,000 stages: some 15 minutes
-    python benchmarks/scale.py --stages 100 1000 --repeat 9 --json scale.json
+fresh. Then each command runs in a process of its own, by turns.
 """
 
-import argparse
-import json
-import os
-import platform
 import shutil
-import statistics
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-import projects
+from benchmarks import measure, projects
+from benchmarks.environments import Environment
+from benchmarks.example import stale
+from benchmarks.peers import TAIL, judge, tell, tidy
+from benchmarks.results_file import Results, Sample, figures
 
 SMALL, MEDIUM, LARGE = 100, 1000, 10_000
 """Stages for which there are goals."""
 SETTLING = 2.5
 """Seconds after which the state of a file is relied on."""
+HELP, FIRST, PLAN, RUN = "--help", "first plan", "plan", "run"
 GOALS = {
-    ("--help", SMALL): 0.2,
-    ("plan", SMALL): 0.25,
-    ("plan", MEDIUM): 0.6,
-    ("plan", LARGE): 4.0,
-    ("run", SMALL): 0.25,
-    ("run", MEDIUM): 0.6,
-    ("run", LARGE): 4.0,
-    ("first plan", MEDIUM): 10.0,
+    (HELP, SMALL): 0.2,
+    (PLAN, SMALL): 0.25,
+    (PLAN, MEDIUM): 0.6,
+    (PLAN, LARGE): 4.0,
+    (RUN, SMALL): 0.25,
+    (RUN, MEDIUM): 0.6,
+    (RUN, LARGE): 4.0,
+    (FIRST, MEDIUM): 10.0,
 }
 """Seconds that a command should take at most, on a machine at rest."""
+NOTHING = "nothing to run"  # what `run` says then
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One command, once."""
-
-    wall: float
-    cpu: float
-    """Seconds of this process and of those that it waited for."""
-    memory: int
-    """Bytes resident at its highest."""
+def phase_of(stages: int) -> str:
+    """Name the project of so many stages in a sample."""
+    return f"{stages} stages"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One command on one project."""
+def stages_of(phase: str) -> int:
+    """Read what `phase_of` wrote."""
+    return int(phase.split(maxsplit=1)[0])
 
-    command: str
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A project of so many stages, and what is measured there."""
+
+    folder: Path
+    environment: Environment
     stages: int
-    runs: tuple[Run, ...]
+    results: Results
 
-    @property
-    def goal(self) -> float | None:
-        """Seconds at most, where there is a goal."""
-        return GOALS.get((self.command, self.stages))
-
-    def cells(self) -> list[str]:
-        """Write the row of a table."""
-        walls, cpus = [one.wall for one in self.runs], [one.cpu for one in self.runs]
-        memory = max(one.memory for one in self.runs) / 1e6
+    def missing(self, command: str, repeat: int) -> list[int]:
+        """Give the numbers of the samples that are not there yet."""
         return [
-            f"`{self.command}`",
-            f"{self.stages:,}",
-            f"{statistics.median(walls):.2f} ({min(walls):.2f})",
-            f"{statistics.median(cpus):.2f} ({min(cpus):.2f})",
-            f"{memory:.0f}",
-            f"{self.goal:g}" if self.goal else "",
+            one for one in range(1, repeat + 1) if not self.results.has(command, phase_of(self.stages), one)
         ]
 
+    def measured(self, command: str, number: int, wrong: Sequence[str] = ()) -> None:
+        """Run a command once; `wrong` are the stages that a plan calls stale though nothing changed."""
+        log = self.folder.with_suffix(".log")
+        words = [str(self.environment.bin / "nbpipeline"), command.rsplit(maxsplit=1)[-1]]
+        took = measure.run(words, cwd=self.folder, env=self.environment.variables(), log=log)
+        if command == RUN and took.code == 0 and NOTHING not in log.read_text(encoding="utf-8"):
+            wrong = (*wrong, "some stage ran")
+        status, complaint = judge(took.code, log, wrong)
+        sample = Sample(
+            runner=command,
+            phase=phase_of(self.stages),
+            number=number,
+            status=status,
+            complaint=tidy(complaint, (self.folder, "PROJECT"), (self.environment.folder, "ENVIRONMENT")),
+            **figures(took),
+        )
+        self.results.add(sample)
+        tell(sample, f"{self.stages:,} stages")
 
-def timed(folder: Path, *arguments: str) -> Run:
-    """Run `nbpipeline ARGUMENTS` once. Raises RuntimeError where it fails."""
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "nbpipeline", *arguments],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    _, status, used = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"nbpipeline {' '.join(arguments)} ended with {process.returncode}")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return Run(wall=wall, cpu=used.ru_utime + used.ru_stime, memory=used.ru_maxrss * unit)
+    def record(self) -> list[str]:
+        """Put all on record and let the tool remember what it read; gives what is stale nevertheless."""
+        words = [str(self.environment.bin / "nbpipeline"), "record", f"tag:{projects.TAG}"]
+        log = self.folder.with_suffix(".log")
+        took = measure.run(words, cwd=self.folder, env=self.environment.variables(), log=log)
+        if took.code:
+            return [judge(took.code, log, ())[1]]
+        time.sleep(SETTLING)
+        try:
+            stale(self.folder, self.environment)
+            return stale(self.folder, self.environment)
+        except subprocess.CalledProcessError as error:
+            return [f"a plan fails: {error.stderr[-TAIL:]}"]
 
 
-def first_plans(folder: Path, repeat: int) -> Iterator[Run]:
-    """Plan a project that was never read, each time anew."""
-    for _ in range(repeat):
-        shutil.rmtree(folder / ".nbpipeline", ignore_errors=True)
-        yield timed(folder, "plan")
+def commands(stages: int) -> list[str]:
+    """Name the commands that are measured on what is on record."""
+    return [PLAN, RUN, *([HELP] if stages <= SMALL else [])]
 
 
-def measure(folder: Path, stages: int, repeat: int) -> Iterator[Row]:
-    """Measure all commands on a project of so many stages."""
-    shape = projects.Shape(stages=stages, width=20 if stages <= MEDIUM else 100)
-    projects.write(folder, shape, outputs=True)
+def grow(project: Project, repeat: int) -> None:
+    """Measure all commands on a project, as far as they are not measured yet."""
+    firsts = project.missing(FIRST, repeat if project.stages <= MEDIUM else 1)
+    turns = {name: project.missing(name, repeat) for name in commands(project.stages)}
+    if not firsts and not any(turns.values()):
+        return
+    shutil.rmtree(project.folder, ignore_errors=True)
+    shape = projects.Shape(stages=project.stages, width=20 if project.stages <= MEDIUM else 100)
+    projects.write(project.folder, shape, outputs=True)
     time.sleep(SETTLING)  # no entry is kept for a file that changed just now
-    yield Row("first plan", stages, tuple(first_plans(folder, repeat if stages <= MEDIUM else 1)))
-    timed(folder, "record", f"tag:{projects.TAG}")
-    time.sleep(SETTLING)
-    for _ in range(2):  # what is read and hashed is remembered from here on
-        timed(folder, "plan")
-    commands = {"plan": ("plan",), "run": ("run",), **({"--help": ("--help",)} if stages <= SMALL else {})}
-    turns = [{name: timed(folder, *words) for name, words in commands.items()} for _ in range(repeat)]
-    for name in commands:
-        yield Row(name, stages, tuple(turn[name] for turn in turns))
+    for number in firsts:
+        shutil.rmtree(project.folder / ".nbpipeline", ignore_errors=True)
+        project.measured(FIRST, number)
+    if any(turns.values()):
+        wrong = project.record()
+        for number, name in by_turns(turns):
+            project.measured(name, number, () if name == HELP else wrong)
+    shutil.rmtree(project.folder)
 
 
-def machine() -> str:
-    """Describe the machine in a line."""
-    load = os.getloadavg()[0]
-    return (
-        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}, load {load:.1f} at the start"
-    )
+def by_turns(turns: dict[str, list[int]]) -> Iterator[tuple[int, str]]:
+    """Give every number of every command, a round after the other."""
+    last = max((number for numbers in turns.values() for number in numbers), default=0)
+    for number in range(1, last + 1):
+        yield from ((number, name) for name, numbers in turns.items() if number in numbers)
 
 
-HEAD = ["command", "stages", "wall s (least)", "CPU s (least)", "memory MB", "goal s"]
-
-
-def table(rows: Sequence[Row], described: str) -> str:
-    """Write the rows as Markdown."""
-    lines = [HEAD, ["---"] * len(HEAD), *(row.cells() for row in rows)]
-    return "\n".join([described, "", *(f"| {' | '.join(line)} |" for line in lines)])
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure as the command line says."""
-    parser = argparse.ArgumentParser(description="Measure how nbpipeline's quick commands grow.")
-    parser.add_argument("--stages", type=int, nargs="+", default=[SMALL, MEDIUM, LARGE])
-    parser.add_argument("--repeat", type=int, default=5, help="runs of each command")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every run there")
-    given = parser.parse_args(arguments)
-    described = machine()
-    rows: list[Row] = []
-    for stages in given.stages:
-        with tempfile.TemporaryDirectory() as folder:
-            for row in measure(Path(folder), stages, given.repeat):
-                rows.append(row)
-                print(" ".join(row.cells()), file=sys.stderr)
-    print(table(rows, described))
-    if given.json:
-        data = {"machine": described, "rows": [asdict(row) for row in rows]}
-        given.json.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def time_scale(
+    results: Results, scratch: Path, environment: Environment, sizes: Sequence[int], repeat: int
+) -> None:
+    """Measure projects of these sizes."""
+    results.versions["nbpipeline"] = environment.versions().get("nbpipeline", "unknown")
+    for stages in sizes:
+        folder = scratch / "scale" / str(stages)
+        grow(Project(folder=folder, environment=environment, stages=stages, results=results), repeat)

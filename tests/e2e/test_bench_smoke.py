@@ -1,4 +1,4 @@
-"""The benchmark's one command, on three stages: environments installed, runners measured, page and plots written."""
+"""The benchmark's one command, at its smallest: environments installed, everything measured, page and plots written."""
 
 import json
 import subprocess
@@ -53,3 +53,31 @@ def test_nbpipeline_and_the_papermill_loop(tmp_path: Path) -> None:
     for name in ("benchmarks-time.svg", "benchmarks-cost.svg"):
         assert name in page
         assert ">papermill loop<" in (tmp_path / "docs" / name).read_text()
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+def test_what_is_measured_of_nbpipeline_alone(tmp_path: Path) -> None:
+    sizes = ["--stages", "5,20", "--run-stages", "3,5", "--cells", "2,3", "--output", "1000"]
+    sizes += ["--most-cells", "2", "--files", "20"]
+    repeats = [f"--repeat-{part}=1" for part in ("scale", "long", "large", "audit")]
+    places = [f"--{name}={tmp_path / name}" for name in ("cache", "results", "docs", "scratch")]
+    command = [sys.executable, "-m", "benchmarks", "--parts", "scale,long,large,audit,report"]
+    done = subprocess.run(
+        [*command, *sizes, *repeats, *places], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    samples = {
+        part: json.loads((tmp_path / "results" / f"{part}.json").read_text())["samples"]
+        for part in ("scale", "long", "large", "audit")
+    }
+    assert {part: len(found) for part, found in samples.items()} == {
+        "scale": 8,
+        "long": 2,
+        "large": 3,
+        "audit": 24,
+    }
+    page = (tmp_path / "docs" / "benchmarks.md").read_text()
+    for line in ("| `plan` | 20 | ", "| 5 | ", "| 2, 0 MB | papermill | ", "| import a module | "):
+        assert f"\n{line}" in page
+    assert ">first plan<" in (tmp_path / "docs" / "benchmarks-growth.svg").read_text()

@@ -115,3 +115,38 @@ def test_the_exit_code_and_the_output_are_kept(tmp_path: Path) -> None:
     took = measured(tmp_path, "print('said'); print('wrong', file=sys.stderr); sys.exit(3)")
     assert took.code == 3
     assert sorted((tmp_path / "log").read_text().split()) == ["said", "wrong"]
+
+
+def test_memory_of_the_command_without_what_it_starts(tmp_path: Path) -> None:
+    took = measured(
+        tmp_path,
+        """
+ours, theirs = os.pipe()
+if os.fork() == 0:
+    held = bytearray(b"x") * (96 << 20)
+    os.write(theirs, b"x")
+    time.sleep(600)
+os.read(ours, 1)
+time.sleep(0.3)  # a few samples
+""",
+    )
+    assert took.rss >= 96 * MEGABYTE
+    assert 0 < took.alone < 96 * MEGABYTE
+
+
+def test_memory_of_a_command_too_quick_for_samples(tmp_path: Path) -> None:
+    took = measured(tmp_path, "held = bytearray(b'x') * (64 << 20)")
+    assert 64 * MEGABYTE <= took.alone < 128 * MEGABYTE
+
+
+def test_bytes_written_by_all_that_ran(tmp_path: Path) -> None:
+    took = measured(
+        tmp_path,
+        """
+program = "open('theirs', 'w').write('x' * 3_000_000)"
+subprocess.run([sys.executable, "-c", program], check=True)
+for _ in range(2):
+    open("ours", "w").write("x" * 1_000_000)
+""",
+    )
+    assert 5_000_000 <= took.written < 5_100_000
