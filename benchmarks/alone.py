@@ -8,6 +8,7 @@ from benchmarks.bars import figure
 from benchmarks.results_file import Results, Sample, median, right
 from benchmarks.tables import MEGABYTE, MISSING, machine_line, seconds, spread, table, troubles
 
+LONG_LINE = "run of all"  # in the plot
 NOTICEABLE = 0.02  # of a cell's time, from which watching files is said to cost something
 
 SCALE = """\
@@ -22,6 +23,8 @@ goal where there is one.
 {machine}
 
 ![Time over stages, both axes logarithmic](benchmarks-growth.svg)
+
+*Run of all*, where it is drawn, is a run in which every stage has to run; see the next section.
 """
 
 LONG = """\
@@ -128,17 +131,17 @@ def scale_section(results: Results) -> str:
     return f"{text}\n{table(heads, scale_rows(results))}{troubles(results.samples)}"
 
 
-def growth(results: Results) -> str:
-    """Draw the medians of all commands but `--help`, which knows of no project."""
-    drawn = (scale.FIRST, scale.PLAN, scale.RUN)
-    series = {
-        command: {
-            scale.stages_of(phase): wall
-            for phase in phases(results)
-            if (wall := median(results.of(command, phase), "wall"))
-        }
-        for command in drawn
-    }
+def points(results: Results, runner: str) -> dict[int, float]:
+    """Give the median wall time of each size."""
+    found = {scale.stages_of(one): median(results.of(runner, one), "wall") for one in phases(results)}
+    return {stages: wall for stages, wall in found.items() if wall}
+
+
+def growth(results: Results, runs: Results | None = None) -> str:
+    """Draw the medians of all commands but `--help`, which knows of no project, and of long runs."""
+    series = {command: points(results, command) for command in (scale.FIRST, scale.PLAN, scale.RUN)}
+    if runs:
+        series[LONG_LINE] = points(runs, long.RUNNER)
     goals: dict[str, dict[int, float]] = {}
     for (command, stages), goal in scale.GOALS.items():
         if stages in series.get(command, ()):

@@ -7,7 +7,8 @@ from benchmarks.bars import OURS_COLOUR, figure, text
 
 Points = Mapping[int, float]
 
-LEFT, TOP, PLOT_WIDTH, PLOT_HEIGHT, RIGHT, BOTTOM = 60, 40, 560, 320, 150, 46
+LEFT, TOP, PLOT_WIDTH, PLOT_HEIGHT, RIGHT, BOTTOM = 60, 40, 560, 320, 150, 76
+ROOM = 30  # below the lowest decade, for labels
 APART = 13  # points between two labels
 COLOURS = (OURS_COLOUR, "#0369a1", "#15803d", "#7e22ce", "#64748b")
 GRID, GOAL = "#e2e8f0", "#94a3b8"
@@ -41,8 +42,8 @@ class Axes:
         """Draw a line a decade, with its value."""
         for power in range(self.across[0], self.across[1] + 1):
             x = self.x(10.0**power)
-            yield f'<path d="M{x:.1f} {TOP}v{PLOT_HEIGHT}" stroke="{GRID}"/>'
-            yield text(round(x, 1), TOP + PLOT_HEIGHT + 14, f"{10**power:,}", anchor="middle")
+            yield f'<path d="M{x:.1f} {TOP}v{PLOT_HEIGHT + ROOM}" stroke="{GRID}"/>'
+            yield text(round(x, 1), TOP + PLOT_HEIGHT + ROOM + 14, f"{10**power:,}", anchor="middle")
         for power in range(self.up[0], self.up[1] + 1):
             y = self.y(10.0**power)
             yield f'<path d="M{LEFT} {y:.1f}h{PLOT_WIDTH}" stroke="{GRID}"/>'
@@ -66,12 +67,12 @@ def spaced(places: Sequence[float]) -> list[float]:
 
 
 def labels(series: Mapping[str, Points], axes: Axes) -> Iterator[str]:
-    """Write each value to the right of its point, in the colour of its line."""
+    """Write each value below its point and to the right, where no rising line passes, in its colour."""
     colours = dict(zip(series, COLOURS, strict=False))
     for x in sorted({x for points in series.values() for x in points}):
         here = sorted((axes.y(points[x]), name) for name, points in series.items() if x in points)
-        for y, (_, name) in zip(spaced([place for place, _ in here]), here, strict=True):
-            words = text(round(axes.x(x) + 7, 1), round(y, 1), f"{figure(series[name][x])} s")
+        for y, (_, name) in zip(spaced([place + APART for place, _ in here]), here, strict=True):
+            words = text(round(axes.x(x) + 4, 1), round(y, 1), f"{figure(series[name][x])} s")
             yield words.replace("<text ", f'<text fill="{colours[name]}" class="label" ', 1)
 
 
@@ -99,7 +100,6 @@ def growth(title: str, series: Mapping[str, Points], goals: Mapping[str, Points]
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img"',
         f' width="{width}" height="{height}" font-family="sans-serif" font-size="12" fill="#0f172a">',
         f"<title>{title}</title>",
-        "<style>.label{paint-order:stroke;stroke:#ffffff;stroke-width:3px}</style>",
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
         text(LEFT, 18, title, weight="bold"),
     ]

@@ -240,7 +240,9 @@ def write(folder: Path, docs: Path) -> None:
     if (folder / "peers.json").exists():
         files |= plots(Results.load(folder / "peers.json"))
     if (folder / "scale.json").exists():
-        files["benchmarks-growth.svg"] = alone.growth(Results.load(folder / "scale.json"))
+        runs = folder / "long.json"
+        long = Results.load(runs) if runs.exists() else None
+        files["benchmarks-growth.svg"] = alone.growth(Results.load(folder / "scale.json"), long)
     docs.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (docs / name).write_text(text, encoding="utf-8")

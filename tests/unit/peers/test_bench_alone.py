@@ -64,6 +64,13 @@ def test_the_plot_of_growth_labels_each_point_that_counts(tmp_path: Path) -> Non
         assert words in drawn
 
 
+def test_the_plot_of_growth_has_long_runs_too(tmp_path: Path) -> None:
+    samples = [one("run", "100 stages", 1, 20.0), one("run", "1000 stages", 1, 210.0)]
+    drawn = alone.growth(scaled(tmp_path), kept(tmp_path, "long", samples, jobs=2))
+    for words in (">run of all<", ">20.0 s<", ">210 s<", ">1,000<"):
+        assert words in drawn
+
+
 def test_a_plot_of_nothing_is_a_plot(tmp_path: Path) -> None:
     drawn = alone.growth(kept(tmp_path, "scale", [one("plan", "100 stages", status="failed")]))
     minidom.parseString(drawn)  # noqa: S318 - our own text
