@@ -55,8 +55,9 @@ WATCHING = """\
 CPU time that a cell takes longer while nbpipeline [watches what it opens](reference/watching.md), for work
 that does little else: {files:,} files of half a kilobyte, {modules} modules. *Empty hook*: an audit hook in
 Python that does nothing. *Hook*: nbpipeline's. *Hook and system*: Linux is asked as well, as from the first
-import of a library that opens files past Python. Of each round the fastest turn counts; shown is the median
-of the rounds, in brackets the smallest and the largest, then what that is for one file, module or size.
+import of a library that opens files past Python. The files are in memory, where the work itself takes least
+and the shares are largest. Of each round the fastest turn counts; shown is the median of the rounds, in
+brackets the smallest and the largest, then what that is for one file, module or size.
 
 {machine}
 """

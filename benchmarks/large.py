@@ -22,7 +22,7 @@ NOTEBOOK = "notebooks/large.ipynb"
 EXECUTED = {OURS: ".nbpipeline/runs/*/large/attempt-1.ipynb", PEER: "executed.ipynb"}
 COMMANDS = {
     OURS: ("nbpipeline", "run"),
-    PEER: ("papermill", "--cwd", "notebooks", NOTEBOOK, "executed.ipynb"),
+    PEER: ("papermill", "--no-progress-bar", "--cwd", "notebooks", NOTEBOOK, "executed.ipynb"),
 }
 LINE = 100  # bytes
 CELL = """\

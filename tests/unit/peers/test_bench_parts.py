@@ -133,3 +133,13 @@ def test_watched_files_where_it_cannot_be_measured(tmp_path: Path, results: Resu
     watched.time_watching(results, tmp_path, broken, files=20, repeat=1)
     assert taken(results) == [(one.__name__, "bare", 1, "failed") for one in audit.WORKS]
     assert results.samples[0].complaint == "exit code 1\nno module\n"
+
+
+def test_files_are_in_memory_only_where_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "MEMORY", str(tmp_path))
+    assert audit.quiet_place(1) == str(tmp_path)
+    assert audit.quiet_place(2**50) is None
+    monkeypatch.setattr(audit, "MEMORY", str(tmp_path / "nowhere"))
+    assert audit.quiet_place(1) is None
