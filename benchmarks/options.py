@@ -127,7 +127,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     add(
         "--only",
         default="",
-        help="runners, separated by commas; a part of a name will do, `nbpipeline` is exact",
+        help="runners of peers, large and killed, with commas between; "
+        "a part of a name will do, `nbpipeline` is exact",
     )
     add(
         "--variant",
