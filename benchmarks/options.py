@@ -21,7 +21,7 @@ PARTS = {
 }
 EXAMPLES = """\
 examples:
-  python -m benchmarks                                     all of it; some hours on a machine at rest
+  python -m benchmarks                                     all of it; some two hours on a machine at rest
   python -m benchmarks --resume                            go on where that was stopped
   python -m benchmarks --parts report                      the page from kept results
   python -m benchmarks --parts peers,report --only nbpipeline,snakemake --repeat 3
