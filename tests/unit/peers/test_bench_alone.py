@@ -7,6 +7,7 @@ from xml.dom import minidom
 import pytest
 
 from benchmarks import alone, audit, curves, report
+from benchmarks.__main__ import MEASUREMENTS, main
 from benchmarks.options import PARTS, parse
 from benchmarks.results_file import Results, Sample
 
@@ -168,3 +169,14 @@ def test_the_help_names_every_part_and_gives_examples(capsys: pytest.CaptureFixt
     assert len(examples) >= 5
     for line in examples:
         parse(line.split())
+
+
+def test_every_part_is_measured_or_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert [*MEASUREMENTS, "report"] == list(PARTS)
+    scaled(tmp_path)
+    places = ["--results", str(tmp_path), "--cache", str(tmp_path)]
+    assert main(["--parts", "report", *places, "--docs", str(tmp_path / "docs")]) == 0
+    assert "| `plan` | 1,000 |" in (tmp_path / "docs" / "benchmarks.md").read_text()
+    capsys.readouterr()
+    assert main(["--parts", "report", "--only", "nbpipeline", *places]) == 0
+    assert "| `plan` | 1,000 |" in capsys.readouterr().out
