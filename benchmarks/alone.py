@@ -192,9 +192,9 @@ def added(results: Results, work: str, way: str) -> list[float]:
 
 def percent(shares: Sequence[float], each: float) -> str:
     """Write shares as their median and range, and what that is of one operation's seconds."""
-    text = f"{middle(shares):+.1%}"
+    text = f"{middle(shares) * 100:+.1f} %"
     if len(shares) > 1:
-        text += f" ({min(shares):+.1%} to {max(shares):+.1%})"
+        text += f" ({min(shares) * 100:.1f} to {max(shares) * 100:.1f})"
     return f"{text}, {middle(shares) * each * 1e6:.1f} µs"
 
 
@@ -217,7 +217,7 @@ def verdict(results: Results) -> str:
         if (shares := added(results, work, "hook")) and middle(shares) > NOTICEABLE
     ]
     named = "; ".join(over) or "nothing"
-    return f"\nWith the hook alone, more than {NOTICEABLE:.0%} are added to: {named}.\n"
+    return f"\nWith the hook alone, more than {NOTICEABLE * 100:.0f} % are added to: {named}.\n"
 
 
 def watching_section(results: Results) -> str:

@@ -139,11 +139,11 @@ def test_the_table_of_watched_files(tmp_path: Path) -> None:
     samples.append(one("imports", "bare", status="failed", complaint="exit code 1\nno module"))
     kept(tmp_path, "audit", samples, files=1000)
     page = report.page(tmp_path)
-    share = "+4.0% (+3.0% to +5.0%), 40.0 µs"
+    share = "+4.0 % (3.0 to 5.0), 40.0 µs"
     assert f"| open, read, close, each file once | 1,000 µs | {share} | {share} | {share} |" in page
-    assert "| read and parse JSON | 1,000 µs | +1.9%, 19.0 µs |" in page
+    assert "| read and parse JSON | 1,000 µs | +1.9 %, 19.0 µs |" in page
     assert "| import a module | **failed** |  |  |  |" in page
-    assert "more than 2% are added to: open, read, close, each file once.\n" in page
+    assert "more than 2 % are added to: open, read, close, each file once.\n" in page
     assert report.failures(tmp_path, ("audit",)) == ["imports, bare: failed"]
 
 
