@@ -14,13 +14,18 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "kernels": {"fork": "nbpipeline.kernels.fork", "plain": "nbpipeline.kernels.plain"},
     "stores": {"local": "nbpipeline.stores.local"},
     "validators": {"columns": "nbpipeline.validators.columns"},
-    "trackers": {},
+    "trackers": {"mlflow": "nbpipeline.trackers.mlflow"},
     "exporters": {},
     "importers": {},
 }
 """Port -> name -> module. The port's entry-point group is `nbpipeline.PORT`."""
 
-EXTRAS: Mapping[str, str] = {"pyarrow": "data", "pandas": "data", "jupyter_console": "console"}
+EXTRAS: Mapping[str, str] = {
+    "pyarrow": "data",
+    "pandas": "data",
+    "jupyter_console": "console",
+    "mlflow": "mlflow",
+}
 """Third-party module -> the extra that installs it."""
 
 

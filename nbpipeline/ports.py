@@ -15,14 +15,15 @@ from nbpipeline.model import (
     Job,
     KernelNeed,
     Pipeline,
-    StageInstance,
     StageRecord,
     StageResult,
     StoredOutput,
 )
 
-if TYPE_CHECKING:  # it brings logging with it, and a plan has no use for either
+if TYPE_CHECKING:  # a plan has no use for them, and futures bring logging
     from concurrent.futures import Future
+
+    from nbpipeline.model.told import RunLog
 
 Emit = Callable[[Event], None]
 Work = Callable[[Job, Emit, "Cancel"], StageResult]
@@ -207,13 +208,23 @@ class Verdict(Protocol):
 
 
 class Tracker(AbstractContextManager["Tracker"], Protocol):
-    """Tells another system of a run. Entry points: `nbpipeline.trackers`."""
+    """Tells another system of runs, in a process of its own. Entry points: `nbpipeline.trackers`.
 
-    def environment(self, instance: StageInstance) -> Mapping[str, str]:
-        """Variables for the kernel (MLflow's run id), asked before a job is submitted."""
+    Each a module with `open_tracker(settings, root, project, spool)`, where `spool` is a folder of the run
+    for what cannot be sent yet; `require()`, which raises MissingPluginError; `complaints(settings)`, pairs
+    of what is wrong and the mend; `JOINED_BY`, the modules by which a notebook speaks to the system itself;
+    and `files(settings, root)`, how the paths of what it then writes in the project begin.
+    """
 
-    def tell(self, event: Event) -> None:
-        """Take an event; must neither raise nor block the run."""
+    def environment(self, run: "RunLog", stage: str) -> Mapping[str, str]:
+        """Variables for the kernel of a stage that imports one of `JOINED_BY` (MLflow's run id)."""
+
+    def send(self, run: "RunLog") -> None:
+        """Bring the system up to date with the run, which may be sent again and again while it grows.
+
+        Sending the same twice changes nothing, also from another process. Raises anything: then it is sent
+        later. Must not block longer than some seconds a request.
+        """
 
 
 class Exporter(Protocol):

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from nbpipeline import plugins
-from nbpipeline.errors import Complaint, NbpipelineError, UsageError, gather
-from nbpipeline.location import STATE_FOLDER
+from nbpipeline.errors import Complaint, MissingPluginError, NbpipelineError, UsageError, gather
+from nbpipeline.location import STATE_FOLDER, Location
 from nbpipeline.model import Override, Pipeline, ProjectSpec, StageSpec
 from nbpipeline.pipeline import build
 from nbpipeline.ports import Cache
@@ -40,7 +40,7 @@ class Loaded:
 def load(root: Path, profile: str | None, given: Sequence[Override], cache: Cache | None = None) -> Loaded:
     """Read everything and link it, as far as it can be; what `cache` has of it is not read again."""
     spec, found = read_project(root, profile=profile, cache=cache)
-    complaints = (*found, *_expectation_complaints(spec.stages))
+    complaints = (*found, *_expectation_complaints(spec.stages), *_tracking_complaints(spec))
     if lacks_a_stage(spec, complaints):
         return Loaded(spec=spec, pipeline=None, complaints=complaints)
     pipeline, more = build(spec, given)
@@ -56,6 +56,15 @@ def _expectation_complaints(stages: Iterable[StageSpec]) -> Iterator[Complaint]:
                 what=f"check '{one.name}': {text}{'' if text.endswith('?') else '.'}",
                 mend="write it as the reference says",
             )
+
+
+def _tracking_complaints(spec: ProjectSpec) -> Iterator[Complaint]:
+    """Refuse settings that a tracker does not know; one that is not there is missed when something runs."""
+    for name, settings in spec.tracking.items():
+        with suppress(MissingPluginError):
+            for what, mend in plugins.load("trackers", name).complaints(settings or {}):
+                where = Location(path=spec.file or "")
+                yield Complaint(where=where, what=f"tracking: {name}: {what}", mend=mend)
 
 
 class Reading:

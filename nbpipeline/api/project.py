@@ -11,11 +11,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-import nbpipeline.stage as one_stage
-from nbpipeline import plugins, report, upkeep
+from nbpipeline import plugins, report, tracking, upkeep
 from nbpipeline.api.loading import Loaded, Reading, load, overrides
 from nbpipeline.api.planning import (
-    Begun,
     Wanted,
     begin_apart,
     done_with,
@@ -24,18 +22,14 @@ from nbpipeline.api.planning import (
     plan_wanted,
     told_ahead,
 )
-from nbpipeline.api.warming import expected_kernels
+from nbpipeline.api.running import carried_out, sending, told_of_all
 from nbpipeline.errors import UsageError
-from nbpipeline.executors.local import LocalExecutor
 from nbpipeline.model import (
     Event,
-    Job,
     Pipeline,
     Plan,
     ProjectSpec,
     RunResult,
-    StageRecord,
-    StageResult,
 )
 from nbpipeline.plan import accept, explain
 from nbpipeline.ports import Cache, Cancel, Emit
@@ -43,7 +37,6 @@ from nbpipeline.reading.project import find_root
 from nbpipeline.run.cancel import CancelSwitch
 from nbpipeline.run.claim import begun, by_hand
 from nbpipeline.run.options import RunOptions
-from nbpipeline.run.scheduler import run as carry_out
 from nbpipeline.selection import select
 from nbpipeline.worker import Workplace
 
@@ -147,7 +140,7 @@ class Project:
 
     # --- what is done --------------------------------------------------------------------------
 
-    def run(
+    def run(  # noqa: PLR0913 - each is a keyword of its own
         self,
         *selectors: str,
         exclude: Sequence[str] = (),
@@ -155,6 +148,7 @@ class Project:
         force: bool = False,
         wait: bool = False,
         kernels: str = "",
+        track: bool = True,
         on_plan: Callable[[Plan], None] | None = None,
         on_event: Emit | None = None,
         cancel: Cancel | None = None,
@@ -162,58 +156,25 @@ class Project:
     ) -> RunResult:
         """Run what is stale; stages that fail are in the result.
 
-        `kernels` is `fork` or `plain`. `on_plan` hears the plan before it is carried out, `on_event` every
-        event. Raises UsageError for a selector that names nothing, MissingPluginError for a tracker that is
-        not installed, MissingInputError before anything starts, BusyError where another run holds a stage
-        (unless `wait`).
+        `kernels` is `fork` or `plain`; without `track` no tracker hears of the run. `on_plan` hears the plan
+        before it is carried out, `on_event` every event. Raises UsageError for a selector that names nothing,
+        MissingPluginError for a tracker that is not installed, MissingInputError before anything starts,
+        BusyError where another run holds a stage (unless `wait`).
         """
         with self._open(kernels) as (pipeline, place):
-            for name in pipeline.project.tracking:
-                plugins.load("trackers", name)
+            for name in pipeline.project.tracking if track else ():
+                plugins.load("trackers", name).require()
             wanted = Wanted(selectors=selectors, exclude=exclude, only=only, force=force)
             tell = (on_event or _deaf) if wait else None
             run = begin_apart(pipeline, place, wanted, tell, cancel or CancelSwitch())
-            with begun(run.folder):
+            with begun(run.folder), sending(pipeline.project, run, track=track) as told:
                 if on_plan is not None:
                     on_plan(run.plan)
-                result = self._carried_out(
-                    run, place, RunOptions(**options), wait=wait, on_event=on_event, cancel=cancel
+                result = carried_out(
+                    run, place, RunOptions(**options), told, wait=wait, emit=on_event, cancel=cancel
                 )
             self._trim(place, result)
-            return result
-
-    def _carried_out(
-        self,
-        run: Begun,
-        place: Workplace,
-        options: RunOptions,
-        *,
-        wait: bool,
-        on_event: Emit | None,
-        cancel: Cancel | None,
-    ) -> RunResult:
-        plan, planner = run.plan, run.planner
-        root = Path(self.root)
-        place.expect(lambda: expected_kernels(plan, planner, root))
-
-        def work(job: Job, emit: Emit, cancel: Cancel) -> StageResult:
-            return one_stage.execute(job, place.backends(planner.fingerprint, wait=wait), emit, cancel)
-
-        def bring_back(job: Job, record: StageRecord, cancel: Cancel) -> StageResult:
-            return one_stage.restore(job, record, place.backends(planner.fingerprint, wait=wait), cancel)
-
-        return carry_out(
-            plan,
-            planner,
-            LocalExecutor(work, slots=options.slots, memory=options.memory),
-            run.folder,
-            state=place.state,
-            root=root,
-            restore=bring_back,
-            options=options,
-            emit=on_event,
-            cancel=cancel,
-        )
+            return told_of_all(result, told)
 
     def run_stage(self, stage: str, *, force: bool = False, **how: Any) -> RunResult:
         """Run one instance, nothing before or after it; `how` as in `run`.
@@ -256,6 +217,10 @@ class Project:
         """Show a run (by default the last) or a stage. Raises UsageError for neither."""
         with self._past() as (place, stages):
             return report.history.show(place.state, Path(self.root), what, stages)
+
+    def sync(self) -> tuple[str, ...]:
+        """Send what trackers could not be told of earlier runs; gives a line a run."""
+        return tracking.courier.sent_lines(Path(self.root))
 
     def log(self, stage: str, run: str | None = None) -> str:
         """Give what a stage wrote in a run (by default the last that executed it). Raises UsageError."""

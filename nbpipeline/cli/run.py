@@ -48,9 +48,10 @@ from nbpipeline.run.summary import exit_code
     help="`keep`: a failed stage's kernel stays for `nbpipeline debug`.",
 )
 @kernels_option
+@click.option("--no-track", is_flag=True, help="Tell no tracker of this run.")
 @format_option("text", "json")
 @settings_options
-def command(
+def command(  # noqa: PLR0913 - an option each
     *,
     selectors: tuple[str, ...],
     jobs: int | None,
@@ -59,6 +60,7 @@ def command(
     wait: bool,
     on_failure: str,
     kernels: str | None,
+    no_track: bool,
     output_format: str,
     **given: Any,
 ) -> int:
@@ -91,11 +93,14 @@ def command(
             wait=wait,
             on_failure=on_failure,
             kernels=kernels or "",
+            track=not no_track,
             on_event=on_event,
             on_plan=on_plan,
             cancel=cancel,
             command=shlex.join(["nbpipeline", *sys.argv[1:]]),
         )
+    for line in result.untold:
+        click.echo(f"note: {line}", err=True)
     if not as_json:
         say(summary_lines(result, plans[0].pipeline))
     return int(exit_code(result))

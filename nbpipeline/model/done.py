@@ -49,6 +49,9 @@ class Job:
     """The third-party modules that the notebook and the project's modules import."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables that trackers hand to the kernel."""
+    trackers_files: tuple[str, ...] = ()
+    """What trackers' libraries write in the project, a database beside others: absolute paths, and all that
+    begins with them. The stage need not declare it."""
     keep_kernel: bool = False
     """`--on-failure keep`: a failed stage's kernel stays for `debug`."""
     test: bool = False
@@ -118,6 +121,8 @@ class RunResult:
     results: tuple[StageResult, ...]
     seconds: float
     interrupted: bool = False
+    untold: tuple[str, ...] = ()
+    """Trackers that were not told of all of it, with the reason, a line each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,8 @@ from nbpipeline.values import dataclass
 
 KEPT_RUNS = 20
 VERSION = 1
+UNSENT = "tracking.json"
+"""In the folder of a run that trackers are yet to be told of; such a run is kept."""
 FOREIGN_GRACE = 7 * 24 * 3600.0
 """Seconds that an unended run of another machine counts as alive: its processes cannot be asked."""
 MAKING_TIME = 3600.0
@@ -269,15 +271,21 @@ def drop_old_runs(root: Path, *, now: float, keep: int = KEPT_RUNS) -> tuple[str
     """Remove the folders of runs that are no longer kept; gives their ids.
 
     Kept: the last `keep`, the last `keep` in which a stage was executed (so that runs with nothing to do
-    do not push out logs), the last good one, and those that go on. Trouble with the disk is passed over:
-    the next run tries again.
+    do not push out logs), the last good one, those that go on, and those that trackers wait for. Trouble
+    with the disk is passed over: the next run tries again.
     """
     _clear_leftovers(root, now)
     runs = kept_runs(root)
     spared = {one.run for one in runs[:keep]}
     if len(runs) > keep:
         spared |= set(_last_with_work(runs, keep)) | set(_last_good(runs))
-    gone = [one for one in runs if one.run not in spared and not is_running(read_control(one.path), now)]
+    gone = [
+        one
+        for one in runs
+        if one.run not in spared
+        and not (one.path / UNSENT).exists()
+        and not is_running(read_control(one.path), now)
+    ]
     for one in gone:
         _remove(one.path)
     return tuple(one.run for one in gone)

@@ -1,15 +1,8 @@
 """What a run is told, beside its plan."""
 
 import os
-from collections.abc import Callable, Mapping
 
-from nbpipeline.model import StageInstance
 from nbpipeline.values import dataclass
-
-
-def no_variables(_instance: StageInstance) -> Mapping[str, str]:
-    """Give no variables: no tracker wants any in the kernel."""
-    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +15,6 @@ class RunOptions:
     """After a failure, go on with what does not depend on it."""
     on_failure: str = "end"
     """`keep`: the kernel of a failed stage stays for `debug`; `end`: it does not."""
-    environment: Callable[[StageInstance], Mapping[str, str]] = no_variables
-    """Variables that trackers want in the kernel, asked just before the stage is handed out."""
     memory: int | None = None
     """Bytes that declared `resources.memory` may add up to; None: no limit but what is free."""
     gpus: int | None = None

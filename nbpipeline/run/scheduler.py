@@ -241,7 +241,6 @@ class _Shift:
             instance=step.instance,
             fingerprint=step.fingerprint,
             imports=self.planner.imports(step.instance) if step.action is Action.RUN else (),
-            environment=self.options.environment(step.instance) if step.action is Action.RUN else {},
             keep_kernel=self.options.on_failure == "keep",
         )
 

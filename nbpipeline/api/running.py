@@ -1,0 +1,76 @@
+"""Carries a begun run out: what works, what brings back, who is told."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nbpipeline.stage as one_stage
+from nbpipeline import tracking
+from nbpipeline.api.planning import Begun
+from nbpipeline.api.warming import expected_kernels
+from nbpipeline.executors.local import LocalExecutor
+from nbpipeline.model import Job, ProjectSpec, RunResult, StageRecord, StageResult
+from nbpipeline.ports import Cancel, Emit
+from nbpipeline.run.options import RunOptions
+from nbpipeline.run.rivals import may_do
+from nbpipeline.run.scheduler import run as carry_out
+from nbpipeline.worker import Workplace
+
+if TYPE_CHECKING:
+    from nbpipeline.tracking.near import Sending
+
+
+def carried_out(
+    run: Begun,
+    place: Workplace,
+    options: RunOptions,
+    sending: "Sending | None",
+    *,
+    wait: bool,
+    emit: Emit | None,
+    cancel: Cancel | None,
+) -> RunResult:
+    """Do what the plan says; `sending` is asked for what trackers want in the kernels."""
+    plan, planner = run.plan, run.planner
+    root = Path(place.project.root)
+    place.expect(lambda: expected_kernels(plan, planner, root))
+
+    def work(job: Job, emit: Emit, cancel: Cancel) -> StageResult:
+        if sending is not None:  # here, in the job's own thread, nobody else waits for the answer
+            variables = sending.variables(job.instance, job.imports)
+            files = sending.files if variables else ()
+            job = replace(job, environment={**job.environment, **variables}, trackers_files=files)
+        return one_stage.execute(job, place.backends(planner.fingerprint, wait=wait), emit, cancel)
+
+    def bring_back(job: Job, record: StageRecord, cancel: Cancel) -> StageResult:
+        return one_stage.restore(job, record, place.backends(planner.fingerprint, wait=wait), cancel)
+
+    return carry_out(
+        plan,
+        planner,
+        LocalExecutor(work, slots=options.slots, memory=options.memory),
+        run.folder,
+        state=place.state,
+        root=root,
+        restore=bring_back,
+        options=options,
+        emit=emit,
+        cancel=cancel,
+    )
+
+
+@contextmanager
+def sending(project: ProjectSpec, run: Begun, *, track: bool) -> Iterator["Sending | None"]:
+    """Have trackers told of the run while the block lasts; None where nobody is to be, or nothing is done."""
+    if not (track and project.tracking and may_do(run.plan)):
+        yield None
+        return
+    with tracking.near.Sending(project, run.folder) as told:
+        yield told
+
+
+def told_of_all(result: RunResult, sending: "Sending | None") -> RunResult:
+    """Wait a little until trackers know all of the run; note in its result which do not."""
+    return replace(result, untold=sending.finish()) if sending else result

@@ -1,0 +1,93 @@
+"""What a run has told of itself, as far as it has come: what trackers and reports are made of.
+
+Named by its module, not with the others in `nbpipeline.model`: a plan does without it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import field
+
+from nbpipeline.model.declared import Value
+from nbpipeline.model.planned import Fingerprint, StoredOutput
+from nbpipeline.values import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellLog:
+    """One executed cell of an attempt."""
+
+    cell: int
+    """Index in the source notebook; 0 for an injected cell."""
+    finished: float
+    """Unix time, seconds."""
+    seconds: float
+    peak_memory: int | None = None
+    """Bytes; None where the system cannot tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageLog:
+    """What became of one instance in a run."""
+
+    stage: str
+    action: str = "run"
+    """`run` or `restore`."""
+    reasons: tuple[Mapping[str, Value], ...] = ()
+    """As in `plan --format json`."""
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    started: float | None = None
+    """Unix time; None for what was never handed out."""
+    finished: float | None = None
+    """Unix time; None while it goes on."""
+    status: str = ""
+    """A `Status`; empty while it goes on."""
+    seconds: float = 0.0
+    attempts: int = 0
+    failure: Mapping[str, Value] | None = None
+    metrics: Mapping[str, Value] = field(default_factory=dict)
+    cells: tuple[CellLog, ...] = ()
+    """Of the last attempt."""
+    fingerprint: Fingerprint | None = None
+    """The state that it ran in; None where it did not run."""
+    outputs: tuple[StoredOutput, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    """What it left in the run's folder, by name: the executed notebook, the log; absolute paths."""
+
+    @property
+    def peak_memory(self) -> int | None:
+        """Bytes that its kernel held at its highest."""
+        return max((one.peak_memory for one in self.cells if one.peak_memory is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """The state of the project's repository when the run began."""
+
+    id: str
+    dirty: bool
+    """Whether files under version control differ from it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLog:
+    """What became of a run."""
+
+    run: str
+    root: str
+    project: str
+    started: float = 0.0
+    """Unix time, seconds."""
+    finished: float | None = None
+    """Unix time; None while it goes on."""
+    status: str = ""
+    """`succeeded`, `failed` or `interrupted` (a run that was killed, too); empty while it goes on."""
+    seconds: float = 0.0
+    command: str = ""
+    fresh: int = 0
+    """Instances that the plan found fresh: none of `stages` is one of them."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    stages: tuple[StageLog, ...] = ()
+    """Those that were handed out or ended, in that order."""
+    commit: Commit | None = None
+    """None outside of a git repository."""
+    plan: str = ""
+    """Absolute path of plan.json."""

@@ -1,0 +1,113 @@
+"""MLflow's client, opened so that it neither blocks nor spoils a database."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbpipeline.trackers.mlflow_values import text
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+    from mlflow.tracking import MlflowClient
+
+    from nbpipeline.model import Value
+
+_BATCH_METRICS, _BATCH_PARAMS = 1000, 100
+"""What one request may hold at most, by MLflow's own limits."""
+
+
+def absolute(uri: str, root: Path) -> str:
+    """Give a database's URI with a path from the root; MLflow would take it from where it is called."""
+    scheme, found, path = uri.partition(":///")
+    if not found or not scheme.startswith("sqlite") or path.startswith("/"):
+        return uri
+    return f"{scheme}:///{root / path}"
+
+
+def file_of(uri: str) -> Path | None:
+    """Give the file of an SQLite database; None of anything else."""
+    scheme, _, path = uri.partition(":///")
+    return Path(path) if scheme.startswith("sqlite") else None
+
+
+def _refuse_unusable(file: Path) -> None:
+    """Raise OSError or sqlite3.Error for what is no database; MLflow would try it for half a minute."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(file)) as opened:
+        opened.execute("PRAGMA schema_version")
+
+
+def connected(uri: str) -> MlflowClient:
+    """Open a client; of a database, one process at a time makes or migrates the tables."""
+    from mlflow.tracking import MlflowClient  # noqa: PLC0415 - it costs seconds: for the tracker's process alone
+
+    with _alone(file_of(uri)):
+        client = MlflowClient(uri)
+        client.search_experiments(max_results=1)  # a server is asked here; a database was made by now
+    return client
+
+
+@contextmanager
+def _alone(file: Path | None) -> Iterator[None]:
+    """Hold a lock beside a database's file: several that make its tables at once spoil it."""
+    if file is None:
+        yield
+        return
+    from filelock import FileLock  # noqa: PLC0415 - as above
+
+    _refuse_unusable(file)
+    with FileLock(file.with_name(f".{file.name}.lock"), timeout=60):
+        yield
+
+
+def experiment_id(client: MlflowClient, name: str, location: str | None) -> str:
+    """Give the id of the experiment; it is made, or restored where somebody has deleted it."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - as in `connected`
+
+    known = client.get_experiment_by_name(name)
+    if known is None:
+        try:
+            return str(client.create_experiment(name, artifact_location=location))
+        except MlflowException:  # another run has made it meanwhile, or it cannot be made
+            known = client.get_experiment_by_name(name)
+            if known is None:
+                raise
+    if known.lifecycle_stage == "deleted":
+        client.restore_experiment(known.experiment_id)
+    return str(known.experiment_id)
+
+
+def variables(uri: str, experiment: str, run_id: str) -> Mapping[str, str]:
+    """Give what MLflow in another process needs to join a run."""
+    return {"MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_ID": experiment, "MLFLOW_RUN_ID": run_id}
+
+
+def copy_run(source: MlflowClient, held: str, target: MlflowClient, run_id: str, scratch: Path) -> None:
+    """Copy metrics with their history, parameters, tags and artifacts from one run to another."""
+    data = source.get_run(held).data
+    metrics = [one for key in data.metrics for one in source.get_metric_history(held, key)]
+    log(target, run_id, metrics, data.params)
+    for key, value in data.tags.items():
+        if not key.startswith(("mlflow.", "nbpipeline.")):
+            target.set_tag(run_id, key, value)
+    if source.list_artifacts(held):
+        own = scratch / held
+        own.mkdir(exist_ok=True)
+        target.log_artifacts(run_id, source.download_artifacts(held, "", str(own)))
+
+
+def log(
+    client: MlflowClient, run_id: str, metrics: Sequence[Metric], parameters: Mapping[str, Value]
+) -> None:
+    """Send in as few requests as MLflow takes."""
+    from mlflow.entities import Param  # noqa: PLC0415 - as in `connected`
+
+    params = [Param(name, text(value)) for name, value in parameters.items()]
+    for start in range(0, len(metrics), _BATCH_METRICS):
+        client.log_batch(run_id, metrics=metrics[start : start + _BATCH_METRICS])
+    for start in range(0, len(params), _BATCH_PARAMS):
+        client.log_batch(run_id, params=params[start : start + _BATCH_PARAMS])

@@ -1,0 +1,7 @@
+"""`python -m nbpipeline.tracking ROOT RUN`."""
+
+import sys
+
+from nbpipeline.tracking.courier import main
+
+sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,84 @@
+"""tracking.json in a run's folder: which trackers are to be told of the run, and which have been.
+
+When all have been, it is tracked.json.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import field, replace
+from pathlib import Path
+from typing import Any
+
+from nbpipeline.model import Value
+from nbpipeline.replacing import replace_text
+from nbpipeline.run.folder import UNSENT, RunFolder, kept_runs
+from nbpipeline.values import dataclass
+
+SENT = "tracked.json"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addressee:
+    """One tracker that is to be told of a run."""
+
+    settings: Mapping[str, Value] = field(default_factory=dict)
+    told: bool = False
+    """Whether it has been told of all, to the run's end."""
+    trouble: str = ""
+    """What went wrong at the last try; empty where nothing did."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """What is to be sent of a run, and to whom."""
+
+    project: str
+    trackers: Mapping[str, Addressee]
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """The trackers that have not been told of all."""
+        return tuple(name for name, one in self.trackers.items() if not one.told)
+
+    def after(self, name: str, *, trouble: str = "") -> "Letter":
+        """Give the letter after a try to tell a tracker of all."""
+        one = replace(self.trackers[name], told=not trouble, trouble=trouble)
+        return replace(self, trackers={**self.trackers, name: one})
+
+
+def write(folder: RunFolder, letter: Letter) -> None:
+    """Write tracking.json, or tracked.json in its place. Raises OSError."""
+    trackers = {
+        name: {"settings": dict(one.settings), "told": one.told, "trouble": one.trouble}
+        for name, one in letter.trackers.items()
+    }
+    data = {"version": VERSION, "project": letter.project, "trackers": trackers}
+    replace_text(
+        folder.path / (UNSENT if letter.waiting else SENT), json.dumps(data, ensure_ascii=False) + "\n"
+    )
+    if not letter.waiting:
+        (folder.path / UNSENT).unlink(missing_ok=True)
+
+
+def read(folder: Path) -> Letter | None:
+    """Read what `write` wrote; None where there is nothing, or it is damaged."""
+    file = folder / UNSENT
+    try:
+        data = json.loads((file if file.exists() else folder / SENT).read_text(encoding="utf-8"))
+        trackers = {str(name): _addressee(one) for name, one in data["trackers"].items()}
+        return Letter(project=str(data["project"]), trackers=trackers)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _addressee(data: Mapping[str, Any]) -> Addressee:
+    return Addressee(
+        settings=dict(data["settings"]), told=data["told"] is True, trouble=str(data.get("trouble", ""))
+    )
+
+
+def unsent(root: Path) -> tuple[RunFolder, ...]:
+    """List the runs of which a tracker was not told to the end, oldest first."""
+    found = ((one, read(one.path)) for one in reversed(kept_runs(root)))
+    return tuple(folder for folder, letter in found if letter is not None and letter.waiting)
