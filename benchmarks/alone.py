@@ -66,6 +66,7 @@ WORDS = {
     "opens": "open, read, close, each file once",
     "again": "the same file again and again",
     "parses": "read and parse JSON",
+    "tables": "read a table of 20 rows with pandas",
     "writes": "write a file over",
     "stats": "ask for a size",
     "imports": "import a module",

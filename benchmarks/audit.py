@@ -27,6 +27,7 @@ BARE = "bare"
 WAYS = (BARE, "empty hook", "hook", "hook and system")
 MODULES = 500
 STATS = 10  # a file
+TABLES = 10  # files to a table
 MEMORY = "/dev/shm"  # noqa: S108 - where Linux has it
 ROOM = 16_384  # bytes, ample for one file
 
@@ -67,6 +68,19 @@ def parses(folder: Path, files: int) -> Work:
     return work
 
 
+def tables(folder: Path, files: int) -> Work:
+    """Read small tables with pandas, a tenth as many: the least that most cells do with a file."""
+    import pandas as pd  # noqa: PLC0415 - before anything is watched
+
+    paths = [str(folder / f"{number}.csv") for number in range(files // TABLES)]
+
+    def work() -> None:
+        for path in paths:
+            pd.read_csv(path)
+
+    return work
+
+
 def writes(folder: Path, files: int) -> Work:
     """Write many small files over."""
     paths = [str(folder / f"{number}.json") for number in range(files)]
@@ -103,12 +117,12 @@ def imports(folder: Path, files: int) -> Work:
     return work
 
 
-WORKS = (opens, again, parses, writes, stats, imports)
+WORKS = (opens, again, parses, tables, writes, stats, imports)
 
 
 def operations(name: str, files: int) -> int:
     """Say how many files, or modules, or sizes, a piece of work asks for."""
-    return {"imports": MODULES, "stats": STATS * files}.get(name, files)
+    return {"imports": MODULES, "stats": STATS * files, "tables": files // TABLES}.get(name, files)
 
 
 def quiet_place(files: int) -> str | None:
@@ -123,6 +137,9 @@ def prepare(folder: Path, files: int) -> None:
     text = json.dumps({f"name {number}": number / 7 for number in range(16)})
     for number in range(files):
         (folder / f"{number}.json").write_text(text)
+    rows = "".join(f"{number},{number / 7},name {number}\n" for number in range(20))
+    for number in range(files // TABLES):
+        (folder / f"{number}.csv").write_text(f"a,b,c\n{rows}")
     (folder / "modules").mkdir()
     for number in range(MODULES):
         source = "".join(f"def f{one}(x):\n    return x + {one}\n" for one in range(20))

@@ -20,6 +20,8 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _LOADERS = ("linecache.py", "tokenize.py", "py3compat.py", "runpy.py", "pkgutil.py", "interactiveshell.py")
 _LISTERS = ("audit_native.py", "pkgutil.py", "pkg_resources/__init__.py", "importlib/metadata/__init__.py")
 CODE = (".py", ".ipy", ".pyc", ".so", ".pyd", ".ipynb", ".sh", ".R", ".jl", ".sql")
+_COMPILED = ".pyc"
+"""Opened by imports alone; to ask who does would be half of what an import pays for being watched."""
 _PROGRAMS = (".py", ".ipy", ".ipynb", ".sh", ".R", ".jl")
 """What the first such word of a command is called by: a file of code."""
 _SHELLS = ("sh", "bash", "dash", "zsh", "ksh")
@@ -123,7 +125,7 @@ class Watch:
         if full:
             if flags & _WRITES:
                 self.note(full, WRITE)
-            elif full.endswith(CODE) and self._called_by(_LOADERS):
+            elif full.endswith(_COMPILED) or (full.endswith(CODE) and self._called_by(_LOADERS)):
                 self.note(full, LOAD)
             else:
                 self.note(full, READ)

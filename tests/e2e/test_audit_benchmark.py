@@ -17,7 +17,7 @@ def test_the_benchmark_measures_each_work_in_each_way() -> None:
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["seconds"].keys() == {"opens", "again", "parses", "writes", "stats", "imports"}
+    assert found["seconds"].keys() == {"opens", "again", "parses", "tables", "writes", "stats", "imports"}
     for seconds in found["seconds"].values():
         assert seconds.keys() == {"bare", "empty hook", "hook", "hook and system"}
         assert all(one > 0 for one in seconds.values())
