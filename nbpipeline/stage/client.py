@@ -23,7 +23,7 @@ from nbpipeline.stage.notebook_file import changed_beside, v4_node
 from nbpipeline.stage.outcome import Found, Orders, Stop
 from nbpipeline.stage.outputs import LIMIT, Intake, megabytes
 from nbpipeline.stage.prepare import MARK
-from nbpipeline.stage.recorder import without_colours
+from nbpipeline.stage.terminal import without_colours
 
 TICK = 0.25
 """Seconds between two looks at memory and at whether a save is due."""

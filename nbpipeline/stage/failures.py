@@ -11,8 +11,8 @@ from nbpipeline.location import Location
 from nbpipeline.model import Artifact, Failure, StageInstance, shell_name
 from nbpipeline.ports import Verdict
 from nbpipeline.stage.outcome import Stop
-from nbpipeline.stage.recorder import without_colours
 from nbpipeline.stage.secrets import Masker
+from nbpipeline.stage.terminal import without_colours
 
 _FRAME = re.compile(r"(?:Cell In|Input In) ?\[(\d+)\],? line (\d+)")
 LONGEST = 400
