@@ -13,7 +13,7 @@ from nbpipeline.run.claim import claim, open_for
 from nbpipeline.run.folder import RunFolder
 from nbpipeline.run.preflight import lacking
 from nbpipeline.run.rivals import Ended, Rival, Sight, look, rivals
-from nbpipeline.run.standing import asides
+from nbpipeline.run.standing import asides, damaged
 from nbpipeline.selection import before, select
 from nbpipeline.stage import journal
 from nbpipeline.stage.lock import PATIENCE
@@ -129,6 +129,7 @@ def told_ahead(pipeline: Pipeline, plan: Plan) -> Plan:
         for name, paths in (look_for_stranded(pipeline, root) if _never_begun(root) else ())
     ]
     notices += [one.notice for one in asides(root, time.time())]
+    notices += damaged(root)
     if not notices:  # else what is missing may stand aside
         notices = [f"this run would be refused: {one}" for one in _refused(lacking(plan, root))]
     return replace(plan, notices=(*plan.notices, *notices)) if notices else plan

@@ -62,6 +62,7 @@ __all__ = [
     "replay",
     "roll_back",
     "standing",
+    "unreadable",
     "waiting",
     "written_to",
 ]
@@ -288,6 +289,12 @@ def standing(root: Path) -> tuple[Journal, ...]:
     """Read the journals that stand now, of runs that go on and of dead ones; none that cannot be read."""
     found = map(read, sorted(folder_of(root).glob("*.json")))
     return tuple(one for one in found if one is not None)
+
+
+def unreadable(root: Path) -> tuple[str, ...]:
+    """Name the files among the journals that cannot be read: a disk or a hand has damaged them."""
+    files = sorted(folder_of(root).glob("*.json"))
+    return tuple(one.name for one in files if read(one) is None and one.exists())
 
 
 def replay(root: Path, backing: Backing | None = None) -> tuple[str, ...]:
