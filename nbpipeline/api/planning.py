@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nbpipeline.errors import BusyError, Complaint, UsageError
+from nbpipeline.location import on_one_line
 from nbpipeline.model import Event, Pipeline, Plan
 from nbpipeline.plan import Planner, accept
 from nbpipeline.ports import Cancel, Emit
@@ -138,7 +139,7 @@ def told_ahead(pipeline: Pipeline, plan: Plan) -> Plan:
 def _refused(complaints: Sequence[Complaint]) -> Iterator[str]:
     """Say why, a line each; many are counted."""
     for one in complaints[:_SHOWN_REFUSALS]:
-        yield f"{one.where}: {one.what.rstrip('.')}; {one.mend}"
+        yield on_one_line(f"{one.where}: {one.what.rstrip('.')}; {one.mend}")
     more = len(complaints) - _SHOWN_REFUSALS
     if more > 0:
         inputs = "input is" if more == 1 else "inputs are"

@@ -1,5 +1,6 @@
 """From notebooks on the disk to a pipeline: what reading gives is what the pipeline is made of."""
 
+import pytest
 from builders import code, header, write_files, write_notebook
 
 from nbpipeline.model import PathValue
@@ -100,3 +101,26 @@ def test_a_profile_moves_paths_and_both_cwds_agree(root):
     assert pipeline.instances["a"].outputs[0].paths == ("out/dev/x.csv",)
     assert pipeline.instances["a"].outputs[0].value == "out/dev/x.csv"
     assert pipeline.instances["b"].inputs[0].value == "../out/dev/x.csv"
+
+
+@pytest.mark.parametrize("tag", ["inputs", "outputs"])
+@pytest.mark.parametrize("written", ['""', '["a", ""]', '"" + ""', "' '"])
+def test_a_cell_that_declares_an_empty_path_is_told(root, tag, written):
+    write_notebook(root / "notebooks/train.ipynb", code(f"a = 'x'\nm = {written}", tag))
+    _, complaints = build(read(root))
+    assert [str(one).splitlines() for one in complaints] == [
+        [
+            f"notebooks/train.ipynb, cell 1, line 2: {tag[:-1]} 'm': the path is empty.",
+            "  mend: write a path that is known before the notebook runs",
+        ]
+    ]
+
+
+@pytest.mark.parametrize("written", ['m: ""', 'm: {path: ""}', 'm: [a, ""]', "m: ' '"])
+@pytest.mark.parametrize("key", ["inputs", "outputs"])
+def test_a_header_that_declares_an_empty_path_is_told(root, key, written):
+    write_notebook(root / "notebooks/train.ipynb", header(f"{key}: {{{written}}}"))
+    _, complaints = read_project(root)
+    (told,) = [str(one) for one in complaints if not one.warning]
+    assert told.startswith("notebooks/train.ipynb, cell 1, line 3: ")
+    assert told.endswith("; it wants some text.\n  mend: write it, or take it out.")
