@@ -141,6 +141,22 @@ def test_a_syntax_error(at: Bench) -> None:
     assert str(result.failure.where) == "notebooks/train.ipynb, cell 1, line 1"
 
 
+INCOMPLETE = """
+class _IncompleteInputError(SyntaxError):
+    "As Python 3.13 has it."
+
+raise _IncompleteInputError("incomplete input")
+"""
+
+
+@pytest.mark.parametrize("source", ["x = (1,\n  2", INCOMPLETE])
+def test_a_cell_that_is_unfinished_is_a_syntax_error_under_every_python(at: Bench, source: str) -> None:
+    result = refused(at, source)
+    assert result.failure.what.startswith("the cell raised SyntaxError: incomplete input")
+    assert result.failure.traceback.splitlines()[-1] == "SyntaxError: incomplete input"
+    assert "\nSyntaxError: incomplete input" in at.log()
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
