@@ -18,7 +18,7 @@ from pathlib import Path
 
 import click
 
-from nbpipeline.cli.main import close_output, invoke, lead_nowhere, prepare_streams
+from nbpipeline.cli.main import close_output, invoke, last_words, prepare_streams
 from nbpipeline.errors import ExitCode
 
 ROOM = "make room, or let it write elsewhere"
@@ -88,14 +88,6 @@ def refused(error: OSError) -> int:
         return internal()
     last_words(f"nbpipeline: {what}.\n  mend: {mend}")
     return int(ExitCode.USAGE)
-
-
-def last_words(text: str) -> None:
-    """Tell it if there is anywhere to tell it; else Python must not try again at its end (exit code 120)."""
-    try:
-        click.echo(text, err=True)
-    except OSError:
-        lead_nowhere(2)
 
 
 def is_gone() -> bool:

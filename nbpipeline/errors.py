@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import Self
 
-from nbpipeline.location import Location
+from nbpipeline.location import Location, on_one_line
 from nbpipeline.values import dataclass
 
 
@@ -57,11 +57,8 @@ class Complaint:
     def __str__(self) -> str:
         """Three parts on up to three lines, without a trailing newline."""
         head = f"{self.where}: {self.what}" if self.where else self.what
-        lines = [head]
-        if self.known:
-            lines.append(f"  {self.known}")
-        lines.append(f"  mend: {self.mend}")
-        return "\n".join(lines)
+        lines = [head, *([f"  {self.known}"] if self.known else []), f"  mend: {self.mend}"]
+        return "\n".join(map(on_one_line, lines))
 
 
 class NbpipelineError(Exception):

@@ -1,5 +1,7 @@
 """Where something stands in a user's project."""
 
+import re
+
 from nbpipeline.values import dataclass
 
 STATE_FOLDER = ".nbpipeline"
@@ -9,6 +11,14 @@ STATE_FOLDER = ".nbpipeline"
 def is_url(path: str) -> bool:
     """Whether a project path is an fsspec URL (`s3://bucket/key`), which notebooks read and write."""
     return path.find("://") > 0
+
+
+_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def on_one_line(text: str) -> str:
+    """Write what breaks a line or steers a terminal as Python escapes it: a path may hold anything."""
+    return _BREAKS.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

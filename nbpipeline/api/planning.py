@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nbpipeline.errors import BusyError, Complaint, UsageError
+from nbpipeline.location import on_one_line
 from nbpipeline.model import Event, Pipeline, Plan
 from nbpipeline.plan import Planner, accept
 from nbpipeline.ports import Cancel, Emit
@@ -13,7 +14,7 @@ from nbpipeline.run.claim import claim, open_for
 from nbpipeline.run.folder import RunFolder
 from nbpipeline.run.preflight import lacking
 from nbpipeline.run.rivals import Ended, Rival, Sight, look, rivals
-from nbpipeline.run.standing import asides
+from nbpipeline.run.standing import asides, damaged
 from nbpipeline.selection import before, select
 from nbpipeline.stage import journal
 from nbpipeline.stage.lock import PATIENCE
@@ -129,6 +130,7 @@ def told_ahead(pipeline: Pipeline, plan: Plan) -> Plan:
         for name, paths in (look_for_stranded(pipeline, root) if _never_begun(root) else ())
     ]
     notices += [one.notice for one in asides(root, time.time())]
+    notices += damaged(root)
     if not notices:  # else what is missing may stand aside
         notices = [f"this run would be refused: {one}" for one in _refused(lacking(plan, root))]
     return replace(plan, notices=(*plan.notices, *notices)) if notices else plan
@@ -137,7 +139,7 @@ def told_ahead(pipeline: Pipeline, plan: Plan) -> Plan:
 def _refused(complaints: Sequence[Complaint]) -> Iterator[str]:
     """Say why, a line each; many are counted."""
     for one in complaints[:_SHOWN_REFUSALS]:
-        yield f"{one.where}: {one.what.rstrip('.')}; {one.mend}"
+        yield on_one_line(f"{one.where}: {one.what.rstrip('.')}; {one.mend}")
     more = len(complaints) - _SHOWN_REFUSALS
     if more > 0:
         inputs = "input is" if more == 1 else "inputs are"

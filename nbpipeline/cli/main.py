@@ -181,6 +181,14 @@ def close_output() -> None:
     lead_nowhere(1)
 
 
+def last_words(text: str) -> None:
+    """Tell it if there is anywhere to tell it; else Python must not try again at its end (exit code 120)."""
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        lead_nowhere(2)
+
+
 def invoke(arguments: Sequence[str] | None = None) -> Any:
     """Run the command line and give its exit code; click's exceptions pass to the caller."""
     return cli.main(

@@ -13,7 +13,6 @@ from nbpipeline.cli.frame import (
     format_option,
     kernels_option,
     open_project,
-    say,
     selection,
     selection_options,
     selectors_argument,
@@ -22,7 +21,7 @@ from nbpipeline.cli.frame import (
 from nbpipeline.cli.planned import plan_lines
 from nbpipeline.cli.progress import listener
 from nbpipeline.cli.signals import cancelling
-from nbpipeline.cli.summary import summary_lines
+from nbpipeline.cli.summary import conclude
 from nbpipeline.encoding import plan_data
 from nbpipeline.model import Plan
 from nbpipeline.run.summary import exit_code
@@ -101,6 +100,4 @@ def command(  # noqa: PLR0913 - an option each
         )
     for line in result.untold:
         click.echo(f"note: {line}", err=True)
-    if not as_json:
-        say(summary_lines(result, plans[0].pipeline))
-    return int(exit_code(result))
+    return int(exit_code(result)) if as_json else conclude(result, plans[0].pipeline)

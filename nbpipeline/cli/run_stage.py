@@ -10,12 +10,11 @@ from nbpipeline.cli.frame import (
     format_option,
     kernels_option,
     open_project,
-    say,
     settings_options,
 )
 from nbpipeline.cli.progress import listener
 from nbpipeline.cli.signals import cancelling
-from nbpipeline.cli.summary import summary_lines
+from nbpipeline.cli.summary import conclude
 from nbpipeline.model import Plan
 from nbpipeline.run.summary import exit_code
 
@@ -51,6 +50,4 @@ def command(
             on_plan=on_plan,
             cancel=cancel,
         )
-    if not as_json:
-        say(summary_lines(result, plans[0].pipeline))
-    return int(exit_code(result))
+    return int(exit_code(result)) if as_json else conclude(result, plans[0].pipeline)

@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nbpipeline.cli.excerpt import traceback_lines
+from nbpipeline.cli.frame import say
+from nbpipeline.cli.main import close_output, last_words
 from nbpipeline.cli.wording import counted
+from nbpipeline.errors import StorageError
 from nbpipeline.location import is_url
 from nbpipeline.model import Failure, Pipeline, RunResult, StageResult, Status, shell_name, slug_of
 from nbpipeline.report.wording import duration
+from nbpipeline.run.summary import exit_code
 
 _WORDS = {
     Status.SUCCEEDED: "ran",
@@ -22,6 +26,23 @@ _WORDS = {
 }
 _LISTED = 6
 """Outputs that are named; the rest is counted."""
+
+
+def conclude(result: RunResult, pipeline: Pipeline) -> int:
+    """Tell what became of a run; gives its exit code, or, where it went well, that of a disk that refuses."""
+    code = exit_code(result)
+    try:
+        say(summary_lines(result, pipeline))
+    except OSError as error:
+        close_output()
+        told = StorageError.of(
+            f"what became of the run cannot be written: {error.strerror or error}.",
+            known=f"run {result.run} has ended, and is on record",
+            mend=f"make room, or let it write elsewhere; see the run with nbpipeline show {result.run}",
+        )
+        last_words(str(told))
+        return int(code or told.exit_code)
+    return int(code)
 
 
 def summary_lines(result: RunResult, pipeline: Pipeline) -> Iterator[str]:

@@ -79,7 +79,7 @@ class _Making:
         drafts: list[Draft] = []
         for stage in self.project.stages:
             of_stage = axes[stage.name]
-            self.complaints.extend(refuse_fixed_axes(stage, given[stage.name], of_stage))
+            self.complaints.extend(refuse_fixed_axes(stage, given[stage.name], of_stage, self.project.params))
             drafts.extend(self._instances(stage, given[stage.name], of_stage))
         self._refuse_same_ids(drafts)
         return drafts

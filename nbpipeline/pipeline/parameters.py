@@ -117,12 +117,16 @@ def _override(
 
 
 def refuse_fixed_axes(
-    stage: StageSpec, given: Given, axes: Mapping[str, Sequence[Value]]
+    stage: StageSpec, given: Given, axes: Mapping[str, Sequence[Value]], shared: Collection[str] = ()
 ) -> Iterable[Complaint]:
-    """Complain of an axis that the command line wants to hold one value: that is what selecting is for."""
+    """Complain of an axis that is to hold one value: that is what selecting is for.
+
+    The command line may name any; pipeline.yaml one that the stage inherits, unless that stands among the
+    `shared` values: those, and the stage's own axes, are refused where they are read.
+    """
     for axis, values in axes.items():
         origin = given.origins.get(axis)
-        if not isinstance(origin, str):
+        if origin is None or (isinstance(origin, Location) and axis in shared):
             continue
         texts = [axis_text(value) for value in values]
         meant_one = axis_text(given.values[axis])

@@ -11,6 +11,8 @@ from nbpipeline.reading.place import Place
 from nbpipeline.reading.tagged_cells import Declarations, bare
 
 _ATTRIBUTES = ("kind", "mode", "store", "publish", "allow_outside", "digest")
+_REFUSED = Expression("literal", ("",))
+"""Stands for a path that was complained about, by its identity: an author may write `""` as well."""
 
 
 def merge(
@@ -39,7 +41,7 @@ def _refined(before: Artifact, item: Mapping[str, Value], place: Place, layer: L
             f"{before.name!r} has both a path and a reference.",
             mend="keep 'from' where a stage makes it, else 'path'.",
         )
-        return replace(after, value=Expression("literal", ("",)))
+        return replace(after, value=_REFUSED)
     both = layer.header and before.cell_value is not None
     if item.get("path") is not None:
         value = _expression(item["path"], place)
@@ -62,11 +64,11 @@ def _expression(path: str | tuple[str, ...], place: Place) -> Expression:
             f"the path of {place.path[-1]!r} cannot be read: {error}.",
             mend="write names of axes or parameters in braces, and `{{` for a brace.",
         )
-        return Expression("literal", ("",), line)
+        return _REFUSED
 
 
 def _has_path(artifact: Artifact) -> bool:
-    return artifact.reference is not None or (artifact.value is not None and artifact.value.args != ("",))
+    return artifact.reference is not None or (artifact.value is not None and artifact.value is not _REFUSED)
 
 
 def _complain_of_no_path(artifact: Artifact, kind: str, place: Place) -> bool:

@@ -130,29 +130,34 @@ def settings(
     """Give the value of each parameter that pipeline.yaml sets.
 
     `shared` reach every stage that declares them; `own` name a parameter of this stage, so an
-    unknown one is complained about. Later ones take the earlier ones' place.
+    unknown one is complained about, and so is an axis. Later ones take the earlier ones' place.
     """
     found = {
         name: value
         for name, value, place in shared
-        if name in parameters and check_value(parameters[name], value, place)
+        if name in parameters and name not in axes and check_value(parameters[name], value, place)
     }
     for name, value, place in own:
-        if name not in parameters:
-            _unknown(name, place, parameters, axes)
+        if name in axes:
+            refuse_axis(name, place)
+        elif name not in parameters:
+            _unknown(name, place, parameters)
         elif check_value(parameters[name], value, place):
             found[name] = value
     return found
 
 
-def _unknown(name: str, place: Place, parameters: Mapping[str, Parameter], axes: Collection[str]) -> None:
-    if name in axes:
-        place.complain(
-            f"{name!r} is an axis of the matrix, not a parameter.",
-            mend=f"write its values under 'matrix': `{name}: [...]`.",
-            exit_code=ExitCode.PIPELINE,
-        )
-        return
+def refuse_axis(name: str, place: Place, stage: str = "") -> None:
+    """Complain of one value for an axis, which has all of its own: by the file, as by the command line."""
+    of = f" of stage {stage!r}" if stage else ""
+    place.complain(
+        f"{name!r} is an axis of the matrix{of}, not a parameter.",
+        mend=f"write its values under 'matrix': `{name}: [...]`, or select the instances that are to run.",
+        exit_code=ExitCode.PIPELINE,
+    )
+
+
+def _unknown(name: str, place: Place, parameters: Mapping[str, Parameter]) -> None:
     place.complain(
         f"unknown parameter {name!r}.",
         known=f"known parameters: {', '.join(sorted(parameters)) or 'none'}",

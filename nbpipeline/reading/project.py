@@ -11,6 +11,7 @@ from nbpipeline.location import Location
 from nbpipeline.model import Notebook, ProjectSpec, StageSpec, Value
 from nbpipeline.ports import Cache
 from nbpipeline.reading import stage
+from nbpipeline.reading.declared_parameters import refuse_axis
 from nbpipeline.reading.discovery import (
     DEFAULT_PATTERNS,
     find_notebooks,
@@ -317,9 +318,11 @@ def _check_shared_params(file: PipelineFile, stages: Sequence[StageSpec], findin
     if any(not one.warning for one in findings):
         return
     known = {parameter.name for one in stages for parameter in one.parameters}
-    axes = {axis for one in stages for axis in one.matrix}
+    axes = {axis: one.name for one in reversed(stages) for axis in one.matrix}
     for name, _, place in file.params:
-        if name not in known | axes:
+        if name in axes:
+            refuse_axis(name, place, axes[name])
+        elif name not in known:
             place.complain(
                 f"the parameter {name!r} is declared by no stage.",
                 known=f"known parameters: {', '.join(sorted(known)) or 'none'}",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nbpipeline.location import STATE_FOLDER
 from nbpipeline.pipeline.wording import listed
 from nbpipeline.run.folder import is_running, read_control, runs_folder
 from nbpipeline.stage import journal
@@ -52,6 +53,16 @@ def asides(root: Path, now: float) -> tuple[Aside, ...]:
         by_run.setdefault(one.run, []).append(one)
     found = [_aside(root, run, journals, now) for run, journals in sorted(by_run.items())]
     return tuple(one for one in found if one)
+
+
+def damaged(root: Path) -> tuple[str, ...]:
+    """Say which journals of runs that died cannot be read, and what becomes of what they protect."""
+    return tuple(
+        f"{STATE_FOLDER}/journals/{name} cannot be read: a run died in the middle of its stage; the stage's "
+        "next run or `nbpipeline doctor` brings back what waits beside the outputs, and keeps what stands "
+        "there"
+        for name in journal.unreadable(root)
+    )
 
 
 def _aside(root: Path, run: str, journals: list[Journal], now: float) -> Aside | None:

@@ -23,7 +23,7 @@ from nbpipeline.stage.notebook_file import changed_beside, v4_node
 from nbpipeline.stage.outcome import Found, Orders, Stop
 from nbpipeline.stage.outputs import LIMIT, Intake, megabytes
 from nbpipeline.stage.prepare import MARK
-from nbpipeline.stage.recorder import without_colours
+from nbpipeline.stage.terminal import without_colours
 
 TICK = 0.25
 """Seconds between two looks at memory and at whether a save is due."""
@@ -32,6 +32,8 @@ INTERRUPT_GRACE = 5.0
 QUIET_EXIT = 20.0
 """Seconds that a kernel has to end by itself after success: its exit handlers write files."""
 QUICK_EXIT = 3.0
+_PUBLIC_NAMES = {"_IncompleteInputError": "SyntaxError"}
+"""How errors are told that Python keeps to itself (3.13, of a cell that is not finished)."""
 SILENT = logging.getLogger("nbpipeline.kernel")
 """Takes what nbclient and jupyter_client would write to the terminal: results say it, in our words."""
 SILENT.addHandler(logging.NullHandler())
@@ -320,7 +322,9 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
         kind = "exit" if error.ename == "SystemExit" else "cell"
         value = f"sys.exit({error.evalue})" if kind == "exit" else error.evalue
         trace = self._reply.get("traceback") or error.traceback.splitlines()
-        return Stop(kind=kind, name=error.ename, value=value, traceback=tuple(trace), **known)
+        name = _PUBLIC_NAMES.get(error.ename, error.ename)
+        told = tuple(line.replace(error.ename, name) for line in trace)
+        return Stop(kind=kind, name=name, value=value, traceback=told, **known)
 
     def _death(self) -> str:
         """Write how the kernel's process ended: a signal's number with a minus, or its exit code."""

@@ -121,6 +121,7 @@ def _at_home(journal: Journal, root: Path) -> Journal:
                 one,
                 target=_moved(one.target, first, root),
                 shelter=one.shelter and _moved(one.shelter, first, root),
+                inode=None if copied else one.inode,
             )
             for one in journal.entries
             if not copied or Path(one.target).is_relative_to(first)

@@ -1,6 +1,7 @@
 """Puts what went wrong with an attempt into SPEC's three parts."""
 
 import errno
+import os
 import re
 import signal
 from collections.abc import Iterable
@@ -11,8 +12,8 @@ from nbpipeline.location import Location
 from nbpipeline.model import Artifact, Failure, StageInstance, shell_name
 from nbpipeline.ports import Verdict
 from nbpipeline.stage.outcome import Stop
-from nbpipeline.stage.recorder import without_colours
 from nbpipeline.stage.secrets import Masker
+from nbpipeline.stage.terminal import without_colours
 
 _FRAME = re.compile(r"(?:Cell In|Input In) ?\[(\d+)\],? line (\d+)")
 LONGEST = 400
@@ -246,18 +247,28 @@ def failed_checks(side: str, name: str, verdicts: Iterable[Verdict]) -> Failure 
 def of_disk(instance: StageInstance, error: OSError, doing: str) -> Failure:
     """Say that the disk or a folder refused; `doing` names the step."""
     place = _place(error)
+    told = f": {place.as_posix()}" if place else ""
     reason = error.strerror or str(error)
+    blocking = _no_folder(place) if error.errno in (errno.ENOTDIR, errno.EEXIST) else None
     if error.errno in _NO_ROOM:
         mend = "make room on that file system, then run the stage again"
     elif error.errno == errno.ENOENT:
         mend = "see what removes it, then run the stage again"
     elif error.errno == errno.EFBIG:
         mend = "raise the limit on the size of files (`ulimit -f`), then run the stage again"
+    elif blocking:
+        mend = f"move {blocking.as_posix()} away: a folder is needed there; or name another path"
     else:
         mend = "make the place writable for this user, or name another path"
-    return Failure(kind="storage", where=instance.spec.where, what=f"{doing}: {reason}{place}", mend=mend)
+    return Failure(kind="storage", where=instance.spec.where, what=f"{doing}: {reason}{told}", mend=mend)
 
 
-def _place(error: OSError) -> str:
+def _place(error: OSError) -> Path | None:
     name = error.filename2 or error.filename
-    return f": {Path(name).as_posix()}" if isinstance(name, (str, Path)) else ""
+    return Path(name) if isinstance(name, (str, Path)) else None
+
+
+def _no_folder(place: Path | None) -> Path | None:
+    """Find what stands in the way of a folder: a file, or a link that leads to none."""
+    ways = (place, *place.parents) if place else ()
+    return next((one for one in ways if os.path.lexists(one) and not one.is_dir()), None)

@@ -16,7 +16,7 @@ could not give again wait in hidden folders of the project's root (`.nbpipeline-
 import dataclasses
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from nbpipeline.errors import BusyError
@@ -40,7 +40,7 @@ from nbpipeline.stage.entries import (
     shelter_of,
     written_to,
 )
-from nbpipeline.stage.lock import hold
+from nbpipeline.stage.lock import hold, is_free
 from nbpipeline.stage.places import absolute, aside_of, local_outputs, make_folders, relative, staged_of
 from nbpipeline.stage.rollback import Back, roll_back
 
@@ -62,6 +62,7 @@ __all__ = [
     "replay",
     "roll_back",
     "standing",
+    "unreadable",
     "waiting",
     "written_to",
 ]
@@ -255,17 +256,21 @@ def latest(journal: Journal) -> Journal:
 # --- after a death ---------------------------------------------------------------------------
 
 
-def recover(root: Path, instance_id: str, backing: Backing | None = None) -> tuple[str, ...]:
+def recover(
+    root: Path, instance_id: str, backing: Backing | None = None, *, quiet: Collection[str] = ()
+) -> tuple[str, ...]:
     """Settle the journal that a dead run left for the instance, whose lock the caller holds.
 
-    Returns notices. Raises OSError.
+    `quiet`: tokens of attempts of which no process was left, seen after they had died. Returns notices.
+    Raises OSError.
     """
     file = folder_of(root) / f"{slug_of(instance_id)}.json"
     beside_of(file).unlink(missing_ok=True)  # a journal that had not begun
     journal = read(file)
     if journal is None:
         return ()
-    processes.end(journal.token)
+    if journal.token not in quiet:
+        processes.end(journal.token)
     notebook_file.settle(Path(journal.rejected).parent)
     complete = journal.phase == "recorded" or (
         backing is not None and backing.recorded(journal.instance, journal.state, journal.run)
@@ -290,22 +295,30 @@ def standing(root: Path) -> tuple[Journal, ...]:
     return tuple(one for one in found if one is not None)
 
 
+def unreadable(root: Path) -> tuple[str, ...]:
+    """Name the files among the journals that cannot be read: a disk or a hand has damaged them."""
+    files = sorted(folder_of(root).glob("*.json"))
+    return tuple(one.name for one in files if read(one) is None and one.exists())
+
+
 def replay(root: Path, backing: Backing | None = None) -> tuple[str, ...]:
     """Settle the journals of all dead runs (those whose lock is free). Returns notices.
 
     With `backing`, a run that died between its record and the end of its journal keeps its new
     outputs; without it the previous ones come back, and the next plan restores the new ones from the store.
     """
+    found = [(file, read(file)) for file in sorted(folder_of(root).glob("*.json"))]
+    dead = [one.token for _, one in found if one and is_free(root, one.instance)] if found else []
+    quiet = processes.quiet(dead) if dead else frozenset()  # one look, after all of them had died
     notices: list[str] = []
-    for file in sorted(folder_of(root).glob("*.json")):
-        journal = read(file)
+    for file, journal in found:
         if journal is None:
             if file.exists():
                 notices.append(f"{STATE_FOLDER}/journals/{file.name} cannot be read; left as it is")
             continue
         try:
             with hold(root, journal.instance):
-                notices += recover(root, journal.instance, backing)
+                notices += recover(root, journal.instance, backing, quiet=quiet)
         except BusyError:
             continue
         except OSError as error:

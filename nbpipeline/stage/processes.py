@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,12 +27,26 @@ def marked(token: str, variable: str = MARK) -> Iterator[int]:
 
     What was started anew has it in its environment; what a forked kernel has forked, in its name.
     """
-    needle = f"{variable}={token}"
+    wanted, name = f"{variable}={token}", process_name(token)
+    return (pid for pid, called, inherited in _others() if called == name or wanted in inherited)
+
+
+def quiet(tokens: Iterable[str]) -> frozenset[str]:
+    """Say which of the tokens no living process has: one look at all processes for however many."""
+    names: set[str] = set()
+    marks: set[str] = set()
+    for _, called, inherited in _others():
+        names.add(called)
+        marks.update(one for one in inherited if one.startswith(f"{MARK}="))
+    return frozenset(one for one in tokens if process_name(one) not in names and f"{MARK}={one}" not in marks)
+
+
+def _others() -> Iterator[tuple[int, str, Sequence[str]]]:
+    """Give pid, name and environment of each process but this one, as far as they may be read."""
     proc = Path("/proc")
     if not (proc / "self" / "environ").exists():
-        yield from _marked_by_psutil(token, variable)
+        yield from _others_by_psutil()
         return
-    wanted, name = needle.encode(), process_name(token).encode() + b"\n"
     for folder in proc.iterdir():
         if not folder.name.isdigit() or int(folder.name) == os.getpid():
             continue
@@ -41,17 +55,16 @@ def marked(token: str, variable: str = MARK) -> Iterator[int]:
             called = (folder / "comm").read_bytes()
         except OSError:  # ended meanwhile, or another user's
             continue
-        if called == name or wanted in inherited.split(b"\0"):
-            yield int(folder.name)
+        yield int(folder.name), os.fsdecode(called).rstrip("\n"), os.fsdecode(inherited).split("\0")
 
 
-def _marked_by_psutil(token: str, variable: str = MARK) -> Iterator[int]:
+def _others_by_psutil() -> Iterator[tuple[int, str, Sequence[str]]]:
     import psutil  # noqa: PLC0415 - start-up is counted, and Linux does without it
 
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and process.environ().get(variable) == token:
-                yield process.pid
+            if process.pid != os.getpid():
+                yield process.pid, "", [f"{name}={value}" for name, value in process.environ().items()]
         except (psutil.Error, OSError):
             continue
 

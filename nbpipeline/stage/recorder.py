@@ -1,6 +1,5 @@
 """The record of one attempt on disk: executed notebook and log, masked, never half written."""
 
-import re
 import time
 from pathlib import Path
 from typing import IO, Any
@@ -14,17 +13,6 @@ SAVE_SHARE = 5.0
 """A save that took long is followed by a pause this many times as long."""
 LONGEST_PAUSE = 10.0
 """Seconds of a record that a death may cost, however slow the disk is."""
-_SEQUENCE = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # colours, the cursor
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]*(?:\x07|\x1b\\|\x9c)"  # a title
-    r"|\x1b[ -/]*[0-~]"
-)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def without_colours(text: str) -> str:
-    """Take what would steer a terminal out of an error's text; line breaks and tabs stay."""
-    return _CONTROL.sub("", _SEQUENCE.sub("", text))
 
 
 class Recorder:

@@ -25,9 +25,9 @@ def settle_stranded(
 
     Returns notices.
     """
-    look = stranded.Look(root)
+    by_id = {one.id: one for one in instances}
     notices: list[str] = []
-    for instance in [one for one in instances if stranded.find(one, root, look)]:
+    for instance in [by_id[name] for name in stranded.find_all(by_id.values(), root)]:
         try:
             with hold(root, instance.id):
                 notices += settle(instance, root, backing)
@@ -40,9 +40,8 @@ def settle_stranded(
 
 def look_for_stranded(instances: Iterable[StageInstance], root: Path) -> tuple[tuple[str, str], ...]:
     """Find, without a lock, the instances that `settle_stranded` would settle, with their paths in words."""
-    look = stranded.Look(root)
-    found = ((one.id, stranded.find(one, root, look)) for one in instances)
-    return tuple((name, ", ".join(one.path for one in waiting)) for name, waiting in found if waiting)
+    found = stranded.find_all(instances, root)
+    return tuple((name, ", ".join(one.path for one in waiting)) for name, waiting in found.items())
 
 
 def rescue(instance: StageInstance, root: Path, backing: Backing | None = None) -> tuple[str, ...]:

@@ -41,7 +41,9 @@ def roll_back(journal: Journal, backing: Backing | None = None) -> Back:
             if asides.exists(unfinished):  # its folder may be a file
                 asides.remove(unfinished)
     lost = [entry for entry in journal.entries if backing and _is_lost(journal, entry, backing)]
-    back = [entry.path for entry in journal.entries if entry not in lost and _bring_back(journal, entry)]
+    back = [
+        entry.path for entry in journal.entries if entry not in lost and _bring_back(journal, entry, backing)
+    ]
     replaced = [(entry.path, _replace(journal, entry, backing)) for entry in lost if backing]
     stood = {entry.target for entry in journal.entries if entry.existed}
     remove_empty(Path(folder) for folder in reversed(journal.folders) if folder not in stood)
@@ -86,11 +88,11 @@ def _told_lost(path: str, came: bool) -> str:  # noqa: FBT001 - the one thing to
     return f"{path} was put aside while the stage ran, and something removed it there; {end}"
 
 
-def _bring_back(journal: Journal, entry: Entry) -> bool:
+def _bring_back(journal: Journal, entry: Entry, backing: Backing | None) -> bool:
     target = Path(entry.target)
     aside = place_of(entry, journal.run)
     if entry.how == SWAP:
-        return _unswap(journal, entry, target, aside)
+        return _unswap(journal, entry, backing)
     if entry.how == COPY and journal.phase == "moving":
         for begun in filter(None, (entry.shelter, str(aside_of(target, journal.run)))):
             asides.remove(Path(begun))  # nothing was written yet
@@ -105,20 +107,38 @@ def _bring_back(journal: Journal, entry: Entry) -> bool:
     return entry.existed
 
 
-def _unswap(journal: Journal, entry: Entry, target: Path, aside: Path) -> bool:
-    staged = staged_of(target, journal.run)
-    exchanged = entry.existed and entry.inode is not None and asides.inode(staged) == entry.inode
-    untouched = journal.phase != "publishing" or (entry.existed and asides.inode(target) == entry.inode)
-    if untouched:
+def _unswap(journal: Journal, entry: Entry, backing: Backing | None) -> bool:
+    target = Path(entry.target)
+    aside, staged = aside_of(target, journal.run), staged_of(target, journal.run)
+    swapping = journal.phase == "publishing"
+    old = _old_of(entry, target, staged, aside, backing) if swapping else target
+    if old == target:
         asides.remove(aside)
     else:
         _reject(journal, entry, target)
-        old = staged if exchanged else aside
         if asides.exists(old):
             old.rename(target)
-    if not exchanged:
+    if old != staged:
         _reject(journal, entry, staged)
-    return entry.existed and not untouched
+    return entry.existed and old != target
+
+
+def _old_of(entry: Entry, target: Path, staged: Path, aside: Path, backing: Backing | None) -> Path:
+    """Find where the previous bytes are when a swap was cut short; a place where nothing is: nowhere.
+
+    Their inode tells, but in a copy of the project, where every file is another one. There it tells what
+    each step of a swap leaves, and of folders that may have been exchanged the bytes themselves.
+    """
+    if not entry.existed:
+        return aside
+    for place in (target, staged):
+        if entry.inode is not None and asides.inode(place) == entry.inode:
+            return place
+    if asides.exists(aside) or not asides.exists(staged):
+        return aside
+    folder = target.is_dir() or staged.is_dir()
+    changed_places = folder and backing is not None and backing.stands(staged, entry.digest)
+    return staged if changed_places else target
 
 
 def _reject(journal: Journal, entry: Entry, written: Path) -> None:

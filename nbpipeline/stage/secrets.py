@@ -4,10 +4,11 @@ import base64
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from nbpipeline.stage.terminal import STEERING, UNFINISHED, steers
 from nbpipeline.values import dataclass
 
 SHORTEST = 8
@@ -19,6 +20,9 @@ _LAST_BREAK = re.compile(r"(?:\r?\n[ \t]{0,16}|\r|(?:\\r)?\\n?|\\r)\Z")
 """The same where the text ends within or right after it."""
 _NARROWEST = 16
 """Characters a line, at which a cut secret that is not yet whole is still waited for."""
+_COLOURED = 32
+_TITLE = 1024
+"""What may steer a terminal for each character of a secret that is not yet whole, and once within it."""
 
 
 def _base64_forms(value: bytes) -> Iterator[str]:
@@ -51,26 +55,35 @@ def _forms(value: str) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Joined:
-    """A text without the breaks in its base64, and where its parts stood."""
+    """A text without what cuts its secrets, and where its parts stood."""
 
     text: str
     starts: list[int]
     """Of each part, here."""
     origins: list[int]
-    """Of each part, in the text with its breaks."""
+    """Of each part, in the text as it came."""
 
     @classmethod
-    def of(cls, text: str) -> "_Joined | None":
-        """Join the lines; None where nothing is cut."""
+    def of(cls, text: str, cuts: re.Pattern[str]) -> "_Joined":
+        """Leave out the cuts."""
         parts: list[str] = []
         starts, origins, length, position = [0], [0], 0, 0
-        for found in _BREAK.finditer(text):
+        for found in cuts.finditer(text):
             parts.append(text[position : found.start()])
             length += found.start() - position
             position = found.end()
             starts.append(length)
             origins.append(position)
-        return cls("".join([*parts, text[position:]]), starts, origins) if parts else None
+        return cls("".join([*parts, text[position:]]) if parts else text, starts, origins)
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether anything was left out."""
+        return len(self.starts) > 1
+
+    def spans(self, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """Say where in the text as it came these places stand."""
+        return ((self.origin(start), self.origin(end - 1) + 1) for start, end in spans)
 
     def origin(self, index: int) -> int:
         """Where a character stood."""
@@ -127,11 +140,10 @@ class Masker:
 
     def _spans(self, text: str) -> list[tuple[int, int]]:
         """Where secrets stand in the text, in order; what overlaps is one."""
-        found = list(_found(self.needles, text))
-        joined = _Joined.of(text) if self._coded else None
-        if joined is not None:
-            cut = _found(self._coded, joined.text)
-            found += [(joined.origin(start), joined.origin(end - 1) + 1) for start, end in cut]
+        found = self._places(text)
+        if self.needles and steers(text):  # what a terminal does not show hides no secret there
+            shown = _Joined.of(text, STEERING)
+            found += shown.spans(self._places(shown.text))
         merged: list[tuple[int, int]] = []
         for start, end in sorted(found):
             if merged and start < merged[-1][1]:
@@ -140,18 +152,43 @@ class Masker:
                 merged.append((start, end))
         return merged
 
+    def _places(self, text: str) -> list[tuple[int, int]]:
+        """Where secrets stand as they are, or as base64 in lines."""
+        found = list(_found(self.needles, text))
+        joined = _Joined.of(text, _BREAK) if self._coded else None
+        if joined is not None and joined.was_cut:
+            found += joined.spans(_found(self._coded, joined.text))
+        return found
+
     def held_back(self, text: str) -> int:
         """Length of the tail that may be the beginning of a secret, so cannot be written yet."""
+        plain = self._begun(text)
+        tail = text[-(self._longest * _COLOURED + _TITLE) :]
+        if not self.needles or not steers(tail):
+            return plain
+        return max(plain, _begun_through(tail, STEERING, UNFINISHED, self._begun))
+
+    def _begun(self, text: str) -> int:
+        """Length of the tail that is the beginning of a secret, as it is or as base64 in lines."""
         plain = _longest_beginning(self.needles, text)
         if not self._coded:
             return plain
         breaks = self._longest // _NARROWEST + 2
         tail = text[-(self._longest + 20 * breaks) :]
-        last = _LAST_BREAK.search(tail)
-        whole = tail[: last.start()] if last else tail
-        joined = _Joined.of(whole) or _Joined(whole, [0], [0])
-        length = _longest_beginning(self._coded, joined.text)
-        return max(plain, len(tail) - joined.origin(len(joined.text) - length)) if length else plain
+        coded = _begun_through(
+            tail, _BREAK, _LAST_BREAK, lambda joined: _longest_beginning(self._coded, joined)
+        )
+        return max(plain, coded)
+
+
+def _begun_through(
+    tail: str, cuts: re.Pattern[str], last_cut: re.Pattern[str], begun: Callable[[str], int]
+) -> int:
+    """Length of the tail that is the beginning of a secret once the cuts are left out."""
+    last = last_cut.search(tail)
+    joined = _Joined.of(tail[: last.start()] if last else tail, cuts)
+    length = begun(joined.text)
+    return len(tail) - joined.origin(len(joined.text) - length) if length else 0
 
 
 def _longest_first(forms: Iterable[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ without it: hidden siblings, and folders in the root for those that the store co
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nbpipeline.content import unfinished_of
@@ -21,11 +21,13 @@ from nbpipeline.stage.entries import empty_folder, folder_of, leave_shelter, rea
 from nbpipeline.stage.places import aside_of, local_outputs, staged_of
 from nbpipeline.values import dataclass
 
+_Place = tuple[str, Path, list[tuple[str, str, Path]]]
+"""An output's path, its target, and what waits for it: run, kind and place of each."""
 _MARK = "nbpipeline-"
 _RUN = r"\d{8}-\d{6}-[0-9a-z]+"
-_BESIDE = re.compile(rf"\..+\.{_MARK}(?P<run>{_RUN})(?P<kind>\.part|\.rejected)?")
-_STAGED = re.compile(rf"\.{_MARK}(?P<run>{_RUN})\..+")
-_APART = re.compile(rf"\.{_MARK}aside-.+-(?P<run>{_RUN})-\d+")
+_BESIDE = re.compile(rf"(?P<of>\..+\.{_MARK})(?P<run>{_RUN})(?P<kind>\.part|\.rejected)?")
+_STAGED = re.compile(rf"(?P<of>\.{_MARK})(?P<run>{_RUN})(?P<rest>\..+)")
+_APART = re.compile(rf"(?P<of>\.{_MARK}aside-.+-)(?P<run>{_RUN})(?P<rest>-\d+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,10 @@ class Stranded:
     """Copies that were not finished: what they were made of still stands."""
 
 
+Hidden = Mapping[str, Sequence[tuple[str, str, str]]]
+"""Run, kind and name of what is hidden in a folder, by the hidden name that it has without the run."""
+
+
 class Look:
     """One look at a project: each folder is listed, and its links followed, once. Plans look at thousands."""
 
@@ -53,22 +59,22 @@ class Look:
         """Look at the project in `root`."""
         self.root = root
         self._home = os.fspath(root)
-        self._names: dict[str, tuple[str, ...]] = {}
+        self._hidden: dict[str, Hidden] = {}
         self._real: dict[str, str] = {}
 
-    def at_root(self) -> tuple[str, ...]:
-        """List the names in the project's folder that may be ours."""
-        return self.names(self._home)
+    def at_root(self) -> Hidden:
+        """Find what is ours in the project's folder."""
+        return self.hidden(self._home)
 
-    def names(self, folder: str) -> tuple[str, ...]:
-        """List the names in a folder that may be ours; none where it cannot be listed."""
-        found = self._names.get(folder)
+    def hidden(self, folder: str) -> Hidden:
+        """Find what is ours in a folder; nothing where it cannot be listed."""
+        found = self._hidden.get(folder)
         if found is None:
             try:
-                found = tuple(name for name in os.listdir(folder) if _MARK in name)
+                found = _hidden(name for name in os.listdir(folder) if _MARK in name)
             except OSError:
-                found = ()
-            self._names[folder] = found
+                found = {}
+            self._hidden[folder] = found
         return found
 
     def target(self, path: str) -> tuple[str, str]:
@@ -82,45 +88,66 @@ class Look:
         return real, name
 
 
-def find(instance: StageInstance, root: Path, look: Look | None = None) -> tuple[Stranded, ...]:
-    """Find what waits for an instance and is in no readable journal.
+def find(instance: StageInstance, root: Path) -> tuple[Stranded, ...]:
+    """Find what waits for an instance and is in no readable journal; the caller holds the instance's lock."""
+    return find_all((instance,), root).get(instance.id, ())
+
+
+def find_all(instances: Iterable[StageInstance], root: Path) -> dict[str, tuple[Stranded, ...]]:
+    """Find by instance what waits and is in no readable journal.
 
     What a living run has put aside is in its journal, which is another instance's where several update one
-    output; to move anything the caller holds the instance's lock. A `look` shared by several calls saves
-    looking twice; without one the disk is looked at as it is now.
+    output; to move anything the caller holds the instance's lock, and looks once more.
     """
-    look = look or Look(root)
-    places: list[tuple[str, Path, list[tuple[str, str, Path]]]] = []
+    look = Look(root)
+    looked = ((one.id, tuple(_places(one, look))) for one in instances)
+    places = {name: found for name, found in looked if found}
+    if not places:
+        return {}
+    told = _Told.by(root)  # read last: a journal is written before anything moves
+    stranded = {name: tuple(told.left_out(name, found)) for name, found in places.items()}
+    return {name: found for name, found in stranded.items() if found}
+
+
+def _places(instance: StageInstance, look: Look) -> Iterator[_Place]:
     for number, (_, path) in enumerate(local_outputs(instance)):
         folder, name = look.target(path)
-        beside, apart = look.names(folder), look.at_root()
+        beside, apart = look.hidden(folder), look.at_root()
         if not (beside or apart):
             continue
         target = Path(folder, name)
-        found = [*_beside(target, beside), *_apart(instance, root, number, apart)]
+        found = [*_beside(target, beside), *_apart(instance, look.root, number, apart)]
         if found:
-            places.append((path, target, found))
-    if not places:
-        return ()
-    told = _told(instance, root)  # read last: a journal is written before anything moves
-    stranded = [
-        (path, target, [one for one in found if not told & {(one[0], ""), (one[0], str(target))}])
-        for path, target, found in places
-    ]
-    return tuple(_sorted(path, target, found) for path, target, found in stranded if found)
+            yield path, target, found
 
 
-def _told(instance: StageInstance, root: Path) -> set[tuple[str, str]]:
-    """Give the runs and targets that readable journals tell of; no target: all of that run's."""
-    told: set[tuple[str, str]] = set()
-    for file in folder_of(root).glob("*.json"):
-        journal = read(file)
-        if journal is None:
-            continue
-        told |= {(journal.run, entry.target) for entry in journal.entries}
-        if journal.instance == instance.id:
-            told.add((journal.run, ""))
-    return told
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What readable journals tell of."""
+
+    targets: frozenset[tuple[str, str]]
+    """Runs with the targets that they protect."""
+    instances: frozenset[tuple[str, str]]
+    """Runs with the instances that they are in the middle of: all that is the instance's is told."""
+
+    @classmethod
+    def by(cls, root: Path) -> "_Told":
+        journals = [one for one in map(read, folder_of(root).glob("*.json")) if one]
+        return cls(
+            frozenset((one.run, entry.target) for one in journals for entry in one.entries),
+            frozenset((one.run, one.instance) for one in journals),
+        )
+
+    def left_out(self, name: str, places: Iterable[_Place]) -> Iterator[Stranded]:
+        """Give what is told neither of the instance nor of the target."""
+        for path, target, found in places:
+            left = [
+                one
+                for one in found
+                if (one[0], name) not in self.instances and (one[0], str(target)) not in self.targets
+            ]
+            if left:
+                yield _sorted(path, target, left)
 
 
 def _sorted(path: str, target: Path, found: list[tuple[str, str, Path]]) -> Stranded:
@@ -140,29 +167,33 @@ def _sorted(path: str, target: Path, found: list[tuple[str, str, Path]]) -> Stra
     )
 
 
-def _beside(target: Path, names: Iterable[str]) -> Iterator[tuple[str, str, Path]]:
+def _hidden(names: Iterable[str]) -> Hidden:
+    found: dict[str, list[tuple[str, str, str]]] = {}
     for name in names:
-        if found := _BESIDE.fullmatch(name):
-            run, kind = found["run"], found["kind"] or ""
-            if f"{aside_of(target, run).name}{kind}" == name:
-                yield run, kind, target.with_name(name)
-        elif (found := _STAGED.fullmatch(name)) and staged_of(target, found["run"]).name == name:
-            yield found["run"], ".rejected", target.with_name(name)
+        if one := _BESIDE.fullmatch(name):
+            found.setdefault(one["of"], []).append((one["run"], one["kind"] or "", name))
+        elif one := _STAGED.fullmatch(name):
+            found.setdefault(one["of"] + one["rest"], []).append((one["run"], ".rejected", name))
+        if one := _APART.fullmatch(name):
+            found.setdefault(one["of"] + one["rest"], []).append((one["run"], "", name))
+    return found
+
+
+def _beside(target: Path, hidden: Hidden) -> Iterator[tuple[str, str, Path]]:
+    for of in (aside_of(target, "").name, staged_of(target, "").name):
+        for run, kind, name in hidden.get(of, ()):
+            yield run, kind, target.with_name(name)
 
 
 def _apart(
-    instance: StageInstance, root: Path, number: int, names: Iterable[str]
+    instance: StageInstance, root: Path, number: int, hidden: Hidden
 ) -> Iterator[tuple[str, str, Path]]:
-    for name in names:
-        if not (found := _APART.fullmatch(name)):
-            continue
-        shelter = shelter_of(root, instance.slug, found["run"], number)
-        if shelter.parent.name != name:
-            continue
+    for run, _, _ in hidden.get(shelter_of(root, instance.slug, "", number).parent.name, ()):
+        shelter = shelter_of(root, instance.slug, run, number)
         part = shelter.with_name(f"{shelter.name}.part")
         for kind, place in (("", shelter), (".part", part)):
             if asides.exists(place):
-                yield found["run"], kind, place
+                yield run, kind, place
 
 
 # --- bringing back -----------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from nbpipeline.errors import Complaint, ExitCode
 from nbpipeline.model import Pipeline, ProjectSpec, StageSpec
 from nbpipeline.pipeline import missing_inputs
 from nbpipeline.reading import names
-from nbpipeline.run.standing import asides
+from nbpipeline.run.standing import asides, damaged
 from nbpipeline.upkeep import access
 from nbpipeline.values import dataclass
 
@@ -75,8 +75,13 @@ def check(
         passed_over=project.passed_over,
         needs_magic=dict(by_hand(project.stages)),
         accesses=accesses,
-        notices=tuple(one.notice for one in asides(Path(project.root), time.time()) if not one.alive),
+        notices=tuple(_left_by_the_dead(Path(project.root))),
     )
+
+
+def _left_by_the_dead(root: Path) -> Iterator[str]:
+    yield from (one.notice for one in asides(root, time.time()) if not one.alive)
+    yield from damaged(root)
 
 
 def by_hand(stages: Iterable[StageSpec]) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -171,9 +171,8 @@ def _stranded(project: ProjectSpec, instances: Sequence[StageInstance], *, fix: 
 def _journals(project: ProjectSpec, *, fix: bool) -> Iterator[Finding]:
     """Bring back the outputs that dead runs left aside."""
     root = Path(project.root)
-    found = sorted(journal.folder_of(root).glob("*.json"))
-    waiting = [one for one in map(journal.read, found) if one and lock.is_free(root, one.instance)]
-    unreadable = [one.name for one in found if journal.read(one) is None and one.exists()]
+    waiting = [one for one in journal.standing(root) if lock.is_free(root, one.instance)]
+    unreadable = journal.unreadable(root)
     for name in unreadable:
         what = f"{STATE_FOLDER}/journals/{name} cannot be read"
         mend = "run its stage: that brings back what waits beside the outputs, and keeps what stands there"

@@ -243,6 +243,19 @@ def test_outputs_are_adopted_after_the_history_was_deleted(green: Path) -> None:
     assert command("restore", "reader", cwd=green).stdout == "restored out/copy.csv\n"
 
 
+def test_a_file_in_the_place_of_an_output_s_folder_is_to_be_moved_away(green: Path) -> None:
+    shutil.rmtree(green / "out")
+    (green / "out").write_text("mine")
+    done = command("restore", "total", cwd=green)
+    assert done.returncode == 2
+    assert done.stderr.endswith(
+        f"  mend: move {green}/out away: a folder is needed there; or name another path\n"
+    )
+    assert (green / "out").read_text() == "mine"
+    (green / "out").unlink()
+    assert command("restore", "total", cwd=green).returncode == 0
+
+
 def test_an_output_that_needed_nothing_is_not_called_restored(green: Path) -> None:
     (green / "out/parts/a.txt").unlink()
     done = command("restore", "total", cwd=green)

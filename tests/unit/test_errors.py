@@ -20,3 +20,16 @@ def test_an_error_comes_back_whole_from_another_process(error: NbpipelineError) 
     back = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     assert type(back) is type(error)
     assert (str(back), back.complaints) == (str(error), error.complaints)
+
+
+@pytest.mark.parametrize(
+    ("character", "shown"),
+    [("\n", r"\n"), ("\r", r"\r"), ("\x1b", r"\x1b"), ("\x9b", r"\x9b"), ("\u2028", r"\u2028"), ("ä", "ä")],
+)
+def test_a_complaint_s_parts_stand_on_a_line_each_whatever_a_path_holds(character: str, shown: str) -> None:
+    path = f"da{character}ta.csv"
+    one = Complaint(
+        where=Location(path=path), what=f"{path} is odd.", known=f"known: {path}", mend=f"move {path}"
+    )
+    path = f"da{shown}ta.csv"
+    assert str(one) == f"{path}: {path} is odd.\n  known: {path}\n  mend: move {path}"

@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from builders import code, write_notebook
+from builders import code as code_cell
+from builders import write_notebook
 
 import nbpipeline.__main__ as entry
+from nbpipeline import Project
 from nbpipeline.__main__ import main
+from nbpipeline.run.folder import kept_runs
 
 FULL = Path("/dev/full")
 full_device = pytest.mark.skipif(not FULL.exists(), reason="the system has no device that is always full")
@@ -20,9 +23,9 @@ full_device = pytest.mark.skipif(not FULL.exists(), reason="the system has no de
 def project(root: Path) -> Path:
     write_notebook(
         root / "notebooks" / "a.ipynb",
-        code("x = 1", "parameters"),
-        code("one = '../one.txt'", "outputs"),
-        code("open(one, 'w').write(str(x))"),
+        code_cell("x = 1", "parameters"),
+        code_cell("one = '../one.txt'", "outputs"),
+        code_cell("open(one, 'w').write(str(x))"),
     )
     return root
 
@@ -70,6 +73,46 @@ def test_a_run_whose_events_nothing_takes_ends_as_it_would(project: Path, stream
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: full},
         )
     assert (done.returncode, done.stderr or "") == (0, "")
+    assert (project / "one.txt").read_text() == "1"
+
+
+@full_device
+@pytest.mark.parametrize(("command", "source", "code", "then"), [
+    ("run", "", 2, "skip"), ("run-stage", "", 2, "skip"), ("run", "1 / 0", 1, "run"), ("run-stage", "1 / 0", 1, "run"),
+])  # fmt: skip
+def test_a_run_whose_summary_nothing_takes_is_on_record(
+    project: Path, command: str, source: str, code: int, then: str
+) -> None:
+    write_notebook(
+        project / "notebooks" / "a.ipynb",
+        code_cell("one = '../one.txt'", "outputs"),
+        code_cell(f"open(one, 'w').write('1')\n{source}"),
+    )
+    arguments = [command, "a"]
+    with FULL.open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "nbpipeline", *arguments],
+            cwd=project, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    (run,) = kept_runs(project)
+    assert done.stderr.endswith(
+        "what became of the run cannot be written: No space left on device.\n"
+        f"  run {run.run} has ended, and is on record\n"
+        f"  mend: make room, or let it write elsewhere; see the run with nbpipeline show {run.run}\n"
+    )
+    assert done.returncode == code
+    assert [one.action for one in Project(project).plan().steps] == [then]
+
+
+@full_device
+def test_a_run_that_can_say_nothing_at_all(project: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with FULL.open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "nbpipeline", "run"],
+            cwd=project, stdout=full, stderr=full, check=False, env=environment,
+        )  # fmt: skip
+    assert done.returncode == 2
     assert (project / "one.txt").read_text() == "1"
 
 

@@ -1,5 +1,6 @@
 """From notebooks on the disk to a pipeline: what reading gives is what the pipeline is made of."""
 
+import pytest
 from builders import code, header, write_files, write_notebook
 
 from nbpipeline.model import PathValue
@@ -100,3 +101,85 @@ def test_a_profile_moves_paths_and_both_cwds_agree(root):
     assert pipeline.instances["a"].outputs[0].paths == ("out/dev/x.csv",)
     assert pipeline.instances["a"].outputs[0].value == "out/dev/x.csv"
     assert pipeline.instances["b"].inputs[0].value == "../out/dev/x.csv"
+
+
+@pytest.mark.parametrize("tag", ["inputs", "outputs"])
+@pytest.mark.parametrize("written", ['""', '["a", ""]', '"" + ""', "' '"])
+def test_a_cell_that_declares_an_empty_path_is_told(root, tag, written):
+    write_notebook(root / "notebooks/train.ipynb", code(f"a = 'x'\nm = {written}", tag))
+    _, complaints = build(read(root))
+    assert [str(one).splitlines() for one in complaints] == [
+        [
+            f"notebooks/train.ipynb, cell 1, line 2: {tag[:-1]} 'm': the path is empty.",
+            "  mend: write a path that is known before the notebook runs",
+        ]
+    ]
+
+
+@pytest.mark.parametrize("written", ['m: ""', 'm: {path: ""}', 'm: [a, ""]', "m: ' '"])
+@pytest.mark.parametrize("key", ["inputs", "outputs"])
+def test_a_header_that_declares_an_empty_path_is_told(root, key, written):
+    write_notebook(root / "notebooks/train.ipynb", header(f"{key}: {{{written}}}"))
+    _, complaints = read_project(root)
+    (told,) = [str(one) for one in complaints if not one.warning]
+    assert told.startswith("notebooks/train.ipynb, cell 1, line 3: ")
+    assert told.endswith("; it wants some text.\n  mend: write it, or take it out.")
+
+
+AXIS = "'region' is an axis of the matrix{of}, not a parameter."
+WRITE = "write its values under 'matrix': `region: [...]`, or select the instances that are to run."
+
+
+@pytest.mark.parametrize("cells", [[code("region = 'eu'", "parameters")], []])
+@pytest.mark.parametrize(
+    ("text", "where", "of"),
+    [
+        ("params: {region: eu}", "pipeline.yaml, line 1", " of stage 'train'"),
+        ("name: p\nprofiles: {dev: {params: {region: eu}}}", "pipeline.yaml, line 2", " of stage 'train'"),
+        ("stages: [{name: train, params: {region: eu}}]", "pipeline.yaml, line 1", ""),
+    ],
+)
+def test_an_axis_takes_no_value_from_pipeline_yaml(root, cells, text, where, of):
+    write_notebook(
+        root / "notebooks/train.ipynb",
+        header("matrix: {region: [eu, us]}\noutputs: {model: '../models/{region}.bin'}"),
+        *cells,
+    )
+    write_notebook(root / "notebooks/report.ipynb", code("region = 'eu'", "parameters"))
+    write_files(root, {"pipeline.yaml": f"{text}\n"})
+    project, complaints = read_project(root, profile="dev" if "dev" in text else None)
+    told = [str(one) for one in complaints if not one.warning]
+    assert told == [f"{where}: {AXIS.format(of=of)}\n  mend: {WRITE}"]
+    assert build(project)[1] == ()
+
+
+def test_an_inherited_axis_takes_no_value_from_pipeline_yaml(root):
+    write_notebook(
+        root / "notebooks/train.ipynb",
+        header("matrix: {region: [eu, us]}\noutputs: {model: '../models/{region}.bin'}"),
+    )
+    write_notebook(
+        root / "notebooks/judge.ipynb",
+        header("inputs: {model: {from: train.model}}"),
+        code("region = 'eu'", "parameters"),
+    )
+    write_files(root, {"pipeline.yaml": "stages: [{name: judge, params: {region: eu}}]\n"})
+    pipeline, complaints = build(read(root))
+    assert pipeline is None
+    assert [str(one).splitlines() for one in complaints] == [
+        [
+            "pipeline.yaml: 'region' is an axis of stage 'judge'.",
+            "  values of 'region': eu, us",
+            "  mend: select the instance: judge@region=eu",
+        ]
+    ]
+
+
+def test_a_profile_gives_an_axis_fewer_values(root):
+    write_notebook(
+        root / "notebooks/train.ipynb",
+        header("matrix: {region: [eu, us]}\noutputs: {model: '../models/{region}.bin'}"),
+    )
+    profile = "{dev: {stages: [{name: train, matrix: {region: [eu]}}]}}"
+    write_files(root, {"pipeline.yaml": f"name: p\nprofiles: {profile}\n"})
+    assert list(build(read(root, profile="dev"))[0].instances) == ["train[region=eu]"]

@@ -141,6 +141,22 @@ def test_a_syntax_error(at: Bench) -> None:
     assert str(result.failure.where) == "notebooks/train.ipynb, cell 1, line 1"
 
 
+INCOMPLETE = """
+class _IncompleteInputError(SyntaxError):
+    "As Python 3.13 has it."
+
+raise _IncompleteInputError("incomplete input")
+"""
+
+
+@pytest.mark.parametrize("source", ["x = (1,\n  2", INCOMPLETE])
+def test_a_cell_that_is_unfinished_is_a_syntax_error_under_every_python(at: Bench, source: str) -> None:
+    result = refused(at, source)
+    assert result.failure.what.startswith("the cell raised SyntaxError: incomplete input")
+    assert result.failure.traceback.splitlines()[-1] == "SyntaxError: incomplete input"
+    assert "\nSyntaxError: incomplete input" in at.log()
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -375,12 +391,15 @@ def test_a_secret_that_is_not_set(at: Bench, monkeypatch: pytest.MonkeyPatch) ->
     assert result.failure.mend == "set it before the run: `export WAREHOUSE_TOKEN=...`"
 
 
-def test_a_file_where_an_output_s_folder_should_be(at: Bench) -> None:
+@pytest.mark.parametrize("below", ["", "/deep"])
+def test_a_file_where_an_output_s_folder_should_be(at: Bench, below: str) -> None:
     at.write("blocked", "a file, not a folder")
-    result = refused(at, WRITE, outputs=(MODEL, artifact("other", "blocked/m.txt")))
+    result = refused(at, WRITE, outputs=(MODEL, artifact("other", f"blocked{below}/m.txt")))
     assert result.failure.kind == "storage"
     assert result.failure.what.startswith("the outputs' places could not be prepared: ")
-    assert result.failure.mend == "make the place writable for this user, or name another path"
+    assert result.failure.mend == (
+        f"move {at.root}/blocked away: a folder is needed there; or name another path"
+    )
     assert at.text("blocked") == "a file, not a folder"
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,13 @@ from stages import artifact, instance
 
 from nbpipeline.kernels.marks import MARK
 from nbpipeline.run.standing import asides
+from nbpipeline.stage import asides as moving
 from nbpipeline.stage import entries, journal
-from nbpipeline.stage.places import aside_of
+from nbpipeline.stage.backing import Backing
+from nbpipeline.stage.places import aside_of, staged_of
+from nbpipeline.state.digests import FileDigests
+from nbpipeline.state.memory import MemoryState
+from nbpipeline.stores.local import LocalStore
 
 RUN = "20261123-060000-abcd"
 FILE = Path(".nbpipeline/journals/train.json")
@@ -86,6 +92,117 @@ def test_what_two_copies_share_is_for_the_first_to_settle(first: Path, tmp_path:
     assert (tmp_path / "copy/m.txt").read_text() == "previous"
     journal.replay(first)
     assert shared.read_text() == "previous"
+
+
+# --- while outputs are swapped in --------------------------------------------------------------
+
+
+def backing(root: Path) -> Backing:
+    """A history and a store that know nothing yet."""
+    store = LocalStore(root / ".nbpipeline" / "store")
+    return Backing(state=MemoryState(), store=store, digests=FileDigests(MemoryState()))
+
+
+def write(place: Path, text: str, *, folder: bool) -> None:
+    """Write an output as a file, or as a folder with a file in it."""
+    if folder:
+        place.mkdir(parents=True)
+        place /= "part.txt"
+    place.write_text(text)
+
+
+def nothing(_new: Path, _target: Path, _old: Path) -> None:
+    """The run dies before its first step."""
+
+
+def kept(_new: Path, target: Path, old: Path) -> None:
+    moving.link_or_clone(target, old)
+
+
+def exchanged(new: Path, target: Path, _old: Path) -> None:
+    assert moving.exchange(new, target)
+
+
+def put_aside(_new: Path, target: Path, old: Path) -> None:
+    target.rename(old)
+
+
+MOMENTS = [
+    (nothing, False), (kept, False), (moving.swap_in, False),
+    (nothing, True), (exchanged, True), (put_aside, True), (moving.swap_in, True),
+]  # fmt: skip
+"""What has been done of a swap when the run dies, and whether the output is a folder."""
+Step = Callable[[Path, Path, Path], None]
+
+
+def died_while_publishing(root: Path, step: Step, *, folder: bool) -> None:
+    """Leave two outputs of a run that died while it swapped in the second, and one that is new."""
+    paths = ["out/first", "out/second", "out/new"]
+    for path in paths[:2]:
+        (root / path).parent.mkdir(exist_ok=True)
+        write(root / path, f"previous {path}", folder=folder)
+    outputs = [artifact(f"m{number}", path, publish="atomic") for number, path in enumerate(paths)]
+    left = journal.begin(
+        instance(["x = 1"], outputs=outputs), root, run=RUN, state="s1", token="", backing=backing(root),
+        rejected=root / ".nbpipeline/runs" / RUN / "train/rejected-1",
+    )  # fmt: skip
+    for path in paths:
+        write(staged_of(root / path, RUN), f"later {path}", folder=folder)
+    entries.enter(left, "publishing")
+    for path, done in zip(paths, (moving.swap_in, step, nothing), strict=True):
+        done(staged_of(root / path, RUN), root / path, aside_of(root / path, RUN))
+
+
+def everything(root: Path) -> dict[str, str]:
+    return {str(one.relative_to(root)): one.read_text() for one in sorted(root.rglob("*")) if one.is_file()}
+
+
+@pytest.mark.parametrize(("step", "folder"), MOMENTS)
+def test_a_project_copied_while_outputs_are_swapped_in_settles_its_own(
+    first: Path, tmp_path: Path, step: Step, *, folder: bool
+) -> None:
+    died_while_publishing(first, step, folder=folder)
+    before = everything(first)
+    copy = Path(shutil.copytree(first, tmp_path / "copy"))
+    for root in (copy, first):
+        (notice, *_) = journal.replay(root, backing(root))
+        assert notice.startswith(f"train: run {RUN} died; ")
+        end = "/part.txt" if folder else ""
+        found = {path: text for path, text in everything(root).items() if not path.startswith(".nbpipeline")}
+        assert found == {f"{path}{end}": f"previous {path}" for path in ("out/first", "out/second")}
+        rejected = root / ".nbpipeline/runs" / RUN / "train/rejected-1"
+        assert everything(rejected) == {
+            f"{path}{end}": f"later {path}" for path in ("out/first", "out/second", "out/new")
+        }
+        assert root == first or everything(first) == before
+
+
+def test_a_copy_s_files_are_not_known_by_the_first_one_s_inodes(first: Path, tmp_path: Path) -> None:
+    died_while_publishing(first, kept, folder=False)
+    copy = Path(shutil.copytree(first, tmp_path / "copy"))
+    file = copy / FILE
+    told = json.loads(file.read_text())
+    for entry in told["entries"]:
+        entry["inode"] = moving.inode(copy / "out/first")  # what is new there has a number that meant the old
+    file.write_text(json.dumps(told))
+    journal.replay(copy, backing(copy))
+    assert (copy / "out/first").read_text() == "previous out/first"
+
+
+def test_a_file_that_changed_places_with_a_folder_comes_back_in_a_copy(first: Path, tmp_path: Path) -> None:
+    (first / "out").write_text("previous")
+    left = journal.begin(
+        instance(["x = 1"], outputs=[artifact("out", "out", publish="atomic")]), first, run=RUN, state="s1",
+        token="", rejected=first / "rejected-1", backing=backing(first),
+    )  # fmt: skip
+    staged = staged_of(first / "out", RUN)
+    write(staged, "later", folder=True)
+    entries.enter(left, "publishing")
+    exchanged(staged, first / "out", first / "out")
+    copy = Path(shutil.copytree(first, tmp_path / "copy"))
+    journal.replay(copy, backing(copy))
+    assert (copy / "out").read_text() == "previous"
+    assert (copy / "rejected-1/out/part.txt").read_text() == "later"
 
 
 ODD: tuple[Any, ...] = (None, True, -1, 3.5, [], ["x"], [None], {}, {"a": 1}, "a/\0b")

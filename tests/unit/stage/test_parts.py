@@ -319,7 +319,11 @@ def test_marked_processes_are_found_and_ended_even_when_they_ignore_sigterm(
     )
     assert child.stdout.readline() == "up\n"
     assert list(processes.marked("test-token-1")) == [child.pid]
-    assert list(processes._marked_by_psutil("test-token-1")) == [child.pid]
+    assert processes.quiet(["test-token-1", "test-token-2"]) == {"test-token-2"}
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(processes, "_others", processes._others_by_psutil)
+        assert list(processes.marked("test-token-1")) == [child.pid]
+        assert processes.quiet(["test-token-1", "test-token-2"]) == {"test-token-2"}
     assert processes.end("test-token-1") == 1
     assert child.wait(10) == -9
     assert processes.end("test-token-1") == 0

@@ -140,3 +140,55 @@ def test_a_value_printed_very_often_takes_time_by_its_length_only() -> None:
     masker = Masker(["secret-value"])
     assert masker.chunks([text]) == (f"{MASK}\n" * 300_000,)
     assert masker.text(text) == f"{MASK}\n" * 300_000
+
+
+STEERING = [
+    "\x1b[31m", "\x1b[38;2;255;200;100m", "\x1b[?25l", "\x9b1;31m", "\x1b]0;a title\x07", "\x1b]8;;http://a\x1b\\",
+    "\x1bPq\x1b\\", "\x1b(B", "\x1bc", "\x08", "\x00", "\x7f", "\r", "\x1b[1m\x1b[4m\r",
+]  # fmt: skip
+"""What a terminal does not show: a secret with one of them in it is whole again there."""
+
+
+@pytest.mark.parametrize("sequence", STEERING)
+@pytest.mark.parametrize("form", ["secret-value", base64.b64encode(b"secret-value").decode()])
+def test_a_secret_that_a_terminal_would_show_whole_is_masked(sequence: str, form: str) -> None:
+    masker = Masker(["secret-value"])
+    text = f"see {sequence}{form[:3]}{sequence}{form[3:8]}{sequence}{form[8:]}{sequence} there"
+    assert masker.text(text) == f"see {sequence}{MASK}{sequence} there"
+    assert "".join(masker.chunks([text[:9], text[9:]])) == f"see {sequence}{MASK}{sequence} there"
+
+
+@pytest.mark.parametrize("sequence", STEERING)
+def test_a_stream_that_is_cut_within_a_terminal_s_sequence_shows_no_half(sequence: str) -> None:
+    text = f"see secret{sequence}-value there"
+    for one in range(len(text)):
+        for other in range(one, len(text)):
+            stream = MaskedStream(Masker(["secret-value"]))
+            pieces = (text[:one], text[one:other], text[other:])
+            assert "".join([*map(stream.feed, pieces), stream.rest()]) == f"see {MASK} there"
+
+
+def test_a_secret_in_all_colours_is_masked_letter_by_letter() -> None:
+    colours = [f"\x1b[38;2;{200 + number};255;255m" for number in range(12)]
+    letters = [f"{colour}{letter}\x1b[0m" for colour, letter in zip(colours, "secret-value", strict=True)]
+    stream = MaskedStream(Masker(["secret-value"]))
+    written = "".join([*map(stream.feed, ["see ", *letters, " there"]), stream.rest()])
+    assert written == f"see {colours[0]}{MASK}\x1b[0m there"
+
+
+def test_base64_in_coloured_lines_is_masked() -> None:
+    lines = wrapped(LONG.encode(), 76, "\n").splitlines()
+    text = "".join(f"\x1b[32m{line}\x1b[0m\n" for line in lines)
+    assert Masker([LONG]).text(f"{text}end") == f"\x1b[32m{MASK}\x1b[0m\nend"
+
+
+@given(st.lists(st.sampled_from(["\x1b", "[", "3", "m", "]", "\x07", "\x9b", "\r", "a", "b", "abababab"])))
+def test_colours_that_hide_nothing_stay_and_a_stream_loses_none(pieces: list[str]) -> None:
+    stream = MaskedStream(Masker(["secret-value"]))
+    assert "".join([*map(stream.feed, pieces), stream.rest()]) == "".join(pieces)
+
+
+def test_what_never_ends_to_steer_a_terminal_is_not_waited_for() -> None:
+    stream = MaskedStream(Masker(["secret-value"]))
+    title = "\x1b]0;" + "no end " * 1000
+    assert stream.feed(f"sec{title}").startswith("sec\x1b]0;no end")
