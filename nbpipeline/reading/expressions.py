@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 
 from nbpipeline.model import Expression, PathValue, Value
-from nbpipeline.reading.syntax import written
+from nbpipeline.reading.syntax import MAX_DEPTH, is_too_deep, written
 
 MAX_LENGTH = 65_536
 """Characters of a text, items of a list: more is refused, so that sums of sums stay small."""
@@ -36,9 +36,15 @@ def parse(node: ast.expr, aliases: Mapping[str, str] | None = None) -> Expressio
     `aliases` maps imported names to what they stand for (`osp` to `os.path`). Raises ValueError
     with what stands there instead.
     """
+    if is_too_deep(node):
+        raise ValueError(f"the expression is nested deeper than {MAX_DEPTH} levels")
+    return _read(node, aliases or {})
+
+
+def _read(node: ast.expr, aliases: Mapping[str, str]) -> Expression:
     for kinds, read in _READERS:
         if isinstance(node, kinds):
-            return read(node, aliases or {})
+            return read(node, aliases)
     raise ValueError(f"{_described(node)} cannot be read without running the notebook")
 
 
@@ -63,7 +69,7 @@ def _name(node: ast.Name, _: Mapping[str, str]) -> Expression:
 
 
 def _sign(node: ast.UnaryOp, aliases: Mapping[str, str]) -> Expression:
-    inner = parse(node.operand, aliases)
+    inner = _read(node.operand, aliases)
     number = inner.args[0] if inner.kind == "literal" else None
     if isinstance(number, int | float) and isinstance(node.op, ast.USub | ast.UAdd):
         return Expression("literal", (-number if isinstance(node.op, ast.USub) else +number,), node.lineno)
@@ -74,15 +80,15 @@ def _operation(node: ast.BinOp, aliases: Mapping[str, str]) -> Expression:
     kind = {ast.Div: "div", ast.Add: "add"}.get(type(node.op))
     if kind is None:
         raise ValueError(f"{_described(node)} cannot be read without running the notebook")
-    return Expression(kind, (parse(node.left, aliases), parse(node.right, aliases)), node.lineno)
+    return Expression(kind, (_read(node.left, aliases), _read(node.right, aliases)), node.lineno)
 
 
 def _joined(node: ast.JoinedStr, aliases: Mapping[str, str]) -> Expression:
-    return Expression("text", tuple(parse(part, aliases) for part in node.values), node.lineno)
+    return Expression("text", tuple(_read(part, aliases) for part in node.values), node.lineno)
 
 
 def _formatted(node: ast.FormattedValue, aliases: Mapping[str, str]) -> Expression:
-    inner = parse(node.value, aliases)
+    inner = _read(node.value, aliases)
     conversion = _CONVERSIONS.get(node.conversion, "")
     spec = _format_spec(node)
     if not conversion and not spec:
@@ -111,7 +117,7 @@ def _call(node: ast.Call, aliases: Mapping[str, str]) -> Expression:
     kind = "path" if called in _PATHS else "join" if called in _JOINS else None
     if kind is None or node.keywords or (kind == "join" and not node.args):
         raise ValueError(f"{_described(node)} cannot be read without running the notebook")
-    return Expression(kind, tuple(parse(item, aliases) for item in node.args), node.lineno)
+    return Expression(kind, tuple(_read(item, aliases) for item in node.args), node.lineno)
 
 
 def _dotted(node: ast.expr, aliases: Mapping[str, str]) -> str:
@@ -125,7 +131,7 @@ def _dotted(node: ast.expr, aliases: Mapping[str, str]) -> str:
 
 def _series(node: ast.List | ast.Tuple, aliases: Mapping[str, str]) -> Expression:
     kind = "list" if isinstance(node, ast.List) else "tuple"
-    return Expression(kind, tuple(parse(item, aliases) for item in node.elts), node.lineno)
+    return Expression(kind, tuple(_read(item, aliases) for item in node.elts), node.lineno)
 
 
 def _mapping(node: ast.Dict, aliases: Mapping[str, str]) -> Expression:
@@ -133,7 +139,7 @@ def _mapping(node: ast.Dict, aliases: Mapping[str, str]) -> Expression:
     for key, value in zip(node.keys, node.values, strict=True):
         if key is None:
             raise ValueError(f"{_described(node)} unpacks another mapping")
-        items += [parse(key, aliases), parse(value, aliases)]
+        items += [_read(key, aliases), _read(value, aliases)]
     return Expression("dict", tuple(items), node.lineno)
 
 
