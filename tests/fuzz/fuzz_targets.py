@@ -5,7 +5,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from oracle import Breach, Find, judge_complaints, judge_same, scratch, watched
@@ -113,8 +113,12 @@ def bench() -> Iterator[Bench]:
 
 
 def load(root: Path, cache: Any = None) -> Any:
-    """Read and link the project and look at its cells, as `check` and `plan` do."""
-    loaded = loading.load(root, None, (), cache)
+    """Read and link the project, as every command does."""
+    return loading.load(root, None, (), cache)
+
+
+def look(loaded: Any) -> Any:
+    """Look at the cells of its stages, as `check` and fingerprints do; gives all complaints."""
     told = [*loaded.complaints]
     for stage in loaded.spec.stages:
         told += names.check_stage(stage)
@@ -122,7 +126,7 @@ def load(root: Path, cache: Any = None) -> Any:
         for cell in stage.notebook.cells:
             if cell.kind == "code":
                 syntax.normalised(cell.source, stage.notebook.language)
-    return loaded, tuple(told)
+    return told
 
 
 def _judge_paths(loaded: Any, root: Path) -> None:
@@ -138,13 +142,13 @@ def _judge_paths(loaded: Any, root: Path) -> None:
 
 def read_project(one: Bench, load: Callable[..., Any] = load) -> Any:
     """Read the project without a cache, with an empty one, and with the one that this left. Raises Breach."""
-    loaded, told = watched(lambda: load(one.root), one.root)
-    judge_complaints(told)
+    loaded = watched(lambda: load(one.root), one.root)
+    judge_complaints(watched(lambda: look(loaded), one.root))
     _judge_paths(loaded, one.root)
     cache = MemoryState()
     for how in ("with an empty cache", "from the cache"):
-        again, told_again = watched(lambda: load(one.root, cache), one.root)
-        judge_same((loaded.spec, told), (again.spec, told_again), how)
+        again = watched(lambda: load(one.root, cache), one.root)
+        judge_same((loaded.spec, loaded.complaints), (again.spec, again.complaints), how)
     return loaded
 
 
@@ -238,6 +242,15 @@ def _accept(one: Bench, _: str) -> None:
             known.covers(entry.stage, change)
 
 
+def _listing(_: Bench, text: str) -> None:
+    found = parse_listing(text)
+    ends = {PurePosixPath(entry.name) for entry in found if entry.kind != "folder"}
+    for entry in found:
+        place = PurePosixPath(entry.name)
+        if place.is_absolute() or ".." in place.parts or not ends.isdisjoint(place.parents):
+            raise Breach(Find("outside", "a listing", entry.name))
+
+
 def _rows(one: Bench, _: str) -> None:
     with open_state(one.state) as state:
         reads = (state.last_records, state.last_failures, state.runs)
@@ -305,7 +318,7 @@ READERS = {
         errors=(),
     ),
     "record": _Reader(lambda _, text: record_from_text(text), errors=()),
-    "listing": _Reader(lambda _, text: parse_listing(text), errors=(ValueError, TypeError)),
+    "listing": _Reader(_listing, errors=(ValueError, TypeError)),
     "spoken": _Reader(lambda _, text: spoken(text), errors=(SpellingError,)),
     "rows": _Reader(_rows, put=_put_rows),
     "database": _Reader(_rows, put=_put_database),
@@ -326,7 +339,9 @@ def _cache(one: Bench, data: bytes) -> None:
         cut = text.encode("utf-8", "surrogatepass")[:1] or b"0"
         cache.save(kind, {name: _damaged(entry, text, cut[0]) for name, entry in old.items()})
     again = watched(lambda: load(one.root, cache), one.root)
-    judge_same((plain[0].spec, plain[1]), (again[0].spec, again[1]), f"from a damaged cache of {kind}")
+    judge_same(
+        (plain.spec, plain.complaints), (again.spec, again.complaints), f"from a damaged cache of {kind}"
+    )
 
 
 def _damaged(entry: str, text: str, how: int) -> str:

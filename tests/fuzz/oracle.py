@@ -274,7 +274,16 @@ def _resident() -> int:
 
 
 def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    _peaks[0] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return _peaks[0]
+
+
+_peaks = [0]
+
+
+def _last_peak() -> int:
+    """What the process had at most when it was last asked; the first time it is asked now."""
+    return _peaks[0] or _peak()
 
 
 def watched(
@@ -290,7 +299,7 @@ def watched(
     `allowed` are audit events that this reader may cause all the same.
     """
     watch = _Watch(root, allowed)
-    resident, peak = _resident(), _peak()
+    resident, peak = _resident(), _last_peak()
     found: Any = None
     try:
         with _limited(watch, seconds):
@@ -306,8 +315,9 @@ def watched(
             ) from None
     if watch.seen is not None:
         raise Breach(watch.seen)
-    grown = _peak() - resident
-    if _peak() > peak and grown > MEGABYTES << 20:
+    now = _peak()
+    grown = now - resident
+    if now > peak and grown > MEGABYTES << 20:
         raise Breach(Find("large", "memory", f"{grown >> 20} MB"))
     return found
 

@@ -53,7 +53,7 @@ _RECORDS = (
     'owner\n{"stage": "train", "pid": 1, "since": 1.0, "run": "r"}',
     'kept\n{"stage": "train", "connection": "/c.json", "pid": 1, "started": 1.0, "run": "r", "since": 1.0, "warden": 2}',
     'record\n{"instance": "train", "state": "s", "fingerprint": {"code": {"1": "a"}, "parameters": {}, "inputs": {}}, "outputs": {}, "run": "r"}',
-    f'listing\n{TREE_HEAD}["file", "d", "a/b"]\n["link", "../x", "c"]\n',
+    f'listing\n{TREE_HEAD}["file", "d", "a/b"]\n["link", "../x", "c"]\n["file", "d", "c/x"]\n',
     'spoken\n{"@": "Parameter", "name": "C", "where": {"@place": ["n", 1, 2]}}',
     'rows\n{"run": "r", "kind": "k", "what": "w", "state": "s", "finished": 1.0}',
     'rows\n{"instance": "train", "status": "failed", "attempts": 1, "failure": {"kind": "k", "what": "w", "mend": "m"}}',

@@ -652,6 +652,9 @@ def test_a_mark_of_a_cell_that_does_not_end(root):
     "pattern", ["**/*.ipynb", "**/**/*.ipynb", "**/./**//*.ipynb", f"{'**/' * 40}*.ipynb"]
 )
 def test_any_folder_once_or_many_times(root, pattern):
+    (root / "a/b/c/d/e/f/g/h").mkdir(
+        parents=True
+    )  # ways to share eight levels out among forty marks: millions
     stage(root, code("x = 1", "parameters"))
     write_files(root, {"pipeline.yaml": f"notebooks: ['{pattern}']"})
     spec, _ = read_project(root)
