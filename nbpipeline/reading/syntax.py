@@ -24,6 +24,8 @@ _MOST_WORK = 300_000
 
 # None of these looks at a run of blanks more than once for each of its characters.
 _ESCAPES = re.compile(r"^[^\S\n]*(?:[%!?,;/>]|In \[)|=\s*[%!]|\?[^\S\n]*$|\A\s", re.MULTILINE)
+_BLANKS = re.compile(r"[ \t\f]{500}")
+"""For such a run Python's tokenizer takes the square of its length, where a quote is not closed before it."""
 _CELL_MAGIC = re.compile(r"%%([A-Za-z]\w*)(?: ([^\n]*))?(?:\n|\Z)")
 _LINE_MAGIC = re.compile(
     r"^(?:%([A-Za-z]\w*)(?: ([^\n]*[^?\s]))?|!([A-Za-z.~/{$][^\n]*[^?\s]))[ \t]*$", re.MULTILINE
@@ -116,6 +118,8 @@ def _transform(source: str) -> str:
     """
     if len(_ESCAPES.findall(source)) * len(source) > _MOST_WORK:
         raise SyntaxError("it has too many magics for its length")
+    if _BLANKS.search(source):
+        raise SyntaxError("it has a magic, and hundreds of blanks in a row")
     # IPython takes 75 ms to import, so only a cell that needs it pays.
     from IPython.core.inputtransformer2 import TransformerManager  # noqa: PLC0415
 

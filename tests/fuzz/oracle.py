@@ -269,12 +269,17 @@ def _limited(watch: _Watch, seconds: float) -> Iterator[None]:
 
 
 def _resident() -> int:
-    with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - once for each input
-        return int(file.read().split()[1]) * resource.getpagesize()
+    """Memory that the process has; where only Linux tells, the most that it ever had."""
+    try:
+        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - once for each input
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except FileNotFoundError:
+        return _last_peak()
 
 
 def _peak() -> int:
-    _peaks[0] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    _peaks[0] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return _peaks[0]
 
 

@@ -91,6 +91,10 @@ ONCE = {
     "an endless type": ("header", under(b"  params: {C: {default: 1, type: '" + b"a|" * 900 + b"a'}}\n")),
     "empty lines before what is no Python": ("cells", cell(b")" + b"\n" * 30_000 + b"x")),
     "shell commands that IPython has to look at": ("cells", cell(b'x")!ls\n' + b"!ls\n" * 2000, b"")),
+    "blanks after a quote that is not closed": (
+        "cells",
+        cell(b'x = f["c,\n!ls' + b" " * 30_000 + b"\n)", b""),
+    ),
     "many names that nobody knows": ("cells", cell(b"".join(b"a%d = z%d\n" % (n, n) for n in range(2000)))),
     "many names that are undefined": (
         "cells",
@@ -175,7 +179,7 @@ def test_a_reader_that_takes_much_memory():
 def test_a_reader_that_writes_starts_or_connects(project):
     place = project.root / "made"
     assert broken(project, lambda: place.write_text("x")).startswith("executed: open for writing")
-    assert broken(project, place.mkdir) == "executed: os.mkdir by pathlib.py:mkdir"
+    assert broken(project, place.mkdir).startswith("executed: os.mkdir")
     assert broken(project, lambda: os.system("true")).startswith("executed: os.system")  # noqa: S605
     assert broken(project, lambda: subprocess.Popen(["true"])).startswith("executed: subprocess.Popen")
     assert broken(project, socket.socket).startswith("executed: socket.")
@@ -184,8 +188,8 @@ def test_a_reader_that_writes_starts_or_connects(project):
 
 def test_a_reader_that_looks_elsewhere(project):
     assert broken(project, Path("/etc/hostname").read_text).startswith("outside: open")
-    assert broken(project, Path("/").iterdir().__next__).startswith("outside: listing")
-    assert broken(project, (project.root / "away").iterdir().__next__).startswith("outside: listing")
+    assert broken(project, lambda: list(Path("/").iterdir())).startswith("outside: listing")
+    assert broken(project, lambda: list((project.root / "away").iterdir())).startswith("outside: listing")
 
 
 def test_what_reading_needs_is_let_through(project):
