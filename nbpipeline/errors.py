@@ -55,13 +55,20 @@ class Complaint:
     exit_code: ExitCode = ExitCode.USAGE
 
     def __str__(self) -> str:
-        """Three parts on up to three lines, without a trailing newline."""
+        """Three parts on up to three lines, without a trailing newline; nothing in them steers a terminal."""
         head = f"{self.where}: {self.what}" if self.where else self.what
         lines = [head]
         if self.known:
             lines.append(f"  {self.known}")
         lines.append(f"  mend: {self.mend}")
-        return "\n".join(lines)
+        return "\n".join(map(_printable, lines))
+
+
+def _printable(text: str) -> str:
+    """Write what is no printable character as `repr` does: names and paths hold what their author likes."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 class NbpipelineError(Exception):

@@ -356,13 +356,13 @@ def is_tellable(text: str) -> bool:
 
 
 def judge_complaints(complaints: Any) -> None:
-    """Each complaint says where, what and the mend, in printable text. Raises Breach."""
+    """Each complaint says where, what and the mend, on two or three lines of printable text. Raises Breach."""
     for one in complaints:
-        parts = {"where": str(one.where or ""), "what": one.what, "known": one.known, "mend": one.mend}
-        lacking = [name for name in ("where", "what", "mend") if not parts[name].strip()]
-        odd = [name for name, text in parts.items() if not is_tellable(text)]
-        if lacking or odd:
-            told = f"lacks {lacking}" if lacking else f"steers by {odd}"
+        parts = {"where": str(one.where or ""), "what": one.what, "mend": one.mend}
+        lacking = [name for name, text in parts.items() if not text.strip()]
+        lines = str(one).split("\n")
+        if lacking or len(lines) != (3 if one.known else 2) or not all(map(is_tellable, lines)):
+            told = f"lacks {lacking}" if lacking else "steers"
             words = " ".join(word for word in one.what.split() if word.isalpha())
             raise Breach(Find("complaint", f"{told}: {words[:60]}", repr(one)))
 

@@ -91,6 +91,8 @@ ONCE = {
     "an endless type": ("header", under(b"  params: {C: {default: 1, type: '" + b"a|" * 900 + b"a'}}\n")),
     "empty lines before what is no Python": ("cells", cell(b")" + b"\n" * 30_000 + b"x")),
     "shell commands that IPython has to look at": ("cells", cell(b'x")!ls\n' + b"!ls\n" * 2000, b"")),
+    "functions within functions": ("cells", cell(b"a: " + b"lambda: " * 970 + b"1", b"")),
+    "a path that turns writing round": ("cells", cell("n = '../../\u202e\x1b[31m'".encode())),
     "blanks after a quote that is not closed": (
         "cells",
         cell(b'x = f["c,\n!ls' + b" " * 30_000 + b"\n)", b""),
@@ -203,9 +205,20 @@ def test_what_reading_needs_is_let_through(project):
 )
 def test_words_that_steer_a_terminal(text):
     assert not is_tellable(text)
-    complaint = Complaint(where=Location(path="n"), what=text, mend="mend it.")
-    with pytest.raises(Breach, match="steers by"):
-        judge_complaints([complaint])
+    complaint = Complaint(where=Location(path=text), what=text, known=text, mend=text)
+    judge_complaints([complaint])
+    with pytest.raises(Breach, match="steers"):
+        judge_complaints([Raw(complaint)])
+
+
+class Raw:
+    """A complaint that is told as it stands."""
+
+    def __init__(self, told):
+        self.where, self.what, self.known, self.mend = told.where, told.what, told.known, told.mend
+
+    def __str__(self):
+        return f"{self.what}\n{self.known}\n{self.mend}"
 
 
 @pytest.mark.parametrize("lacking", ["where", "what", "mend"])

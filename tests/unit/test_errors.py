@@ -20,3 +20,11 @@ def test_an_error_comes_back_whole_from_another_process(error: NbpipelineError) 
     back = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     assert type(back) is type(error)
     assert (str(back), back.complaints) == (str(error), error.complaints)
+
+
+@pytest.mark.parametrize("odd", ["\x1b[31m", "\n  mend: nothing", "\u202e", "\x9b", "\ud800", "\u2028"])
+def test_nothing_in_a_complaint_steers_a_terminal(odd):
+    told = str(Complaint(where=Location(path=f"n{odd}"), what=f"w{odd}.", known=f"k{odd}", mend=f"m{odd}."))
+    assert len(told.split("\n")) == 3
+    assert all(line.isprintable() for line in told.split("\n"))
+    assert repr(odd)[1:-1] in told
