@@ -19,6 +19,8 @@ MAX_LENGTH = 65_536
 
 ALLOWED = "literals, f-strings, names declared before, Path(...), /, +, os.path.join, lists, tuples and dicts"
 
+_MOST_BITS = 13_000
+"""Of a sum of whole numbers: what Python still writes in decimals."""
 _SHOWN = 60
 """Characters of code that a message shows."""
 _PATHS = frozenset({"Path", "PurePath", "pathlib.Path", "pathlib.PurePath"})
@@ -226,6 +228,8 @@ def evaluate(expression: Expression, names: Mapping[str, Value]) -> Value:
 def _bounded(value: Value) -> Value:
     if isinstance(value, str | list | tuple) and len(value) > MAX_LENGTH:
         raise ValueError(f"the value is longer than {MAX_LENGTH:,}")
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        raise ValueError("a number has too many digits")
     return value
 
 
@@ -237,7 +241,7 @@ def _formatted_text(value: Value, conversion: str, spec: str) -> str:
         value = _CONVERT[conversion](value)
     try:
         return format(value, spec)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{value!r} cannot be written in the format {spec!r}") from error
 
 
@@ -284,9 +288,16 @@ def _add(values: list[Value]) -> Value:
     left, right = values
     numbers = all(isinstance(value, int | float) for value in values)
     if numbers or (type(left) is type(right) and isinstance(left, str | list | tuple)):
-        return left + right
+        return _sum(left, right)
     names = " and ".join(type(value).__name__.replace("PathValue", "Path") for value in values)
     raise ValueError(f"`+` cannot add {names}")
+
+
+def _sum(left: Value, right: Value) -> Value:
+    try:
+        return left + right
+    except OverflowError as error:  # of a whole number and one with a point
+        raise ValueError("a number is too great") from error
 
 
 def _dict(values: list[Value]) -> dict[Value, Value]:

@@ -71,6 +71,7 @@ def _float(value: float) -> float:
 
 def _plain_number(value: Value) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
+        _float(value)
         return value
     raise ValueError("no number")
 

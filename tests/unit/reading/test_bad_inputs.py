@@ -6,6 +6,7 @@ import os
 import pytest
 from builders import code, header, notebook_json, write_files, write_notebook
 
+from nbpipeline.pipeline import build
 from nbpipeline.reading.project import read_project
 
 RULE = "a name is made of letters A to Z, digits, `_` and `-`, and begins with a letter or `_`"
@@ -562,6 +563,10 @@ GREAT = "9" * 400
         (f"defaults: {{timeout: '{GREAT}h'}}", "pipeline.yaml, line 1: 'timeout' is '9999"),
         (f"defaults: {{timeout: {GREAT}}}", "pipeline.yaml, line 1: 'timeout' is 9999"),
         ("defaults: {timeout: 1e999}", "pipeline.yaml, line 1: 'timeout' is inf"),
+        (
+            f"stages: [{{name: train, params: {{x: {{min: {GREAT}}}}}}}]",
+            "pipeline.yaml, line 1: 'min' is 9999",
+        ),
     ],
 )
 def test_numbers_that_are_too_great(root, text, words):
@@ -659,3 +664,15 @@ def test_any_folder_once_or_many_times(root, pattern):
     write_files(root, {"pipeline.yaml": f"notebooks: ['{pattern}']"})
     spec, _ = read_project(root)
     assert [one.name for one in spec.stages] == ["train"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [f"o = f'{{{GREAT} + 1.5}}'", f"o = f'{{{GREAT}:e}}'", "o = f'{" + " + ".join(["9" * 4300] * 2) + "}'"],
+)
+def test_sums_that_are_too_great(root, source):
+    stage(root, code("x = 1", "parameters"), code(source, "outputs"))
+    spec, _ = read_project(root)
+    pipeline, complaints = build(spec)
+    assert pipeline is None
+    assert complaints[0].what.startswith("output 'o'")
