@@ -218,9 +218,11 @@ class _Shortened(ast.NodeTransformer):
         return node
 
 
-def is_too_deep(node: ast.AST) -> bool:
+def is_too_deep(node: ast.expr) -> bool:
     """Whether an expression has more levels than `MAX_DEPTH`: Python's own stack ends at some hundreds."""
-    level = [node]
+    if node.lineno == node.end_lineno and (node.end_col_offset or 0) - node.col_offset < MAX_DEPTH:
+        return False  # each level takes a character
+    level: list[ast.AST] = [node]
     for _ in range(MAX_DEPTH):
         level = [inner for one in level for inner in ast.iter_child_nodes(one)]
         if not level:
