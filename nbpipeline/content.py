@@ -112,14 +112,25 @@ def tree_listing(folder: Path | str, digest: Callable[[str], str]) -> str:
 
 
 def parse_listing(text: str) -> tuple[TreeEntry, ...]:
-    """Read a listing back; raises ValueError for what is none, or for a name that leads out of the folder."""
+    """Read a listing back; raises ValueError for what is none, or for a name that leads out of the folder.
+
+    A name below that of a link or a file would lead out as well, or nowhere.
+    """
     if not text.startswith(TREE_HEAD):
         raise ValueError("not a listing")
     entries = tuple(TreeEntry(*json.loads(line)) for line in text[len(TREE_HEAD) :].splitlines())
+    last = {entry.name for entry in entries if entry.kind != "folder"}
     for entry in entries:
-        if entry.name.startswith("/") or ".." in entry.name.split("/"):
+        if not all(isinstance(one, str) for one in (entry.kind, entry.what, entry.name)):
+            raise ValueError("not a listing")
+        parts = entry.name.split("/")
+        above = ("/".join(parts[:number]) for number in range(1, len(parts)))
+        if not set(parts).isdisjoint(_NO_NAMES) or not last.isdisjoint(above):
             raise ValueError(f"leads out of the folder: {entry.name}")
     return entries
+
+
+_NO_NAMES = frozenset({"", ".", ".."})
 
 
 def unfinished_of(target: Path) -> Path:

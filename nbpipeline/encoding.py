@@ -90,6 +90,9 @@ def canonical(value: Value) -> str:
     return repr(value) if type(value) is int else _CANONICAL(plain(value))
 
 
+_NO_SUCH = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What a text that is damaged raises; a line of a database may be, and SQLite not see it."""
+
 # --- records ---------------------------------------------------------------------------------
 
 
@@ -153,8 +156,17 @@ def record_from_text(text: str) -> StageRecord | None:
     """Read a record from its line; None for text that is none."""
     try:
         return record_from(json.loads(text))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except _NO_SUCH:
         return None
+
+
+def object_from_text(text: str) -> dict[str, Any] | None:
+    """Read a JSON object from its line; None for text that is none."""
+    try:
+        found = json.loads(text)
+    except _NO_SUCH:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 # --- results and events ----------------------------------------------------------------------
@@ -195,6 +207,14 @@ def result_from(data: Mapping[str, Any]) -> StageResult:
         notices=tuple(data.get("notices", ())),
         state=data.get("state", ""),
     )
+
+
+def result_from_text(text: str) -> StageResult | None:
+    """Read how an instance ended from its line; None for text that is none."""
+    try:
+        return result_from(json.loads(text))
+    except _NO_SUCH:
+        return None
 
 
 def failure_data(failure: Failure) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Complaint:
     exit_code: ExitCode = ExitCode.USAGE
 
     def __str__(self) -> str:
-        """Three parts on up to three lines, without a trailing newline."""
+        """Three parts on up to three lines, without a trailing newline; nothing in them steers a terminal."""
         head = f"{self.where}: {self.what}" if self.where else self.what
         lines = [head, *([f"  {self.known}"] if self.known else []), f"  mend: {self.mend}"]
         return "\n".join(map(on_one_line, lines))

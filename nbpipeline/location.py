@@ -1,7 +1,5 @@
 """Where something stands in a user's project."""
 
-import re
-
 from nbpipeline.values import dataclass
 
 STATE_FOLDER = ".nbpipeline"
@@ -13,12 +11,11 @@ def is_url(path: str) -> bool:
     return path.find("://") > 0
 
 
-_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-
-
 def on_one_line(text: str) -> str:
-    """Write what breaks a line or steers a terminal as Python escapes it: a path may hold anything."""
-    return _BREAKS.sub(lambda found: repr(found[0])[1:-1], text)
+    """Write what breaks a line, steers a terminal or cannot be seen as Python escapes it."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

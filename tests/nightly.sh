@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# What takes too long for every change: the tests marked `nightly`, then mutation tests of the modules whose mistakes would
-# be silent.
+# What takes too long for every change: the tests marked `nightly`, the fuzzer for two minutes a target, then mutation tests
+# of the modules whose mistakes would be silent.
 #
-#   bash tests/nightly.sh                                     # both; of the mutants 600, drawn anew every day
-#   bash tests/nightly.sh mutants                             # the second half alone
+#   bash tests/nightly.sh                                     # all; of the mutants 600, fuzzed otherwise every day
+#   bash tests/nightly.sh mutants                             # the last part alone
 #   bash tests/nightly.sh mutants --all                       # every mutant: about two hours
 #   bash tests/nightly.sh mutants 'nbpipeline.plan.*'         # the mutants that match
 #   bash tests/nightly.sh mutants --fresh ['nbpipeline.plan.*']   # as if none had been tried before
@@ -18,6 +18,7 @@ if [ "${1:-}" = mutants ]; then
   shift
 else
   .venv/bin/python -m pytest -q -n 2 -m nightly --timeout 3600
+  .venv/bin/python tests/fuzz/fuzz.py --target all --seconds 120 --seed "$(date +%Y%m%d)"
 fi
 if [ "${1:-}" = --fresh ]; then
   rm -rf mutants

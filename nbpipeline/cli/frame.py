@@ -186,7 +186,7 @@ def known_names(folder: Path) -> Sequence[str]:
     try:
         steps = json.loads(plans[-1].read_text(encoding="utf-8"))["stages"] if plans else []
         names = [str(one["stage"]) for one in steps]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         names = []
     return sorted({*names, *(one.stem for one in root.glob("notebooks/*.ipynb"))})
 

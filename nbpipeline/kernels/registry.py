@@ -152,7 +152,7 @@ def _read(entry: Path) -> KeptKernel | None:
     try:
         data = json.loads(entry.read_text(encoding="utf-8"))
         return KeptKernel(**data)
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 

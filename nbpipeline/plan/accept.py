@@ -14,6 +14,7 @@ from nbpipeline.encoding import canonical, plain, value_from
 from nbpipeline.errors import ReadingError
 from nbpipeline.location import Location
 from nbpipeline.model import Fingerprint, Reason, ReasonKind
+from nbpipeline.reading.yaml12 import YamlError, load
 from nbpipeline.replacing import replace_text
 from nbpipeline.values import dataclass
 
@@ -122,7 +123,10 @@ def read(root: Path) -> tuple[Acceptance, ...]:
     import yaml  # noqa: PLC0415 - most projects have no such file
 
     try:
+        load(text)  # for its limits of depth and size, aliases counted at each use
         data = yaml.safe_load(text) or {}
+    except YamlError as error:
+        raise _unreadable(f"this is no YAML: {error.reason}", error.line) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date in no calendar is a ValueError
         mark = getattr(error, "problem_mark", None)
         raise _unreadable("this is no YAML", mark.line + 1 if mark else None) from error

@@ -1,5 +1,6 @@
 """Which files are a project's notebooks: patterns, exclusions, pairs."""
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,7 @@ from nbpipeline.reading.text_notebook import TEXT_SUFFIXES, looks_like_stage, ma
 DEFAULT_PATTERNS = ("notebooks/*.ipynb",)
 _UNTITLED, _COPY = "Untitled", "-Copy"
 """What JupyterLab calls a notebook that nobody has named."""
+_ANY_FOLDERS = re.compile(r"(?<![^/])\*\*/(?:\*\*/|\./|/)+")
 _WILD = frozenset("*?[")
 _CLOCK = 1.0
 """Seconds by which a pair's notebook must be newer than its text to count, as in jupytext."""
@@ -48,7 +50,7 @@ def _matched(root: Path, pattern: str, place: Place | None) -> list[Path] | None
             )
         return None
     try:
-        found = (path for path in root.glob(pattern) if path.suffix in NOTEBOOK_SUFFIXES)
+        found = (path for path in root.glob(_without_repeats(pattern)) if path.suffix in NOTEBOOK_SUFFIXES)
         # What is no file is complained about when it is read, not passed over. Of text files only a link
         # to nowhere is: a folder or a pipe was never a stage that is lost.
         return [path for path in found if path.suffix == ".ipynb" or path.is_file() or not path.exists()]
@@ -58,6 +60,11 @@ def _matched(root: Path, pattern: str, place: Place | None) -> list[Path] | None
                 f"{pattern!r} is no pattern: {error}.", mend="write one such as `notebooks/*.ipynb`."
             )
         return None
+
+
+def _without_repeats(pattern: str) -> str:
+    """Write `**/**/x` as `**/x`, which matches the same: each further one would double what is looked at."""
+    return _ANY_FOLDERS.sub("**/", pattern)
 
 
 def _wanted(path: Path, root: Path, excluded: Sequence[str]) -> bool:

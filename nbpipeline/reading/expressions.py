@@ -12,13 +12,15 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 
 from nbpipeline.model import Expression, PathValue, Value
-from nbpipeline.reading.syntax import written
+from nbpipeline.reading.syntax import MAX_DEPTH, is_too_deep, written
 
 MAX_LENGTH = 65_536
 """Characters of a text, items of a list: more is refused, so that sums of sums stay small."""
 
 ALLOWED = "literals, f-strings, names declared before, Path(...), /, +, os.path.join, lists, tuples and dicts"
 
+_MOST_BITS = 13_000
+"""Of a sum of whole numbers: what Python still writes in decimals."""
 _SHOWN = 60
 """Characters of code that a message shows."""
 _PATHS = frozenset({"Path", "PurePath", "pathlib.Path", "pathlib.PurePath"})
@@ -36,9 +38,15 @@ def parse(node: ast.expr, aliases: Mapping[str, str] | None = None) -> Expressio
     `aliases` maps imported names to what they stand for (`osp` to `os.path`). Raises ValueError
     with what stands there instead.
     """
+    if is_too_deep(node):
+        raise ValueError(f"the expression is nested deeper than {MAX_DEPTH} levels")
+    return _read(node, aliases or {})
+
+
+def _read(node: ast.expr, aliases: Mapping[str, str]) -> Expression:
     for kinds, read in _READERS:
         if isinstance(node, kinds):
-            return read(node, aliases or {})
+            return read(node, aliases)
     raise ValueError(f"{_described(node)} cannot be read without running the notebook")
 
 
@@ -63,7 +71,7 @@ def _name(node: ast.Name, _: Mapping[str, str]) -> Expression:
 
 
 def _sign(node: ast.UnaryOp, aliases: Mapping[str, str]) -> Expression:
-    inner = parse(node.operand, aliases)
+    inner = _read(node.operand, aliases)
     number = inner.args[0] if inner.kind == "literal" else None
     if isinstance(number, int | float) and isinstance(node.op, ast.USub | ast.UAdd):
         return Expression("literal", (-number if isinstance(node.op, ast.USub) else +number,), node.lineno)
@@ -74,15 +82,15 @@ def _operation(node: ast.BinOp, aliases: Mapping[str, str]) -> Expression:
     kind = {ast.Div: "div", ast.Add: "add"}.get(type(node.op))
     if kind is None:
         raise ValueError(f"{_described(node)} cannot be read without running the notebook")
-    return Expression(kind, (parse(node.left, aliases), parse(node.right, aliases)), node.lineno)
+    return Expression(kind, (_read(node.left, aliases), _read(node.right, aliases)), node.lineno)
 
 
 def _joined(node: ast.JoinedStr, aliases: Mapping[str, str]) -> Expression:
-    return Expression("text", tuple(parse(part, aliases) for part in node.values), node.lineno)
+    return Expression("text", tuple(_read(part, aliases) for part in node.values), node.lineno)
 
 
 def _formatted(node: ast.FormattedValue, aliases: Mapping[str, str]) -> Expression:
-    inner = parse(node.value, aliases)
+    inner = _read(node.value, aliases)
     conversion = _CONVERSIONS.get(node.conversion, "")
     spec = _format_spec(node)
     if not conversion and not spec:
@@ -111,7 +119,7 @@ def _call(node: ast.Call, aliases: Mapping[str, str]) -> Expression:
     kind = "path" if called in _PATHS else "join" if called in _JOINS else None
     if kind is None or node.keywords or (kind == "join" and not node.args):
         raise ValueError(f"{_described(node)} cannot be read without running the notebook")
-    return Expression(kind, tuple(parse(item, aliases) for item in node.args), node.lineno)
+    return Expression(kind, tuple(_read(item, aliases) for item in node.args), node.lineno)
 
 
 def _dotted(node: ast.expr, aliases: Mapping[str, str]) -> str:
@@ -125,7 +133,7 @@ def _dotted(node: ast.expr, aliases: Mapping[str, str]) -> str:
 
 def _series(node: ast.List | ast.Tuple, aliases: Mapping[str, str]) -> Expression:
     kind = "list" if isinstance(node, ast.List) else "tuple"
-    return Expression(kind, tuple(parse(item, aliases) for item in node.elts), node.lineno)
+    return Expression(kind, tuple(_read(item, aliases) for item in node.elts), node.lineno)
 
 
 def _mapping(node: ast.Dict, aliases: Mapping[str, str]) -> Expression:
@@ -133,7 +141,7 @@ def _mapping(node: ast.Dict, aliases: Mapping[str, str]) -> Expression:
     for key, value in zip(node.keys, node.values, strict=True):
         if key is None:
             raise ValueError(f"{_described(node)} unpacks another mapping")
-        items += [parse(key, aliases), parse(value, aliases)]
+        items += [_read(key, aliases), _read(value, aliases)]
     return Expression("dict", tuple(items), node.lineno)
 
 
@@ -220,6 +228,8 @@ def evaluate(expression: Expression, names: Mapping[str, Value]) -> Value:
 def _bounded(value: Value) -> Value:
     if isinstance(value, str | list | tuple) and len(value) > MAX_LENGTH:
         raise ValueError(f"the value is longer than {MAX_LENGTH:,}")
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        raise ValueError("a number has too many digits")
     return value
 
 
@@ -231,7 +241,7 @@ def _formatted_text(value: Value, conversion: str, spec: str) -> str:
         value = _CONVERT[conversion](value)
     try:
         return format(value, spec)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{value!r} cannot be written in the format {spec!r}") from error
 
 
@@ -278,9 +288,16 @@ def _add(values: list[Value]) -> Value:
     left, right = values
     numbers = all(isinstance(value, int | float) for value in values)
     if numbers or (type(left) is type(right) and isinstance(left, str | list | tuple)):
-        return left + right
+        return _sum(left, right)
     names = " and ".join(type(value).__name__.replace("PathValue", "Path") for value in values)
     raise ValueError(f"`+` cannot add {names}")
+
+
+def _sum(left: Value, right: Value) -> Value:
+    try:
+        return left + right
+    except OverflowError as error:  # of a whole number and one with a point
+        raise ValueError("a number is too great") from error
 
 
 def _dict(values: list[Value]) -> dict[Value, Value]:

@@ -18,8 +18,8 @@ def read_text(path: Path, absent: NoText) -> str:
 
     `absent` is raised where nothing stands at the path. A pipe or a device is not waited for.
     """
-    _require_file(path, absent)
     try:
+        _require_file(path, absent)
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise NoText(f"the file is not UTF-8 text (byte {error.start}).", "save it as UTF-8.") from error
@@ -32,6 +32,14 @@ def read_text(path: Path, absent: NoText) -> str:
 def stands(path: Path) -> bool:
     """Whether anything stands at the path, be it a link to nowhere."""
     return path.exists() or path.is_symlink()
+
+
+def is_file(path: Path) -> bool:
+    """Whether a plain file stands at the path, which may be none that a file can have."""
+    try:
+        return path.is_file()
+    except OSError:  # the name is too long
+        return False
 
 
 def _require_file(path: Path, absent: NoText) -> None:

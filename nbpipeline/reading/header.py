@@ -50,6 +50,12 @@ def _in_metadata(notebook: Notebook, findings: Findings) -> Header | None:
     if KEY not in notebook.metadata:
         return None
     place = Place(file=notebook.path, findings=findings, path=(KEY,))
+    if yaml12.is_too_deep(notebook.metadata[KEY]):
+        place.complain(
+            f"the notebook's metadata.nbpipeline is nested deeper than {yaml12.MAX_DEPTH} levels.",
+            mend="write plain values.",
+        )
+        return None
     return Header(value=notebook.metadata[KEY], place=place, cell=None)
 
 

@@ -57,13 +57,21 @@ def _number(low: float, *, whole: bool = False, over: bool = False) -> Callable[
         fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
         if not fits or not (low < value if over else low <= value) or value == float("inf"):
             raise ValueError("no such number")
-        return float(value) if not whole else value
+        return value if whole else _float(value)
 
     return convert
 
 
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:  # of more than 308 digits
+        raise ValueError("too great") from error
+
+
 def _plain_number(value: Value) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
+        _float(value)
         return value
     raise ValueError("no number")
 

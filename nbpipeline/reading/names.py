@@ -6,8 +6,10 @@ rest of the notebook.
 
 import ast
 import builtins
+import itertools
 import re
 import symtable
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 
@@ -49,6 +51,8 @@ _QUIET_EXTENSIONS = frozenset({"autoreload", "line_profiler", "memory_profiler",
 _OPAQUE_CALLS = frozenset({"exec", "globals", "locals", "vars"})
 _TARGET_OPTION = re.compile(r"--(?:out|err|proc)\s+(\w+)")
 _WORD = re.compile(r"[^\W\d]\w*")
+_MOST_TOLD = 100
+"""Undefined names that are told of one notebook; for each one a name that was meant is looked for."""
 _NOT_RUN = frozenset({"skip", "test"})
 
 
@@ -84,7 +88,8 @@ def check_stage(spec: StageSpec) -> tuple[Complaint, ...]:
         cells = [_names_of(cell) for cell in spec.notebook.cells if cell.kind == "code"]
         running = [one for one in cells if one.runs]
         found += _unparsable(running, spec)
-        found += _undefined(running, [one for one in cells if not one.runs], spec)
+        idle = [one for one in cells if not one.runs]
+        found += itertools.islice(_undefined(running, idle, spec), _MOST_TOLD)
         found += _unused(running, spec)
     return tuple(found)
 
@@ -133,10 +138,12 @@ def _names_of(cell: Cell) -> _CellNames:
 
 def _symbols(source: str, tree: ast.Module) -> symtable.SymbolTable:
     """Give the scopes of a cell; where there are magics, those of the code that IPython makes of it."""
-    try:
-        return symtable.symtable(source, "<cell>", "exec")
-    except SyntaxError:
-        return symtable.symtable(syntax.written(tree), "<cell>", "exec")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return symtable.symtable(source, "<cell>", "exec")
+        except SyntaxError:
+            return symtable.symtable(syntax.written(tree), "<cell>", "exec")
 
 
 def _scopes(table: symtable.SymbolTable) -> tuple[set[str], set[str], set[str]]:
@@ -159,14 +166,15 @@ def _scopes(table: symtable.SymbolTable) -> tuple[set[str], set[str], set[str]]:
     return now, later, bound
 
 
-def _nested(
-    table: symtable.SymbolTable, *, called: bool = False
-) -> Iterator[tuple[symtable.SymbolTable, bool]]:
-    """Walk the scopes within; True for those that run only when something is called."""
-    for inner in table.get_children():
-        deferred = called or inner.get_type() != "class"
-        yield inner, deferred
-        yield from _nested(inner, called=deferred)
+def _nested(table: symtable.SymbolTable) -> Iterator[tuple[symtable.SymbolTable, bool]]:
+    """Walk the scopes within, however deep; True for those that run only when something is called."""
+    waiting = [(table, False)]
+    while waiting:
+        outer, called = waiting.pop()
+        for inner in outer.get_children():
+            found = (inner, called or inner.get_type() != "class")
+            yield found
+            waiting.append(found)
 
 
 def _lines(tree: ast.AST) -> dict[str, int]:

@@ -50,9 +50,10 @@ def _type_node(text: str | None) -> ast.expr | None:
     if text is None:
         return None
     try:
-        return ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError):
+        node = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+    return None if syntax.is_too_deep(node) else node
 
 
 def _members(node: ast.expr) -> Iterator[ast.expr]:
@@ -268,7 +269,9 @@ def _opaque(parameter: Parameter, nodes: list[ast.stmt] | list[ast.expr]) -> Par
 def _annotated(parameter: Parameter, annotation: ast.expr | None, comment: str) -> Parameter:
     """Add the annotation as type; papermill's `# type: int` and the rest of the comment as help."""
     declared = _TYPE_COMMENT.match(comment)
-    kind = syntax.written(annotation) if annotation else declared.group(1) if declared else None
+    kind = declared.group(1) if declared else None
+    if annotation:
+        kind = None if syntax.is_too_deep(annotation) else syntax.written(annotation)
     text = comment[declared.end() :] if declared else comment
     return replace(parameter, type=kind, help=text.strip())
 

@@ -19,7 +19,7 @@ from nbpipeline.reading.discovery import (
     read_notebooks,
     read_one,
 )
-from nbpipeline.reading.files import stands
+from nbpipeline.reading.files import is_file, stands
 from nbpipeline.reading.header import Header, read_header
 from nbpipeline.reading.layers import Layer
 from nbpipeline.reading.paths import project_path
@@ -234,7 +234,7 @@ class _Stages:
         if path in self.candidates:
             return self.candidates[path]
         place = layer.place.child("notebook")
-        if not (self.root / path).is_file():
+        if not is_file(self.root / path):
             place.complain(
                 f"the notebook {layer.values['notebook']!r} is not there.",
                 known=f"known notebooks: {', '.join(self.candidates) or 'none'}",

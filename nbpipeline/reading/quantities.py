@@ -1,5 +1,6 @@
 """Durations (`30s`, `1h30m`) and sizes (`2GB`), as people write them."""
 
+import math
 import re
 from typing import Final
 
@@ -17,7 +18,10 @@ def seconds(text: str) -> float:
     """Read a duration: `500ms`, `30s`, `10m`, `1h30m`, `7d`, `2w`. Raises ValueError."""
     if not _DURATION.fullmatch(text.strip()):
         raise ValueError(f"{text!r} is no duration")
-    return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+    found = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+    if found == math.inf:
+        raise ValueError("the duration is too great")
+    return found
 
 
 def size(text: str) -> int:
@@ -29,4 +33,7 @@ def size(text: str) -> int:
     if binary and not unit:
         raise ValueError(f"{text!r} is no size")
     factor: int = (1024 if binary else 1000) ** _UNIT_POWERS[unit.lower()]
-    return round(float(number) * factor)
+    found = float(number) * factor
+    if found == math.inf:
+        raise ValueError("the size is too great")
+    return round(found)

@@ -91,7 +91,7 @@ class Memory:
         try:
             data = spelled([notebook.kernel, notebook.language, notebook.metadata, notebook.format])
             text = f"{data}\n{cells_text(notebook.cells)}"
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             return notebook
         if len(text) <= _MOST and self._version(path) == version and self._settled(path):
             self._new[NOTEBOOKS][notebook.path] = f"{version} {_short(text)}\n{text}"
@@ -141,7 +141,7 @@ class Memory:
     def _keep_document(self, shown: str, text: str, found: Document) -> None:
         try:
             kept = spelled([found.value, dict(found.lines)])
-        except (SpellingError, RecursionError):
+        except SpellingError:
             return
         if len(kept) <= _MOST:
             self._new[DOCUMENTS][shown] = f"{_short(f'{text} {_reader()} {kept}')}\n{kept}"

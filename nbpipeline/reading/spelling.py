@@ -51,7 +51,10 @@ class SpellingError(ValueError):
 
 def spelled(value: Any) -> str:
     """Write a value down. Raises SpellingError for one that these types do not make up."""
-    return json.dumps(_spelled(value), separators=(",", ":"))
+    try:
+        return json.dumps(_spelled(value), separators=(",", ":"))
+    except RecursionError as error:
+        raise SpellingError("it is nested too deeply") from error
 
 
 def spoken(text: str) -> Any:

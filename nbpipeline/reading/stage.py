@@ -18,6 +18,7 @@ from nbpipeline.model import (
     Value,
 )
 from nbpipeline.reading import artifacts, declared_parameters, expressions, yaml12
+from nbpipeline.reading.files import NoText, read_text
 from nbpipeline.reading.header import Header
 from nbpipeline.reading.kinds import CHECKS, axis_values
 from nbpipeline.reading.layers import Layer, effective_cwd, merged
@@ -149,11 +150,10 @@ def _from_file(file: str, place: Place, base: str, root: str) -> Value:
     shown = project_path(file, base, root)
     at = Place(file=shown, findings=place.findings, path=place.path[-1:])
     try:
-        text = Path(root, shown).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        text = read_text(Path(root, shown), NoText("it is not there.", ""))
+    except NoText as error:
         place.complain(
-            f"the file {file!r} of axis {place.path[-1]!r} cannot be read: {reason}.",
+            f"the file {file!r} of axis {place.path[-1]!r} cannot be read: {error.what}",
             mend="name a file that lists the values, one a line or as YAML.",
         )
         return INVALID

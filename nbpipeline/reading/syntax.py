@@ -9,13 +9,23 @@ import copy
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from nbpipeline.values import dataclass
 
 PYTHON_BODIES = frozenset({"capture", "memit", "mprun", "prun", "scalene", "time", "timeit"})
 """Magics (line and cell) whose text is Python that runs in the notebook."""
 
-_ESCAPES = re.compile(r"^\s*[%!?,;/>]|^\s*In \[|=\s*[%!]|\?\s*$|\A\s", re.MULTILINE)
+MAX_DEPTH = 100
+"""Levels of an expression that is read, as of one level for each term of a sum."""
+
+_MOST_WORK = 300_000
+"""Characters that IPython may look at, those of the cell counted for each magic: about a second."""
+
+# None of these looks at a run of blanks more than once for each of its characters.
+_ESCAPES = re.compile(r"^[^\S\n]*(?:[%!?,;/>]|In \[)|=\s*[%!]|\?[^\S\n]*$|\A\s", re.MULTILINE)
+_BLANKS = re.compile(r"[ \t\f]{500}")
+"""For such a run Python's tokenizer takes the square of its length, where a quote is not closed before it."""
 _CELL_MAGIC = re.compile(r"%%([A-Za-z]\w*)(?: ([^\n]*))?(?:\n|\Z)")
 _LINE_MAGIC = re.compile(
     r"^(?:%([A-Za-z]\w*)(?: ([^\n]*[^?\s]))?|!([A-Za-z.~/{$][^\n]*[^?\s]))[ \t]*$", re.MULTILINE
@@ -100,8 +110,16 @@ def _line_call(match: re.Match[str]) -> str:
     return f"get_ipython().run_line_magic({name!r}, {text or ''!r})"
 
 
+@lru_cache(maxsize=64)
 def _transform(source: str) -> str:
-    """Turn magics, shell escapes and help requests into the calls that IPython makes of them."""
+    """Turn magics, shell escapes and help requests into the calls that IPython makes of them.
+
+    Raises SyntaxError where that would take long: IPython goes through the whole cell for each of them.
+    """
+    if len(_ESCAPES.findall(source)) * len(source) > _MOST_WORK:
+        raise SyntaxError("it has too many magics for its length")
+    if _BLANKS.search(source):
+        raise SyntaxError("it has a magic, and hundreds of blanks in a row")
     # IPython takes 75 ms to import, so only a cell that needs it pays.
     from IPython.core.inputtransformer2 import TransformerManager  # noqa: PLC0415
 
@@ -198,6 +216,18 @@ class _Shortened(ast.NodeTransformer):
         except ValueError:
             return ast.Constant(value=...)
         return node
+
+
+def is_too_deep(node: ast.expr) -> bool:
+    """Whether an expression has more levels than `MAX_DEPTH`: Python's own stack ends at some hundreds."""
+    if node.lineno == node.end_lineno and (node.end_col_offset or 0) - node.col_offset < MAX_DEPTH:
+        return False  # each level takes a character
+    level: list[ast.AST] = [node]
+    for _ in range(MAX_DEPTH):
+        level = [inner for one in level for inner in ast.iter_child_nodes(one)]
+        if not level:
+            return False
+    return True
 
 
 def written(node: ast.AST) -> str:

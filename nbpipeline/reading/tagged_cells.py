@@ -16,6 +16,8 @@ DECLARING = ("parameters", "inputs", "outputs", "dependencies", "expectations")
 TAGS = (*DECLARING, "metrics", "test", "skip")
 
 _NEAR = 0.8
+_MOST_TOLD = 100
+"""Complaints about one cell: each names what is known, so all of them could grow with its square."""
 _LINK_NAMES = ("after", "dependencies")
 _IMPORTS: Mapping[str, str] = {
     "pathlib.Path": "Path",
@@ -129,7 +131,14 @@ class _CellReader:
         if self.tag == "parameters":
             self._parameters(tree)
             return
+        before = len(self.place.findings)
         for statement in tree.body:
+            if len(self.place.findings) - before > _MOST_TOLD:
+                self._at(statement.lineno).complain(
+                    f"more than {_MOST_TOLD} things are wrong in the cell; the rest of it was not read.",
+                    mend="mend those first.",
+                )
+                return
             self._statement(statement)
 
     def _at(self, line: int | None) -> Place:

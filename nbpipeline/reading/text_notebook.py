@@ -12,9 +12,10 @@ _DECLARES = re.compile(r"nbpipeline|parameters|inputs|outputs|dependencies|expec
 
 
 _STAGE_MARKS = re.compile(
-    r"^(?:(?:# (?:%%|\+)|```|~~~).*\btags\b|:tags:).*\b(?:parameters|inputs|outputs)\b|^(?:# ?)?nbpipeline:",
+    r"^(?>(?:# (?:%%|\+)|```|~~~).*?\btags\b|:tags:).*\b(?:parameters|inputs|outputs)\b|^(?:# ?)?nbpipeline:",
     re.MULTILINE,
 )
+_ENDLESS_MARK = re.compile(r"^(?:# (?:%%|\+)|```|~~~).{4096}", re.MULTILINE)
 
 
 def looks_like_notebook(text: str, suffix: str) -> bool:
@@ -43,6 +44,8 @@ def looks_like_stage(path: Path) -> bool:
 
 def as_json(text: str, suffix: str) -> Mapping[str, Any]:
     """Read a text notebook as nbformat 4 JSON, with no cell ids. Raises ValueError with the reason."""
+    if _ENDLESS_MARK.search(text):  # jupytext's time grows with the square of its length
+        raise ValueError("a line that begins a cell has more than 4,096 characters")
     # jupytext takes up to 3 s to import, and only projects with text notebooks need it.
     import jupytext  # noqa: PLC0415
 

@@ -6,7 +6,7 @@ loaded before there is something to parse.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from importlib import import_module
 from typing import Any, TypeAlias
@@ -67,6 +67,18 @@ def load(text: str) -> Document:
     parser: Any = import_module("nbpipeline.reading.yaml_parser")
     value, lines = parser.parse(text)
     return Document(value=value, lines=lines)
+
+
+def is_too_deep(value: Value) -> bool:
+    """Whether a value that was not read by `load` is nested deeper than it lets through."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [inner for one in level for inner in _inside(one)]
+    return bool(level)
+
+
+def _inside(value: Value) -> Iterable[Value]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def plain(text: str) -> Value:

@@ -113,7 +113,7 @@ def _kept_fingerprint(own: Path) -> Fingerprint | None:
     try:
         data = json.loads((own / "step.json").read_text(encoding="utf-8"))
         return fingerprint_from(data["fingerprint"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -132,7 +132,7 @@ def _mark(instance: StageInstance, root: Path) -> Mapping[str, Any]:
     """Read what was written last at the present path: `{path, digest, run, attempt}`; empty where nothing."""
     try:
         found = json.loads(_mark_of(instance, root).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) and found.get("path") == instance.executed else {}
 

@@ -35,7 +35,7 @@ def owner(root: Path, instance_id: str) -> Mapping[str, Any] | None:
 def _read(mark: Path) -> Mapping[str, Any] | None:
     try:
         found = json.loads(mark.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 

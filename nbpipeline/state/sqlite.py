@@ -4,7 +4,6 @@ The file has a version and is migrated forward; one that a newer nbpipeline wrot
 file is moved aside and begun anew: what it knew can be won back from the store's records.
 """
 
-import json
 import sqlite3
 import threading
 import time
@@ -12,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from nbpipeline.encoding import dumps, record_from_text, result_from, value_from
+from nbpipeline.encoding import dumps, object_from_text, record_from_text, result_from_text, value_from
 from nbpipeline.errors import ReadingError, StorageError
 from nbpipeline.location import Location
 from nbpipeline.model import StageRecord, StageResult
@@ -121,11 +120,12 @@ class SqliteState:
     def last_failure(self, instance: str) -> Mapping[str, Any] | None:
         """Give the failure that came after the last success."""
         rows = self._rows("SELECT data FROM failures WHERE instance = ?", instance)
-        return dict(json.loads(rows[0][0])) if rows else None
+        return object_from_text(rows[0][0]) if rows else None
 
     def last_failures(self) -> Mapping[str, Mapping[str, Any]]:
         """`last_failure` of every instance that has one, in one read."""
-        return {one: json.loads(data) for one, data in self._rows("SELECT instance, data FROM failures")}
+        rows = self._rows("SELECT instance, data FROM failures")
+        return {one: found for one, data in rows if (found := object_from_text(data)) is not None}
 
     def add_record(self, record: StageRecord) -> None:
         """Remember a success; it is on disk when this returns."""
@@ -167,14 +167,15 @@ class SqliteState:
         query = "SELECT run, started, finished, status, data FROM runs ORDER BY rowid DESC LIMIT ?"
         names = ("run", "started", "finished", "status")
         return tuple(
-            {**dict(zip(names, row, strict=False)), "data": value_from(json.loads(row[4]))}
+            {**dict(zip(names, row, strict=False)), "data": value_from(object_from_text(row[4]) or {})}
             for row in self._rows(query, limit)
         )
 
     def results(self, run: str) -> tuple[StageResult, ...]:
         """How the instances of a run ended, in the order in which they did."""
         rows = self._rows("SELECT data FROM results WHERE run = ? ORDER BY id", run)
-        return tuple(result_from(json.loads(data)) for (data,) in rows)
+        found = (result_from_text(data) for (data,) in rows)
+        return tuple(one for one in found if one is not None)
 
     def durations(self) -> Mapping[str, float]:
         """Seconds that each instance took at its last success."""

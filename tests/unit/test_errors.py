@@ -33,3 +33,11 @@ def test_a_complaint_s_parts_stand_on_a_line_each_whatever_a_path_holds(characte
     )
     path = f"da{shown}ta.csv"
     assert str(one) == f"{path}: {path} is odd.\n  known: {path}\n  mend: move {path}"
+
+
+@pytest.mark.parametrize("odd", ["\x1b[31m", "\n  mend: nothing", "\u202e", "\x9b", "\ud800", "\u2028"])
+def test_nothing_in_a_complaint_steers_a_terminal(odd):
+    told = str(Complaint(where=Location(path=f"n{odd}"), what=f"w{odd}.", known=f"k{odd}", mend=f"m{odd}."))
+    assert len(told.split("\n")) == 3
+    assert all(line.isprintable() for line in told.split("\n"))
+    assert repr(odd)[1:-1] in told

@@ -6,6 +6,7 @@ import os
 import pytest
 from builders import code, header, notebook_json, write_files, write_notebook
 
+from nbpipeline.pipeline import build
 from nbpipeline.reading.project import read_project
 
 RULE = "a name is made of letters A to Z, digits, `_` and `-`, and begins with a letter or `_`"
@@ -278,7 +279,7 @@ RAW = [
     ),
     (
         "---\nnbpipeline:\n  matrix: {region: {from_file: no.yaml}}\n---",
-        "line 3: the file 'no.yaml' of axis 'region' cannot be read: No such file or directory.\n  mend: name a file that lists the values, one a line or as YAML.",
+        "line 3: the file 'no.yaml' of axis 'region' cannot be read: it is not there.\n  mend: name a file that lists the values, one a line or as YAML.",
     ),
     (
         "---\nnbpipeline:\n  params: {C: {default: 1, min: 2}}\n---",
@@ -548,3 +549,130 @@ def test_a_clash_of_names(root):
         "  known stage: a_b (notebooks/a b.ipynb)\n"
         "  mend: write `stage: NAME` with another name in the header of one of them."
     )
+
+
+# --- what the fuzzer found (tests/fuzz) ------------------------------------------------------
+
+GREAT = "9" * 400
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (f"store: {{max_size: '{GREAT}GB'}}", "pipeline.yaml, line 1: 'max_size' is '9999"),
+        (f"defaults: {{timeout: '{GREAT}h'}}", "pipeline.yaml, line 1: 'timeout' is '9999"),
+        (f"defaults: {{timeout: {GREAT}}}", "pipeline.yaml, line 1: 'timeout' is 9999"),
+        ("defaults: {timeout: 1e999}", "pipeline.yaml, line 1: 'timeout' is inf"),
+        (
+            f"stages: [{{name: train, params: {{x: {{min: {GREAT}}}}}}}]",
+            "pipeline.yaml, line 1: 'min' is 9999",
+        ),
+    ],
+)
+def test_numbers_that_are_too_great(root, text, words):
+    stage(root, code("x = 1", "parameters"))
+    write_files(root, {"pipeline.yaml": text})
+    assert only(root).startswith(words)
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (f"stages: [{{name: train, notebook: {LONG}.ipynb}}]", f"the notebook '{LONG}.ipynb' is not there."),
+        (
+            f"environment: {{lock: {LONG}}}",
+            f"the lock file '{LONG}' cannot be read: the file cannot be read: ",
+        ),
+        (
+            f"stages: [{{name: train, matrix: {{r: {{from_file: {LONG}}}}}}}]",
+            f"the file '{LONG}' of axis 'r' cannot ",
+        ),
+    ],
+)
+def test_names_that_no_file_can_have(root, text, words):
+    stage(root, code("x = 1", "parameters"))
+    write_files(root, {"pipeline.yaml": text})
+    assert words in only(root)
+
+
+def test_a_device_lists_no_values(root):
+    """It would never come to its end."""
+    stage(root, code("x = 1", "parameters"))
+    write_files(root, {"pipeline.yaml": "stages: [{name: train, matrix: {r: {from_file: /dev/zero}}}]"})
+    assert "the file '/dev/zero' of axis 'r' cannot be read: this is no plain file." in only(root)
+
+
+DEEP = "1" + " + 1" * 150
+
+
+def test_expressions_that_are_nested_too_deeply(root):
+    """Python's own stack ends at some hundreds of levels."""
+    stage(root, code("x = 1", "parameters"), code(f"o = {DEEP}", "outputs"))
+    assert "the expression is nested deeper than 100 levels" in only(root)
+
+
+def test_a_parameter_that_is_nested_too_deeply_counts_by_its_source(root):
+    stage(root, code(f"x: {'a | ' * 150}a = {DEEP}", "parameters"), USED)
+    spec, complaints = read_project(root)
+    assert complaints == ()
+    (parameter,) = spec.stages[0].parameters
+    assert parameter.opaque
+    assert parameter.type is None
+
+
+def test_a_header_in_metadata_has_the_depth_of_yaml(root):
+    stage(root, code("x = 1", "parameters"))
+    path = root / "notebooks/train.ipynb"
+    content = json.loads(path.read_text())
+    content["metadata"]["nbpipeline"] = {"params": {"x": {"help": json.loads("[" * 60 + "]" * 60)}}}
+    path.write_text(json.dumps(content))
+    assert only(root) == (
+        "notebooks/train.ipynb: the notebook's metadata.nbpipeline is nested deeper than 60 levels.\n"
+        "  mend: write plain values."
+    )
+
+
+def test_a_hundred_complaints_about_a_cell_are_enough(root):
+    stage(root, code("\n".join(f"a{n} = z{n}" for n in range(300)), "outputs"))
+    found = told(root)
+    assert len(found) == 102
+    assert found[-1].startswith(
+        "notebooks/train.ipynb, cell 1, line 102: more than 100 things are wrong in the cell; the rest of it was not read."
+    )
+
+
+def test_a_mark_of_a_cell_that_does_not_end(root):
+    write_files(root, {"pipeline.yaml": "notebooks: [notebooks/*.py]"})
+    write_files(root, {"notebooks/a.py": f'# %% tags=["parameters"] {"x " * 3000}\nC = 1\n'})
+    assert only(root) == (
+        "notebooks/a.py: jupytext cannot read the file: a line that begins a cell has more than 4,096 characters.\n"
+        "  mend: try `jupytext --to ipynb notebooks/a.py` and mend what it names."
+    )
+
+
+@pytest.mark.parametrize(
+    "pattern", ["**/*.ipynb", "**/**/*.ipynb", "**/./**//*.ipynb", f"{'**/' * 40}*.ipynb"]
+)
+def test_any_folder_once_or_many_times(root, pattern):
+    (root / "a/b/c/d/e/f/g/h").mkdir(
+        parents=True
+    )  # ways to share eight levels out among forty marks: millions
+    stage(root, code("x = 1", "parameters"))
+    write_files(root, {"pipeline.yaml": f"notebooks: ['{pattern}']"})
+    spec, _ = read_project(root)
+    assert [one.name for one in spec.stages] == ["train"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [f"o = f'{{{GREAT} + 1.5}}'", f"o = f'{{{GREAT}:e}}'", "o = f'{" + " + ".join(["9" * 4300] * 2) + "}'"],
+)
+def test_sums_that_are_too_great(root, source):
+    stage(root, code("x = 1", "parameters"), code(source, "outputs"))
+    spec, _ = read_project(root)
+    pipeline, complaints = build(spec)
+    assert pipeline is None
+    assert complaints[0].what.startswith("output 'o'")

@@ -1,5 +1,7 @@
 """Static checks of one notebook: undefined names, unused outputs, order."""
 
+import warnings
+
 import pytest
 from builders import code, header, notebook_json, write_notebook
 
@@ -222,3 +224,18 @@ def test_numbers_that_python_reads_and_cannot_write(root):
         (True, None),
         (False, "Literal[..., 1]"),
     ]
+
+
+def test_python_s_own_warnings_are_not_told(root):
+    """They are told where the cell runs; a look at names would print them beside everything else."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert checked(root, PARAMETERS, code("x = '\\d'\nassert (1, 2)\nx is 1")) == []
+    assert told == []
+
+
+@pytest.mark.parametrize("depth", [*range(900, 990, 5)])
+def test_functions_within_functions_end_no_look(root, depth):
+    """Where they are too deep for Python's parser too, is told as no Python."""
+    found = checked(root, PARAMETERS, code(f"f = {'lambda: ' * depth}C"))
+    assert found == [] or "the cell is no Python" in found[0]

@@ -178,3 +178,21 @@ def test_reading_imports_neither_jupytext_nor_ipython():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("if x:\n" + "    !ls\n" * 250, "it has too many magics for its length"),
+        ("if x:\n    !ls" + " " * 500 + "x\n", "it has a magic, and hundreds of blanks in a row"),
+    ],
+)
+def test_cells_that_would_take_ipython_long_are_no_python(source, why):
+    with pytest.raises(SyntaxError, match=why):
+        syntax.parse_cell(source)
+    assert syntax.normalised(source).startswith("text:if x:")
+
+
+def test_what_ipython_reads_in_time_is_read():
+    assert len(syntax.parse_cell("if x:\n" + "    !ls\n" * 100).body[0].body) == 100
+    assert syntax.parse_cell("if x:\n    !ls" + " " * 400 + "x\n").body

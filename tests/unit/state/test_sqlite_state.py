@@ -224,3 +224,24 @@ def test_a_file_name_that_is_no_unicode_costs_its_cache_entry_alone(folder: Path
         state.save("names", {"/a/\udcff.txt": "1", "/a/ü.txt": "2", "/b": "\ud800"})
     with open_state(folder) as state:
         assert state.load("names") == {"/a/ü.txt": "2"}
+
+
+DAMAGED = ["{", "1", "[]", "null", '"x"', "{}", '{"instance": 1, "status": "none"}', "[" * 100_000]
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_rows_with_a_text_that_is_damaged_count_as_none(folder: Path, text: str) -> None:
+    """SQLite checks its pages' structure, not what stands in them."""
+    with open_state(folder) as state:
+        state.add_run("r", started=1.0, data={})
+    with sqlite3.connect(folder / "state.db") as db:
+        db.execute("INSERT INTO failures VALUES ('i7', ?)", (text,))
+        db.execute("UPDATE runs SET data = ?", (text,))
+        db.execute("INSERT INTO results VALUES (99, 'x', 'i7', 1.0, ?)", (text,))
+        db.execute("UPDATE latest SET data = ? WHERE instance = 'i7'", (text,))
+    with open_state(folder) as state:
+        assert state.last_record("i7") is None or text == "{}"
+        assert state.last_failure("i7") in (None, {}, {"instance": 1, "status": "none"})
+        assert set(state.last_failures()) <= {"i7"}
+        assert state.results("x") == ()
+        assert all(isinstance(run["data"], dict) for run in state.runs())

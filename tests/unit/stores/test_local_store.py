@@ -1,5 +1,6 @@
 """The local store's own matters: damage, permissions, what a killed process leaves."""
 
+import json
 import os
 import stat
 import time
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nbpipeline.content import digest_bytes, digest_file, digest_text, tree_listing
+from nbpipeline.content import TREE_HEAD, digest_bytes, digest_file, digest_text, tree_listing
 from nbpipeline.errors import StorageError
 from nbpipeline.model import Fingerprint, StageRecord, StoredOutput
 from nbpipeline.stores import local
@@ -94,6 +95,24 @@ def test_a_damaged_listing_is_dropped(store: LocalStore, tmp_path: Path) -> None
     place.write_text(place.read_text().replace("x", "../y"))
     assert not store.get(output, tmp_path / "again")
     assert not place.exists()
+    assert not store.has(output)
+
+
+@pytest.mark.parametrize("name", ["away/x", "./away/x", "away//x", "../x", "/x", "a/../../x", ""])
+def test_a_listing_writes_nothing_elsewhere(store: LocalStore, tmp_path: Path, name: str) -> None:
+    """Not through a link that it makes itself, either: a store may be shared with others."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "x").write_text("x")
+    store.put(tmp_path / "x", StoredOutput(path="x", digest=digest_file(tmp_path / "x")))
+    lines = [["link", str(elsewhere), "away"], ["file", digest_file(tmp_path / "x"), name]]
+    listing = TREE_HEAD + "".join(f"{json.dumps(line)}\n" for line in lines)
+    (tmp_path / "x").unlink()
+    store._write(store._place("trees", digest_text(listing)), listing)
+    output = StoredOutput(path="folder", digest=digest_text(listing), kind="directory")
+    assert not store.get(output, tmp_path / "folder")
+    assert not list(elsewhere.iterdir())
+    assert not (tmp_path / "x").exists()
     assert not store.has(output)
 
 
