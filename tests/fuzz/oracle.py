@@ -278,9 +278,14 @@ def _resident() -> int:
 
 
 def _peak() -> int:
-    unit = 1 if sys.platform == "darwin" else 1024
-    _peaks[0] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    """Bytes that the process held at most; `ru_maxrss` would count what its parent held when it was started."""
+    lines = Path("/proc/self/status").read_text().splitlines() if _LINUX else []
+    told = next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:")), 0)
+    _peaks[0] = told or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return _peaks[0]
+
+
+_LINUX = Path("/proc/self/status").exists()
 
 
 _peaks = [0]
