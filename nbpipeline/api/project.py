@@ -22,7 +22,7 @@ from nbpipeline.api.planning import (
     plan_wanted,
     told_ahead,
 )
-from nbpipeline.api.running import carried_out, sending, told_of_all
+from nbpipeline.api.running import carried_out, telling, told_of_all
 from nbpipeline.errors import UsageError
 from nbpipeline.model import (
     Event,
@@ -167,14 +167,14 @@ class Project:
             wanted = Wanted(selectors=selectors, exclude=exclude, only=only, force=force)
             tell = (on_event or _deaf) if wait else None
             run = begin_apart(pipeline, place, wanted, tell, cancel or CancelSwitch())
-            with begun(run.folder), sending(pipeline.project, run, track=track) as told:
+            with begun(run.folder), telling(pipeline.project, run, track=track) as sender:
                 if on_plan is not None:
                     on_plan(run.plan)
                 result = carried_out(
-                    run, place, RunOptions(**options), told, wait=wait, emit=on_event, cancel=cancel
+                    run, place, RunOptions(**options), sender, wait=wait, emit=on_event, cancel=cancel
                 )
             self._trim(place, result)
-            return told_of_all(result, told)
+            return told_of_all(result, sender)
 
     def run_stage(self, stage: str, *, force: bool = False, **how: Any) -> RunResult:
         """Run one instance, nothing before or after it; `how` as in `run`.
@@ -220,7 +220,7 @@ class Project:
 
     def sync(self) -> tuple[str, ...]:
         """Send what trackers could not be told of earlier runs; gives a line a run."""
-        return tracking.courier.sent_lines(Path(self.root))
+        return tracking.sender.sent_lines(Path(self.root))
 
     def log(self, stage: str, run: str | None = None) -> str:
         """Give what a stage wrote in a run (by default the last that executed it). Raises UsageError."""

@@ -11,7 +11,7 @@ from nbpipeline import tracking
 from nbpipeline.api.planning import Begun
 from nbpipeline.api.warming import expected_kernels
 from nbpipeline.executors.local import LocalExecutor
-from nbpipeline.model import Job, ProjectSpec, RunResult, StageRecord, StageResult
+from nbpipeline.model import Event, Job, ProjectSpec, RunResult, StageRecord, StageResult
 from nbpipeline.ports import Cancel, Emit
 from nbpipeline.run.options import RunOptions
 from nbpipeline.run.rivals import may_do
@@ -19,29 +19,27 @@ from nbpipeline.run.scheduler import run as carry_out
 from nbpipeline.worker import Workplace
 
 if TYPE_CHECKING:
-    from nbpipeline.tracking.near import Sending
+    from nbpipeline.tracking.link import SenderLink
 
 
 def carried_out(
     run: Begun,
     place: Workplace,
     options: RunOptions,
-    sending: "Sending | None",
+    sender: "SenderLink | None",
     *,
     wait: bool,
     emit: Emit | None,
     cancel: Cancel | None,
 ) -> RunResult:
-    """Do what the plan says; `sending` is asked for what trackers want in the kernels."""
+    """Do what the plan says; `sender` is asked for what trackers want in the kernels."""
     plan, planner = run.plan, run.planner
     root = Path(place.project.root)
     place.expect(lambda: expected_kernels(plan, planner, root))
 
     def work(job: Job, emit: Emit, cancel: Cancel) -> StageResult:
-        if sending is not None:  # here, in the job's own thread, nobody else waits for the answer
-            variables = sending.variables(job.instance, job.imports)
-            files = sending.files if variables else ()
-            job = replace(job, environment={**job.environment, **variables}, trackers_files=files)
+        if sender is not None and sender.is_joined_by(job.imports):
+            job = _joining(job, sender, emit, cancel)
         return one_stage.execute(job, place.backends(planner.fingerprint, wait=wait), emit, cancel)
 
     def bring_back(job: Job, record: StageRecord, cancel: Cancel) -> StageResult:
@@ -61,16 +59,25 @@ def carried_out(
     )
 
 
+def _joining(job: Job, sender: "SenderLink", emit: Emit, cancel: Cancel) -> Job:
+    """Let the job's kernel join its run in the trackers' systems."""
+    variables = sender.variables(job.instance, cancel)
+    if not variables and not cancel.level:
+        text = "no tracker answered: what the notebook logs itself goes where it would without nbpipeline"
+        emit(Event(kind="notice", run=job.run, stage=job.instance.id, data={"text": text}))
+    return replace(job, environment={**job.environment, **variables}, unwatched=sender.files)
+
+
 @contextmanager
-def sending(project: ProjectSpec, run: Begun, *, track: bool) -> Iterator["Sending | None"]:
+def telling(project: ProjectSpec, run: Begun, *, track: bool) -> Iterator["SenderLink | None"]:
     """Have trackers told of the run while the block lasts; None where nobody is to be, or nothing is done."""
     if not (track and project.tracking and may_do(run.plan)):
         yield None
         return
-    with tracking.near.Sending(project, run.folder) as told:
-        yield told
+    with tracking.link.SenderLink(project, run.folder) as sender:
+        yield sender
 
 
-def told_of_all(result: RunResult, sending: "Sending | None") -> RunResult:
+def told_of_all(result: RunResult, sender: "SenderLink | None") -> RunResult:
     """Wait a little until trackers know all of the run; note in its result which do not."""
-    return replace(result, untold=sending.finish()) if sending else result
+    return replace(result, untold=sender.finish()) if sender else result

@@ -21,7 +21,7 @@ from nbpipeline.cli.frame import (
 from nbpipeline.cli.planned import plan_lines
 from nbpipeline.cli.progress import listener
 from nbpipeline.cli.signals import cancelling
-from nbpipeline.cli.summary import conclude
+from nbpipeline.cli.summary import conclude, tell_untold
 from nbpipeline.encoding import plan_data
 from nbpipeline.model import Plan
 from nbpipeline.run.summary import exit_code
@@ -98,6 +98,5 @@ def command(  # noqa: PLR0913 - an option each
             cancel=cancel,
             command=shlex.join(["nbpipeline", *sys.argv[1:]]),
         )
-    for line in result.untold:
-        click.echo(f"note: {line}", err=True)
+    tell_untold(result)
     return int(exit_code(result)) if as_json else conclude(result, plans[0].pipeline)

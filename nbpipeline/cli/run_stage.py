@@ -14,7 +14,7 @@ from nbpipeline.cli.frame import (
 )
 from nbpipeline.cli.progress import listener
 from nbpipeline.cli.signals import cancelling
-from nbpipeline.cli.summary import conclude
+from nbpipeline.cli.summary import conclude, tell_untold
 from nbpipeline.model import Plan
 from nbpipeline.run.summary import exit_code
 
@@ -24,10 +24,18 @@ from nbpipeline.run.summary import exit_code
 @click.option("--force", is_flag=True, help="Run it even if it is fresh.")
 @click.option("--wait", is_flag=True, help="Wait for another run that holds it.")
 @kernels_option
+@click.option("--no-track", is_flag=True, help="Tell no tracker of this run.")
 @format_option("text", "json")
 @settings_options
 def command(
-    *, stage: str, force: bool, wait: bool, kernels: str | None, output_format: str, **given: Any
+    *,
+    stage: str,
+    force: bool,
+    wait: bool,
+    kernels: str | None,
+    no_track: bool,
+    output_format: str,
+    **given: Any,
 ) -> int:
     """Run one instance, as an orchestrator's task does: nothing before it, nothing after it.
 
@@ -46,8 +54,10 @@ def command(
             force=force,
             wait=wait,
             kernels=kernels or "",
+            track=not no_track,
             on_event=on_event,
             on_plan=on_plan,
             cancel=cancel,
         )
+    tell_untold(result)
     return int(exit_code(result)) if as_json else conclude(result, plans[0].pipeline)

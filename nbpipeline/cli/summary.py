@@ -45,6 +45,12 @@ def conclude(result: RunResult, pipeline: Pipeline) -> int:
     return int(code)
 
 
+def tell_untold(result: RunResult) -> None:
+    """Say which trackers were not told of the run."""
+    for line in result.untold:
+        last_words(f"note: {line}")
+
+
 def summary_lines(result: RunResult, pipeline: Pipeline) -> Iterator[str]:
     """Say what ran, was restored, was fresh and failed, the metrics, and where things are."""
     counts = Counter(one.status for one in result.results)

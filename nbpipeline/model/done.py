@@ -49,9 +49,8 @@ class Job:
     """The third-party modules that the notebook and the project's modules import."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables that trackers hand to the kernel."""
-    trackers_files: tuple[str, ...] = ()
-    """What trackers' libraries write in the project, a database beside others: absolute paths, and all that
-    begins with them. The stage need not declare it."""
+    unwatched: tuple[str, ...] = ()
+    """How absolute paths begin that the stage need not declare: trackers' libraries write there."""
     keep_kernel: bool = False
     """`--on-failure keep`: a failed stage's kernel stays for `debug`."""
     test: bool = False

@@ -24,6 +24,8 @@ _MOST_WORK = 300_000
 
 # None of these looks at a run of blanks more than once for each of its characters.
 _ESCAPES = re.compile(r"^[^\S\n]*(?:[%!?,;/>]|In \[)|=\s*[%!]|\?[^\S\n]*$|\A\s", re.MULTILINE)
+_LONG_TEXTS = re.compile(r'"""(?:[^"]|"(?!""))*"""|\'\'\'(?:[^\']|\'(?!\'\'))*\'\'\'')
+"""SQL and the like, whose lines may begin with what only looks like magics."""
 _BLANKS = re.compile(r"[ \t\f]{500}")
 """For such a run Python's tokenizer takes the square of its length, where a quote is not closed before it."""
 _CELL_MAGIC = re.compile(r"%%([A-Za-z]\w*)(?: ([^\n]*))?(?:\n|\Z)")
@@ -116,7 +118,7 @@ def _transform(source: str) -> str:
 
     Raises SyntaxError where that would take long: IPython goes through the whole cell for each of them.
     """
-    if len(_ESCAPES.findall(source)) * len(source) > _MOST_WORK:
+    if len(_ESCAPES.findall(_LONG_TEXTS.sub("", source))) * len(source) > _MOST_WORK:
         raise SyntaxError("it has too many magics for its length")
     if _BLANKS.search(source):
         raise SyntaxError("it has a magic, and hundreds of blanks in a row")

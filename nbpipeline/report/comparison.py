@@ -1,11 +1,10 @@
 """What differs between two runs: parameters, inputs, outputs, code, metrics, environment, timings."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nbpipeline.encoding import fingerprint_from, plain, reason_data
+from nbpipeline.encoding import plain, reason_data
 from nbpipeline.errors import UsageError, did_you_mean
 from nbpipeline.fingerprint import differences
 from nbpipeline.model import Fingerprint, StageRecord, StageResult, Status, slug_of
@@ -13,7 +12,7 @@ from nbpipeline.ports import State, Store
 from nbpipeline.report.history import known_runs
 from nbpipeline.report.results import reason_words
 from nbpipeline.report.wording import VERSION, Page, change, duration, figure
-from nbpipeline.run.folder import read_plan, runs_folder
+from nbpipeline.run.folder import RunFolder, read_plan, runs_folder
 from nbpipeline.values import dataclass
 
 _TWO = 2
@@ -79,9 +78,9 @@ def _chosen(known: tuple[str, ...], before: str | None, after: str | None) -> tu
 
 def snapshot(state: State, store: Store, root: Path, run: str) -> dict[str, Snapshot]:
     """Gather every instance of a run's plan, in run order: what ran by its result, the rest by its record."""
-    folder = runs_folder(root) / run
+    folder = RunFolder(run=run, path=runs_folder(root) / run)
     results = {one.instance: one for one in state.results(run)}
-    plan = read_plan(folder) or {}
+    plan = read_plan(folder.path) or {}
     steps: dict[str, Mapping[str, Any]] = {one["stage"]: one for one in plan.get("stages", ())}
     names = dict.fromkeys([*steps, *results])
     found = {}
@@ -96,25 +95,14 @@ def snapshot(state: State, store: Store, root: Path, run: str) -> dict[str, Snap
     return found
 
 
-def _of_result(result: StageResult, folder: Path) -> Snapshot:
-    kept = (
-        result.record.fingerprint if result.record else _kept_fingerprint(folder / slug_of(result.instance))
-    )
+def _of_result(result: StageResult, folder: RunFolder) -> Snapshot:
+    kept = result.record.fingerprint if result.record else folder.fingerprint(slug_of(result.instance))
     return Snapshot(
         status=str(result.status),
         seconds=result.seconds if result.attempts else None,
         fingerprint=kept,
         record=result.record,
     )
-
-
-def _kept_fingerprint(own: Path) -> Fingerprint | None:
-    """Read what a failed instance ran with."""
-    try:
-        data = json.loads((own / "step.json").read_text(encoding="utf-8"))
-        return fingerprint_from(data["fingerprint"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
 
 
 def _of_fresh(name: str, state_digest: str, state: State, store: Store) -> Snapshot:

@@ -16,9 +16,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from nbpipeline.encoding import fingerprint_from
 from nbpipeline.errors import StorageError
 from nbpipeline.liveness import is_alive, own_identity, told_time
 from nbpipeline.location import STATE_FOLDER, Location
+from nbpipeline.model import Fingerprint
 from nbpipeline.replacing import replace_text
 from nbpipeline.stage.places import is_another
 from nbpipeline.values import dataclass
@@ -62,6 +64,14 @@ class RunFolder:
     def instance(self, slug: str) -> Path:
         """Where an instance's attempts, log and rejected outputs stand."""
         return self.path / slug
+
+    def fingerprint(self, slug: str) -> Fingerprint | None:
+        """Read the state that an instance ran in; None for one that did not, or where it is damaged."""
+        try:
+            data = json.loads((self.instance(slug) / "step.json").read_text(encoding="utf-8"))
+            return fingerprint_from(data["fingerprint"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
 
 
 def state_folder(root: Path) -> Path:
@@ -267,12 +277,12 @@ def is_running(control: Mapping[str, Any] | None, now: float) -> bool:
     return isinstance(pid, int) and is_alive(pid, control.get("process_started"))
 
 
-def drop_old_runs(root: Path, *, now: float, keep: int = KEPT_RUNS) -> tuple[str, ...]:
+def drop_old_runs(root: Path, *, now: float, keep: int = KEPT_RUNS, unsent: bool = False) -> tuple[str, ...]:
     """Remove the folders of runs that are no longer kept; gives their ids.
 
     Kept: the last `keep`, the last `keep` in which a stage was executed (so that runs with nothing to do
-    do not push out logs), the last good one, those that go on, and those that trackers wait for. Trouble
-    with the disk is passed over: the next run tries again.
+    do not push out logs), the last good one, those that go on, and, but for `unsent`, those that trackers are
+    yet to be told of. Trouble with the disk is passed over: the next run tries again.
     """
     _clear_leftovers(root, now)
     runs = kept_runs(root)
@@ -283,7 +293,7 @@ def drop_old_runs(root: Path, *, now: float, keep: int = KEPT_RUNS) -> tuple[str
         one
         for one in runs
         if one.run not in spared
-        and not (one.path / UNSENT).exists()
+        and (unsent or not (one.path / UNSENT).exists())
         and not is_running(read_control(one.path), now)
     ]
     for one in gone:

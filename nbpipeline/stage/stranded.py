@@ -161,10 +161,18 @@ def _sorted(path: str, target: Path, found: list[tuple[str, str, Path]]) -> Stra
         path=path,
         target=target,
         runs=frozenset(run for run, _, _ in found),
-        waiting=tuple(sorted(kinds[""], key=lambda one: one.lstat().st_ctime_ns, reverse=True)),
+        waiting=tuple(sorted(kinds[""], key=_changed, reverse=True)),
         written=tuple(kinds[".rejected"]),
         begun=tuple(kinds[".part"]),
     )
+
+
+def _changed(place: Path) -> int:
+    """Tell when it was put there; 0 for what its run has just taken away."""
+    try:
+        return place.lstat().st_ctime_ns
+    except OSError:
+        return 0
 
 
 def _hidden(names: Iterable[str]) -> Hidden:

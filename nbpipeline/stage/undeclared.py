@@ -101,7 +101,7 @@ class _Project:
     def __init__(self, job: Job) -> None:
         self.folder = Path(job.root)
         self._run = job.run
-        self._of_trackers = job.trackers_files
+        self._unwatched = job.unwatched
         self._declared = {
             path.rstrip("/")
             for artifact in (*job.instance.inputs, *job.instance.outputs)
@@ -119,7 +119,7 @@ class _Project:
         if path in self._declared or self._is_covered(folder) or self._is_passed_over(folder):
             return None
         file = self.folder / path
-        if self._of_trackers and str(file).startswith(self._of_trackers):
+        if self._unwatched and str(file).startswith(self._unwatched):
             return None
         if f"{STATE_FOLDER}-" in file.name or str(file).startswith(_OURS) or not file.is_file():
             return None

@@ -50,6 +50,8 @@ PARENT, RUN, STAGE, SLUG = "mlflow.parentRunId", "nbpipeline.run", "nbpipeline.s
 WHOLE = "-"
 """Stands in the slug's tag of a parent run."""
 SPOOL = "mlflow-spool.db"
+_BY_NAME = ("databricks", "databricks-uc")
+"""Servers that MLflow knows without an address."""
 
 _ENDED = {"succeeded": "FINISHED", "restored": "FINISHED", "fresh": "FINISHED", "interrupted": "KILLED"}
 _ENDED |= {"cancelled": "KILLED"}
@@ -57,6 +59,7 @@ _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "GIT_PYTHON_REFRESH": "quiet",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
 }
@@ -78,7 +81,7 @@ def complaints(settings: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
         elif not isinstance(value, str) or not value.strip():
             yield f"{key}: {value!r} is no text.", f"write it as text: `{key}: ...`"
     uri = settings.get("uri", DEFAULT_URI)
-    if isinstance(uri, str) and "://" not in uri:
+    if isinstance(uri, str) and uri.strip() and "://" not in uri and uri not in _BY_NAME:
         yield (
             f"uri: MLflow takes no folder such as {uri!r}.",
             f"name a database (`{DEFAULT_URI}`) or a server (`http://127.0.0.1:5000`)",
@@ -127,6 +130,7 @@ class MlflowTracker:
         """
         try:
             run_id = self._run_of(run, stage)
+            self._connected().get_run(run_id)  # whoever answered before may be down by now
             return variables(self._uri, self._experiment_id, run_id)
         except Exception:  # noqa: BLE001 - whatever MLflow and its libraries raise: the notebook shall run
             client, uri, experiment = self._open_spool()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nbpipeline.trackers.mlflow_values import text
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric
+    from mlflow.entities import Metric, Param
     from mlflow.tracking import MlflowClient
 
     from nbpipeline.model import Value
@@ -31,7 +31,7 @@ def absolute(uri: str, root: Path) -> str:
 def file_of(uri: str) -> Path | None:
     """Give the file of an SQLite database; None of anything else."""
     scheme, _, path = uri.partition(":///")
-    return Path(path) if scheme.startswith("sqlite") else None
+    return Path(path.partition("?")[0]) if scheme.startswith("sqlite") else None
 
 
 def _refuse_unusable(file: Path) -> None:
@@ -87,13 +87,16 @@ def variables(uri: str, experiment: str, run_id: str) -> Mapping[str, str]:
 
 
 def copy_run(source: MlflowClient, held: str, target: MlflowClient, run_id: str, scratch: Path) -> None:
-    """Copy metrics with their history, parameters, tags and artifacts from one run to another."""
-    data = source.get_run(held).data
+    """Copy metrics with their history, parameters, tags, datasets and artifacts from one run to another."""
+    run = source.get_run(held)
+    data = run.data
     metrics = [one for key in data.metrics for one in source.get_metric_history(held, key)]
     log(target, run_id, metrics, data.params)
     for key, value in data.tags.items():
         if not key.startswith(("mlflow.", "nbpipeline.")):
             target.set_tag(run_id, key, value)
+    if run.inputs is not None and run.inputs.dataset_inputs:
+        target.log_inputs(run_id, datasets=run.inputs.dataset_inputs)
     if source.list_artifacts(held):
         own = scratch / held
         own.mkdir(exist_ok=True)
@@ -105,9 +108,29 @@ def log(
 ) -> None:
     """Send in as few requests as MLflow takes."""
     from mlflow.entities import Param  # noqa: PLC0415 - as in `connected`
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - as above
 
     params = [Param(name, text(value)) for name, value in parameters.items()]
     for start in range(0, len(metrics), _BATCH_METRICS):
         client.log_batch(run_id, metrics=metrics[start : start + _BATCH_METRICS])
     for start in range(0, len(params), _BATCH_PARAMS):
-        client.log_batch(run_id, params=params[start : start + _BATCH_PARAMS])
+        some = params[start : start + _BATCH_PARAMS]
+        try:
+            client.log_batch(run_id, params=some)
+        except MlflowException as error:
+            if error.error_code != "INVALID_PARAMETER_VALUE":
+                raise
+            _log_apart(client, run_id, some)
+
+
+def _log_apart(client: MlflowClient, run_id: str, params: Sequence[Param]) -> None:
+    """Log parameters one by one; a tag for each of which the notebook has logged another value by itself."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - as above
+
+    for one in params:
+        try:
+            client.log_batch(run_id, params=[one])
+        except MlflowException as error:
+            if error.error_code != "INVALID_PARAMETER_VALUE":
+                raise
+            client.set_tag(run_id, f"nbpipeline.parameter.{one.key}", one.value)

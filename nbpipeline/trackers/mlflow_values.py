@@ -17,16 +17,15 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric
 
 LONGEST_VALUE = 6000
-"""Characters of a parameter's value, and of a tag's; MLflow refuses more."""
+"""Characters of a parameter's value; MLflow refuses more. A tag may be somewhat longer."""
 _DIGEST = 36
 """Characters of a dataset's digest; MLflow refuses more."""
 _MEGABYTE = 1e6
 
 
 def text(value: Value) -> str:
-    """Write a parameter's value: text as it is, all else as JSON."""
-    written = value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
-    return written[:LONGEST_VALUE]
+    """Write a parameter's value as MLflow's own client does: a notebook may log the same one."""
+    return str(value)[:LONGEST_VALUE]
 
 
 def metrics(numbers: Mapping[str, Value], time: float) -> list[Metric]:

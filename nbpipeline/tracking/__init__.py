@@ -1,4 +1,4 @@
-"""Telling trackers of a run, in a process of its own: the run neither waits for them nor fails with them.
+"""Telling trackers of a run, in a process of its own: the run does not fail with them.
 
 The run's folder is all that this needs, so what could not be sent is sent later from there.
 """
@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nbpipeline.tracking import courier, near
+    from nbpipeline.tracking import link, sender
 
-__all__ = ["courier", "near"]
+__all__ = ["link", "sender"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,6 @@
 
 import sys
 
-from nbpipeline.tracking.courier import main
+from nbpipeline.tracking.sender import main
 
 sys.exit(main(sys.argv[1:]))

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nbpipeline.encoding import fingerprint_from, value_from
-from nbpipeline.model import EXECUTED, Fingerprint, StageRecord, StoredOutput, slug_of
+from nbpipeline.encoding import value_from
+from nbpipeline.model import EXECUTED, StageRecord, StoredOutput, slug_of
 from nbpipeline.model.told import CellLog, Commit, RunLog, StageLog
 from nbpipeline.ports import State
 from nbpipeline.run.folder import RunFolder, began, is_running, read_control
@@ -37,7 +38,8 @@ class RunReader:
         if any(event.get("kind") == "stage_finished" for event in events):
             self._records = {one.instance: one.record for one in self._state.results(self._folder.run)}
         for event in events:
-            self._take(event)
+            with suppress(TypeError, ValueError, KeyError, AttributeError):  # of another shape than ours
+                self._take(event)
         if self._log.finished is None and gone:
             last = max((one.finished or one.started or 0.0 for one in self._stages.values()), default=0.0)
             self._log = replace(self._log, finished=max(last, began(control)), status="interrupted")
@@ -47,9 +49,12 @@ class RunReader:
 
     def _new_events(self) -> list[Mapping[str, Any]]:
         """Read the whole lines that were written since; a damaged one is passed over."""
-        with self._folder.events.open("rb") as file:
-            file.seek(self._place)
-            text = file.read()
+        try:
+            with self._folder.events.open("rb") as file:
+                file.seek(self._place)
+                text = file.read()
+        except FileNotFoundError:  # the run has not begun to tell, or was killed before
+            return []
         end = text.rfind(b"\n") + 1
         self._place += end
         found: list[Mapping[str, Any]] = []
@@ -84,7 +89,7 @@ class RunReader:
                 action=data.get("action", "run"),
                 reasons=tuple(data.get("reasons", ())),
                 parameters=value_from(data.get("parameters", {})),
-                fingerprint=self._fingerprint(name),
+                fingerprint=self._folder.fingerprint(slug_of(name)),
             )
         elif kind == "attempt_started":
             self._stages[name] = replace(known, attempts=data.get("attempt", 1), cells=())
@@ -122,11 +127,3 @@ class RunReader:
         folder = self._folder.instance(slug_of(stage))
         names = {"notebook": folder / f"attempt-{attempt}.ipynb", "log": folder / "log"}
         return {name: str(path) for name, path in names.items() if path.is_file()}
-
-    def _fingerprint(self, stage: str) -> Fingerprint | None:
-        """Read what the stage runs with; None for one that is only restored."""
-        file = self._folder.instance(slug_of(stage)) / "step.json"
-        try:
-            return fingerprint_from(json.loads(file.read_text(encoding="utf-8"))["fingerprint"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return None

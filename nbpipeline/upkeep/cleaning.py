@@ -100,7 +100,7 @@ def old_runs(root: Path) -> tuple[str, ...]:
 def remove(found: Cleanable, backends: Backends, root: Path) -> Cleaned:
     """Remove what was found, each output only as it was then. Raises BusyError, StorageError, OSError."""
     count = sum(_remove_output(one, backends, root) for one in found.doomed)
-    runs = drop_old_runs(root, now=time.time(), keep=1) if found.runs else ()
+    runs = drop_old_runs(root, now=time.time(), keep=1, unsent=True) if found.runs else ()
     freed = backends.store.trim(0, keep=needed(backends.state)) if found.store else 0
     return Cleaned(outputs=count, runs=len(runs), bytes=freed)
 

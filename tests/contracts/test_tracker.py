@@ -129,8 +129,8 @@ def test_everything_of_a_run_arrives(system, opened, ended):
         "KILLED",
     )
     assert good["params"]["C"] == "0.5"
-    assert good["params"]["names"] == '["a", "b"]'
-    assert good["params"]["none"] == "null"
+    assert good["params"]["names"] == "['a', 'b']"
+    assert good["params"]["none"] == "None"
     assert good["metrics"]["auc"] == 0.75
     assert good["metrics"]["epochs"] == 3.0
     assert good["metrics"]["nbpipeline.peak_memory_mb"] == 100.0
@@ -192,6 +192,20 @@ def test_what_a_notebook_logs_itself_lands_in_its_stage_s_run(system, opened, en
         MlflowClient(given["MLFLOW_TRACKING_URI"]).log_metric(given["MLFLOW_RUN_ID"], "own", 4.0)
         tracker.send(ended)
     assert system.runs()[name]["metrics"]["own"] == 4.0
+
+
+def test_a_notebook_may_log_its_parameters_itself(system, opened, ended):
+    name = ended.stages[0].stage
+    with opened() as tracker:
+        given = tracker.environment(ended, name)
+        client = MlflowClient(given["MLFLOW_TRACKING_URI"])
+        client.log_param(given["MLFLOW_RUN_ID"], "names", ["a", "b"])
+        client.log_param(given["MLFLOW_RUN_ID"], "C", "another")
+        tracker.send(ended)
+        client.log_param(given["MLFLOW_RUN_ID"], "none", None)
+    found = system.runs()[name]
+    assert (found["params"]["C"], found["tags"]["nbpipeline.parameter.C"]) == ("another", "0.5")
+    assert found["params"]["long"] == "x" * 6000
 
 
 def test_what_it_logs_while_the_system_is_down_is_brought_over(system, opened, ended, tmp_path):

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import pytest
-from builders import Gate, code, command, header, write_notebook
+from builders import Gate, code, command, header, write_files, write_notebook
 
 pytest.importorskip("mlflow")
 from mlflow.tracking import MlflowClient
@@ -158,6 +158,92 @@ def test_a_run_that_is_killed_is_told_of_as_that(root, tmp_path):
     (run,) = {one for one, _ in found}
     assert {one.info.status for one in found.values()} == {"KILLED"}
     assert found[run, ""].data.tags["nbpipeline.status"] == "interrupted"
+
+
+def test_a_run_that_cannot_be_sent_holds_up_no_later_one(root):
+    settings = (root / "pipeline.yaml").read_text()
+    (root / "pipeline.yaml").write_text(settings.replace("track/mlflow.db", "broken/mlflow.db"))
+    (root / "broken/mlflow.db").mkdir(parents=True)
+    assert command("run", "clean", cwd=root).returncode == 0
+    (root / "pipeline.yaml").write_text(settings)
+    (root / "track/mlflow.db").mkdir(parents=True)
+    assert command("run", "clean", "--force", cwd=root).returncode == 0
+    (root / "track/mlflow.db").rmdir()
+    told = command("runs", "--sync", cwd=root).stderr.splitlines()
+    assert ["not sent to mlflow" in told[0], "sent to mlflow" in told[1], len(told)] == [True, True, 2]
+    assert sorted(stage for _, stage in runs(root)) == ["", "clean"]
+
+
+NOISY = """
+from pathlib import Path
+
+JOINED_BY = frozenset({"yaml"})
+
+
+def require():
+    pass
+
+
+def complaints(settings):
+    return ()
+
+
+def files(settings, root):
+    return ()
+
+
+class open_tracker:
+    def __init__(self, settings, root, project, spool):
+        self.file = root / "told.txt"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def environment(self, run, stage):
+        print("a library prints")
+        return {"NOISY_RUN": f"{run.run}/{stage}"}
+
+    def send(self, run):
+        print("a library prints")
+        self.file.write_text(" ".join([run.status or "goes on", *(f"{one.stage}:{one.status}" for one in run.stages)]))
+"""
+
+
+def test_a_tracker_of_another_package_that_prints(root):
+    write_files(
+        root / "theirs",
+        {
+            "noisy.py": NOISY,
+            "noisy-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: noisy\nVersion: 1\n",
+            "noisy-1.dist-info/entry_points.txt": "[nbpipeline.trackers]\nnoisy = noisy\n",
+        },
+    )
+    (root / "pipeline.yaml").write_text("tracking: {noisy: {}}\n")
+    for name in ("clean", "train"):
+        write_notebook(
+            root / f"notebooks/{name}.ipynb",
+            code(f"out = '../data/{name}.txt'", "outputs"),
+            code("import os, yaml\nopen(out, 'w').write(os.environ['NOISY_RUN'])"),
+        )
+    done = command("run", cwd=root, environment={"PYTHONPATH": str(root / "theirs")})
+    assert (done.returncode, "note:" in done.stderr) == (0, False), done.stderr
+    assert (root / "data/train.txt").read_text().endswith("/train")
+    assert (root / "told.txt").read_text().split() == ["succeeded", "clean:succeeded", "train:succeeded"]
+
+
+def test_a_sender_that_dies_fails_no_run(root):
+    write_files(
+        root / "theirs",
+        {"sitecustomize.py": "import sys\nif 'nbpipeline.tracking' in sys.orig_argv: sys.exit(3)\n"},
+    )
+    done = command("run", cwd=root, environment={"PYTHONPATH": str(root / "theirs")})
+    assert done.returncode == 0, done.stderr
+    assert "note: mlflow: not sent yet (see .nbpipeline/runs/" in done.stderr
+    assert "train: no tracker answered" in done.stderr
+    assert {stage for _, stage in runs(root)} >= {"", "clean", "train"}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from oracle import Breach, Find, judge_complaints, judge_same, scratch, watched
 
 from nbpipeline import content
 from nbpipeline.api import loading
-from nbpipeline.content import digest_text, parse_listing
+from nbpipeline.content import parse_listing
 from nbpipeline.encoding import record_from_text
 from nbpipeline.errors import NbpipelineError
 from nbpipeline.kernels import registry
@@ -23,9 +23,12 @@ from nbpipeline.reading.text_notebook import as_json
 from nbpipeline.report.results import begun_in, reasons_of
 from nbpipeline.run import folder as run_folder
 from nbpipeline.run import standing
+from nbpipeline.run.folder import RunFolder
 from nbpipeline.stage import lock
 from nbpipeline.state.memory import MemoryState
 from nbpipeline.state.sqlite import open_state
+from nbpipeline.tracking import outbox
+from nbpipeline.tracking.log import RunReader
 
 CELL = "#%%"
 """Begins a cell in an input of the targets `cells` and `tags`; its tags follow on the line."""
@@ -301,6 +304,13 @@ class _Reader:
         self.allowed = _OF_SQLITE if put else frozenset[str]()
 
 
+def _told_log(one: Bench, _text: str) -> Any:
+    """Read the run's events, and the state that a stage ran in, as trackers are told of them."""
+    folder = RunFolder(run=_RUN, path=one.run)
+    folder.fingerprint("train")
+    return RunReader(one.root, folder, "project", MemoryState()).read(0.0)
+
+
 READERS = {
     "journal": _Reader(_journal, file=f".nbpipeline/journals/{_STEM}.json", errors=()),
     "control": _Reader(_control, file=f".nbpipeline/runs/{_RUN}/control.json", errors=()),
@@ -317,6 +327,10 @@ READERS = {
         file=f".nbpipeline/kernels/{_STEM}.json",
         errors=(),
     ),
+    "tracking": _Reader(
+        lambda one, _: outbox.read(one.run), file=f".nbpipeline/runs/{_RUN}/tracking.json", errors=()
+    ),
+    "told": _Reader(_told_log, file=f".nbpipeline/runs/{_RUN}/events.jsonl", errors=()),
     "record": _Reader(lambda _, text: record_from_text(text), errors=()),
     "listing": _Reader(_listing, errors=(ValueError, TypeError)),
     "spoken": _Reader(lambda _, text: spoken(text), errors=(SpellingError,)),
@@ -327,7 +341,10 @@ READERS = {
 
 
 def _cache(one: Bench, data: bytes) -> None:
-    """Entries of the cache for each notebook are the input's text, with a digest that fits: as good as none."""
+    """Entries of the cache for each notebook are damaged by the input's text: as good as none.
+
+    What is read of an entry whose digest fits is tried as `spoken`.
+    """
     kind, _, text = _text(data).partition("\n")
     if not (one.root / _NOTEBOOK).exists():
         one.put(_NOTEBOOK, notebook(code("C: float = 1.0", ["parameters"])))
@@ -345,7 +362,7 @@ def _cache(one: Bench, data: bytes) -> None:
 
 
 def _damaged(entry: str, text: str, how: int) -> str:
-    """Replace an entry's text, or a part of it; in a third of the cases under a head that was made for it."""
+    """Replace an entry's text, or a part of it; in a third of the cases the head of the old one stays."""
     head, _, _ = entry.partition("\n")
     if how % 3 == 0:
         return text
@@ -382,7 +399,3 @@ TARGETS: dict[str, Callable[[Bench, bytes], Any]] = {
     "notebook": whole_notebook,
     "records": records,
 }
-
-
-def digest(data: bytes) -> str:
-    return digest_text(data.decode("latin-1"))[:12]

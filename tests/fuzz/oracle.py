@@ -325,6 +325,8 @@ def watched(
             ) from None
     if watch.seen is not None:
         raise Breach(watch.seen)
+    if watch.late:  # a reader has kept the limit's own exception to itself
+        raise Breach(Find("slow", watch.late, f"more than {seconds} s"))
     now = _peak()
     grown = now - resident
     if now > peak and grown > MEGABYTES << 20:

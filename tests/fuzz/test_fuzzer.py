@@ -169,6 +169,18 @@ def test_a_reader_that_hangs(project):
     assert told.value.find.kind == "slow"
 
 
+def test_a_reader_that_hides_that_it_hangs(project):
+    def hang() -> None:
+        try:
+            while True:
+                pass
+        except BaseException:  # noqa: BLE001
+            return
+
+    with pytest.raises(Breach, match="slow"):
+        watched(hang, project.root, seconds=0.2)
+
+
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is measured on Linux")
 def test_a_reader_that_takes_much_memory():
     """In a process of its own: what other tests took before would hide it."""

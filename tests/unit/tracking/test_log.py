@@ -108,6 +108,22 @@ def test_a_line_is_taken_when_it_is_whole_and_a_damaged_one_passed_over(tmp_path
     ]
 
 
+def test_what_is_no_event_of_ours_changes_nothing_and_hides_none(tmp_path, folder, state, write):
+    reading = reader(tmp_path, folder, state)
+    assert reading.read(time.time()).stages == ()  # before anything is told
+    write("stage_started", ["a"], action="run")
+    write("stage_started", "b", reasons=5, parameters="x")
+    write("stage_started", "c", action="run")
+    assert [one.stage for one in reading.read(time.time()).stages] == ["c"]
+
+
+def test_a_run_that_died_before_it_told_anything(tmp_path, folder, state):
+    control = json.loads(folder.control.read_text())
+    folder.control.write_text(json.dumps({**control, "pid": 2**22 + 1}))
+    run = reader(tmp_path, folder, state).read(time.time())
+    assert (run.status, run.finished, run.stages) == ("interrupted", 1000.0, ())
+
+
 def test_a_run_whose_process_is_gone_is_interrupted(tmp_path, folder, state, write):
     write("run_started", command="", fresh=0)
     write("stage_started", "a", action="run")

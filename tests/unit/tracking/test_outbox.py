@@ -1,14 +1,16 @@
 """Who is yet to be told of a run."""
 
 import time
+from dataclasses import replace
 
 import pytest
 
+from nbpipeline.model.told import Commit
 from nbpipeline.run.folder import close_run, drop_old_runs, kept_runs, open_run
-from nbpipeline.tracking.letter import Addressee, Letter, read, unsent, write
+from nbpipeline.tracking.outbox import Outbox, Recipient, read, unsent, write
 
-LETTER = Letter(
-    project="p", trackers={"mlflow": Addressee(settings={"uri": "sqlite:///a.db"}), "other": Addressee()}
+OUTBOX = Outbox(
+    project="p", trackers={"mlflow": Recipient(settings={"uri": "sqlite:///a.db"}), "other": Recipient()}
 )
 
 
@@ -21,10 +23,15 @@ def begun(root, now):
 def test_it_is_read_as_it_was_written(tmp_path):
     folder = begun(tmp_path, 1000.0)
     assert read(folder.path) is None
-    write(folder, LETTER)
-    assert read(folder.path) == LETTER
+    write(folder, OUTBOX)
+    assert read(folder.path) == OUTBOX
     assert unsent(tmp_path) == (folder,)
-    half = LETTER.after("mlflow").after("other", trouble="ConnectionError: refused")
+    assert OUTBOX.addresses != OUTBOX.after("other").addresses
+    half = (
+        replace(OUTBOX, commit=Commit(id="abc", dirty=True))
+        .after("mlflow")
+        .after("other", trouble="ConnectionError: refused")
+    )
     write(folder, half)
     assert read(folder.path) == half
     assert half.waiting == ("other",)
@@ -48,7 +55,9 @@ def test_a_damaged_one_is_none(tmp_path, text):
 
 def test_a_run_that_somebody_waits_for_is_kept(tmp_path):
     runs = [begun(tmp_path, 1000.0 + number) for number in range(6)]
-    write(runs[0], LETTER)
-    write(runs[1], LETTER.after("mlflow").after("other"))
+    write(runs[0], OUTBOX)
+    write(runs[1], OUTBOX.after("mlflow").after("other"))
     drop_old_runs(tmp_path, now=time.time(), keep=2)
     assert {one.run for one in kept_runs(tmp_path)} == {runs[0].run, runs[4].run, runs[5].run}
+    drop_old_runs(tmp_path, now=time.time(), keep=2, unsent=True)
+    assert {one.run for one in kept_runs(tmp_path)} == {runs[4].run, runs[5].run}

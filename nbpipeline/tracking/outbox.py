@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nbpipeline.model import Value
+from nbpipeline.model.told import Commit
 from nbpipeline.replacing import replace_text
 from nbpipeline.run.folder import UNSENT, RunFolder, kept_runs
 from nbpipeline.values import dataclass
@@ -19,7 +20,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Addressee:
+class Recipient:
     """One tracker that is to be told of a run."""
 
     settings: Mapping[str, Value] = field(default_factory=dict)
@@ -30,50 +31,63 @@ class Addressee:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
+class Outbox:
     """What is to be sent of a run, and to whom."""
 
     project: str
-    trackers: Mapping[str, Addressee]
+    trackers: Mapping[str, Recipient]
+    commit: Commit | None = None
+    """As it was when the run began."""
 
     @property
     def waiting(self) -> tuple[str, ...]:
         """The trackers that have not been told of all."""
         return tuple(name for name, one in self.trackers.items() if not one.told)
 
-    def after(self, name: str, *, trouble: str = "") -> "Letter":
-        """Give the letter after a try to tell a tracker of all."""
+    @property
+    def addresses(self) -> frozenset[str]:
+        """The waiting trackers with their settings, to be compared."""
+        waiting = ((name, dict(self.trackers[name].settings)) for name in self.waiting)
+        return frozenset(json.dumps(one, sort_keys=True, default=str) for one in waiting)
+
+    def after(self, name: str, *, trouble: str = "") -> "Outbox":
+        """Give the outbox after a try to tell a tracker of all."""
         one = replace(self.trackers[name], told=not trouble, trouble=trouble)
         return replace(self, trackers={**self.trackers, name: one})
 
 
-def write(folder: RunFolder, letter: Letter) -> None:
+def write(folder: RunFolder, outbox: Outbox) -> None:
     """Write tracking.json, or tracked.json in its place. Raises OSError."""
     trackers = {
         name: {"settings": dict(one.settings), "told": one.told, "trouble": one.trouble}
-        for name, one in letter.trackers.items()
+        for name, one in outbox.trackers.items()
     }
-    data = {"version": VERSION, "project": letter.project, "trackers": trackers}
-    replace_text(
-        folder.path / (UNSENT if letter.waiting else SENT), json.dumps(data, ensure_ascii=False) + "\n"
-    )
-    if not letter.waiting:
+    commit = outbox.commit and {"id": outbox.commit.id, "dirty": outbox.commit.dirty}
+    data = {"version": VERSION, "project": outbox.project, "trackers": trackers, "commit": commit}
+    name = UNSENT if outbox.waiting else SENT
+    replace_text(folder.path / name, json.dumps(data, ensure_ascii=False) + "\n")
+    if not outbox.waiting:
         (folder.path / UNSENT).unlink(missing_ok=True)
 
 
-def read(folder: Path) -> Letter | None:
+def read(folder: Path) -> Outbox | None:
     """Read what `write` wrote; None where there is nothing, or it is damaged."""
     file = folder / UNSENT
     try:
         data = json.loads((file if file.exists() else folder / SENT).read_text(encoding="utf-8"))
-        trackers = {str(name): _addressee(one) for name, one in data["trackers"].items()}
-        return Letter(project=str(data["project"]), trackers=trackers)
+        trackers = {str(name): _recipient(one) for name, one in data["trackers"].items()}
+        commit = data.get("commit")
+        return Outbox(
+            project=str(data["project"]),
+            trackers=trackers,
+            commit=Commit(id=str(commit["id"]), dirty=commit["dirty"] is True) if commit else None,
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
-def _addressee(data: Mapping[str, Any]) -> Addressee:
-    return Addressee(
+def _recipient(data: Mapping[str, Any]) -> Recipient:
+    return Recipient(
         settings=dict(data["settings"]), told=data["told"] is True, trouble=str(data.get("trouble", ""))
     )
 
@@ -81,4 +95,4 @@ def _addressee(data: Mapping[str, Any]) -> Addressee:
 def unsent(root: Path) -> tuple[RunFolder, ...]:
     """List the runs of which a tracker was not told to the end, oldest first."""
     found = ((one, read(one.path)) for one in reversed(kept_runs(root)))
-    return tuple(folder for folder, letter in found if letter is not None and letter.waiting)
+    return tuple(folder for folder, outbox in found if outbox is not None and outbox.waiting)

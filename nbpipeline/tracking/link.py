@@ -1,0 +1,142 @@
+"""The sender of a run, as the run's own process sees it: started, asked for variables, waited for a little."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from nbpipeline import plugins
+from nbpipeline.location import STATE_FOLDER
+from nbpipeline.model import Imported, ProjectSpec, StageInstance
+from nbpipeline.ports import Cancel
+from nbpipeline.run.folder import RunFolder
+from nbpipeline.tracking.lines import Lines
+from nbpipeline.tracking.outbox import Outbox, Recipient, read, write
+
+PATIENCE = 15.0
+"""Seconds that a run waits at its end until all is sent; the rest goes on without it."""
+ANSWER = 50.0
+"""Seconds that a stage waits for its variables, the sender's start and its trackers' imports among them."""
+LOOK = 0.2
+"""Seconds after which a waiting stage looks whether it was cancelled."""
+LOG = "sender.log"
+AGAIN = "`nbpipeline runs --sync` tries again"
+
+
+class SenderLink:
+    """The sender of one run."""
+
+    def __init__(self, project: ProjectSpec, folder: RunFolder) -> None:
+        """Start nothing yet."""
+        self._project = project
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._answers: Lines | None = None
+        self._ready = False
+        self._trouble = ""
+        self._lock = threading.Lock()
+        self._joined_by: frozenset[str] = frozenset()
+        self.files: tuple[str, ...] = ()
+        """What a kernel that joins writes for the trackers; see `Job.unwatched`."""
+
+    def __enter__(self) -> Self:
+        """Start the sender; a run that has none goes on, and says so at its end."""
+        for name, settings in self._project.tracking.items():
+            tracker = plugins.load("trackers", name)
+            self._joined_by |= tracker.JOINED_BY
+            self.files += tracker.files(settings or {}, Path(self._project.root))
+        try:
+            self._start()
+        except OSError as error:
+            self._trouble = error.strerror or str(error)
+        return self
+
+    def _start(self) -> None:
+        recipients = {name: Recipient(settings=one or {}) for name, one in self._project.tracking.items()}
+        write(self._folder, Outbox(project=self._project.name, trackers=recipients))
+        command = [sys.executable, "-m", "nbpipeline.tracking", self._project.root, self._folder.run]
+        with (self._folder.path / LOG).open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - this Python, and our own words
+                command,
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C ends the run, and the sender tells of it
+            )
+        if self._process.stdout is not None:
+            self._answers = Lines(self._process.stdout)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ask no more; the sender goes on until it has told of the run's end."""
+        if self._process is not None and self._process.stdin is not None:
+            with suppress(OSError):
+                self._process.stdin.close()
+
+    def is_joined_by(self, imports: tuple[Imported, ...]) -> bool:
+        """Whether a stage with these imports speaks to a tracker's system itself."""
+        return any(one.module.partition(".")[0] in self._joined_by for one in imports)
+
+    def variables(self, instance: StageInstance, cancel: Cancel) -> Mapping[str, str]:
+        """Give what trackers want in a stage's kernel; none where nobody answers in time, or it is cancelled.
+
+        Stages wait for each other's answers here, in threads of their own.
+        """
+        until = time.monotonic() + ANSWER
+        with self._lock:
+            self._ready = self._ready or self._answer("ready", until, cancel) is not None
+            if not (self._ready and self._asked(instance.id)):
+                return {}
+            while (answer := self._answer("stage", until, cancel)) is not None:
+                if answer["stage"] == instance.id:  # else a late one, to an earlier question
+                    return dict(answer["variables"])
+        return {}
+
+    def _asked(self, stage: str) -> bool:
+        if self._process is None or self._process.stdin is None:
+            return False
+        try:
+            self._process.stdin.write(json.dumps({"stage": stage}).encode() + b"\n")
+        except (OSError, ValueError):  # it has ended, or the run has
+            return False
+        return True
+
+    def _answer(self, key: str, until: float, cancel: Cancel | None = None) -> dict[str, Any] | None:
+        """Read up to an answer with the key; None where none comes in time, or the run is cancelled."""
+        while self._answers is not None and (left := until - time.monotonic()) > 0:
+            line = self._answers.next(min(left, LOOK))
+            if line is not None:
+                with suppress(ValueError):
+                    answer = json.loads(line)
+                    if isinstance(answer, dict) and key in answer:
+                        return answer
+            elif self._answers.ended or (cancel is not None and cancel.level):
+                return None
+        return None
+
+    def finish(self, patience: float = PATIENCE) -> tuple[str, ...]:
+        """Wait until all is sent, or `patience` seconds; gives a line a tracker that was not told of all."""
+        if self._process is None:
+            told = f"not told of this run ({self._trouble}); {AGAIN}"
+            return tuple(f"{name}: {told}" for name in self._project.tracking)
+        with self._lock:
+            done = self._answer("done", time.monotonic() + patience)
+        if done is None and self._process.poll() is None:
+            return (
+                "trackers are still being told, in the background; `nbpipeline runs --sync` waits for that",
+            )
+        outbox = read(self._folder.path)
+        waiting = outbox.waiting if outbox else tuple(self._project.tracking)
+        return tuple(f"{name}: not sent yet{self._why(outbox, name)}; {AGAIN}" for name in waiting)
+
+    def _why(self, outbox: Outbox | None, name: str) -> str:
+        trouble = outbox.trackers[name].trouble if outbox else ""
+        return f" ({trouble or f'see {STATE_FOLDER}/runs/{self._folder.run}/{LOG}'})"
