@@ -1,4 +1,4 @@
-"""The sender of a run, as the run's own process sees it: started, asked for variables, waited for a little."""
+"""The sender of a run, as the run's process sees it: started, asked for variables, waited for a little."""
 
 import json
 import subprocess

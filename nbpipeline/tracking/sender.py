@@ -34,7 +34,7 @@ RETRY = 5.0
 PATIENCE = 60.0
 """Seconds that `runs --sync` waits for a process that tells of a run just now."""
 READY, DONE = {"ready": True}, {"done": True}
-"""Said to the run's process: questions are answered from now on; the run has been told of, or cannot be now."""
+"""Said to the run's process: questions are answered from now on; the run was told of, or cannot be now."""
 
 
 class Sender:
