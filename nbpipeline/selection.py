@@ -19,13 +19,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from nbpipeline.errors import UsageError, did_you_mean
 from nbpipeline.graph import Graph
 from nbpipeline.model import Pipeline, StageInstance, axis_text
+from nbpipeline.patterns import regex
 from nbpipeline.values import dataclass
 
-_INSTANCE = re.compile(r"(?P<stage>[^\[\]@]+)(?:\[(?P<inside>.*)\]|@(?P<after>.+))", re.DOTALL)
+_INSTANCE = regex(r"(?P<stage>[^\[\]@]+)(?:\[(?P<inside>.*)\]|@(?P<after>.+))", re.DOTALL)
 SHOWN = 12
 """So many known names are listed before the rest is counted."""
 
-_AXIS = re.compile(r",(?=[A-Za-z_]\w*=)")
+_AXIS = regex(r",(?=[A-Za-z_]\w*=)")
 
 
 def select(

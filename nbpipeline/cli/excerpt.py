@@ -1,18 +1,18 @@
 """What is shown of a traceback: the user's own lines, where it ended, and the error; the log has the rest."""
 
-import re
 from collections.abc import Iterable, Sequence
 
 from nbpipeline.cli.wording import counted
+from nbpipeline.patterns import regex
 from nbpipeline.pipeline.wording import and_joined
 from nbpipeline.values import dataclass
 
-_HEAD = re.compile(r"(?:Cell|Input) In ?\[\d+\]|File .+?:\d+(?:, in |$)")
-_ARROW = re.compile(r"-*> *\d+ ")
-_CHAINED = re.compile(r"The above exception was the direct cause|During handling of the above exception")
-_PACKAGE = re.compile(r"(?:site|dist)-packages[\\/](\w+)|File (\w+)(?:/\S+)?\.(?:pyx|pxi|pxd):")
+_HEAD = regex(r"(?:Cell|Input) In ?\[\d+\]|File .+?:\d+(?:, in |$)")
+_ARROW = regex(r"-*> *\d+ ")
+_CHAINED = regex(r"The above exception was the direct cause|During handling of the above exception")
+_PACKAGE = regex(r"(?:site|dist)-packages[\\/](\w+)|File (\w+)(?:/\S+)?\.(?:pyx|pxi|pxd):")
 """Where a distribution's code is: in its folder, or compiled by Cython, which names its sources."""
-_STANDARD = re.compile(r"[\\/]lib[\\/]python\d|[\\/]Lib[\\/]|File <")
+_STANDARD = regex(r"[\\/]lib[\\/]python\d|[\\/]Lib[\\/]|File <")
 _OWN = 4
 """Frames of the user's code that are shown beside the last: the first two, and the deepest."""
 _LINES = 6

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from nbpipeline.patterns import regex
 from nbpipeline.values import dataclass
 
-_NATIVE = re.compile(r"python(3(\.\d+)?)?")
+_NATIVE = regex(r"python(3(\.\d+)?)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,10 @@
 """Files that a cell runs as programs: `%run x.py`, `!python x.py`, `%%bash`, `subprocess.run([...])`."""
 
 import ast
-import re
 import shlex
 from collections.abc import Iterator
 
+from nbpipeline.patterns import regex
 from nbpipeline.reading.syntax import Magic, magics
 
 _SHELLS = frozenset({"bash", "sh", "script", "sx", "system", "!"})
@@ -12,11 +12,11 @@ _CALLS = frozenset(
     {"system", "getoutput", "getstatusoutput", "run", "call", "check_call", "check_output", "Popen"}
 )
 _SCRIPT = r"(?:py|ipy|sh|bash|R|r|jl|pl|js|rb)"
-_COMMAND = re.compile(
+_COMMAND = regex(
     rf"(?:^|[;&|(\n])\s*(?:[\w./{{}}-]*(?:python[\d.]*|executable}}?|bash|sh|zsh|source|Rscript|julia|perl|node|ruby|\.)"
     rf"\s+(?:-\w+\s+)*)?[\"']?([\w./~@+-]+\.{_SCRIPT})\b(?![\w./])"
 )
-_ENDING = re.compile(rf".+\.{_SCRIPT}")
+_ENDING = regex(rf".+\.{_SCRIPT}")
 
 
 def programs(tree: ast.AST) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """Which files are a project's notebooks: patterns, exclusions, pairs."""
 
-import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -8,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from nbpipeline.errors import Complaint, ReadingError
 from nbpipeline.location import Location
 from nbpipeline.model import Notebook
+from nbpipeline.patterns import regex
 from nbpipeline.reading.notebook import NOTEBOOK_SUFFIXES, project_name, read_notebook
 from nbpipeline.reading.place import Findings, Place
 from nbpipeline.reading.remembered import Memory
@@ -16,7 +16,7 @@ from nbpipeline.reading.text_notebook import TEXT_SUFFIXES, looks_like_stage, ma
 DEFAULT_PATTERNS = ("notebooks/*.ipynb",)
 _UNTITLED, _COPY = "Untitled", "-Copy"
 """What JupyterLab calls a notebook that nobody has named."""
-_ANY_FOLDERS = re.compile(r"(?<![^/])\*\*/(?:\*\*/|\./|/)+")
+_ANY_FOLDERS = regex(r"(?<![^/])\*\*/(?:\*\*/|\./|/)+")
 _WILD = frozenset("*?[")
 _CLOCK = 1.0
 """Seconds by which a pair's notebook must be newer than its text to count, as in jupytext."""

@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 
 from nbpipeline.model import Expression, PathValue, Value
+from nbpipeline.patterns import regex
 from nbpipeline.reading.syntax import MAX_DEPTH, is_too_deep, written
 
 MAX_LENGTH = 65_536
@@ -25,8 +26,8 @@ _SHOWN = 60
 """Characters of code that a message shows."""
 _PATHS = frozenset({"Path", "PurePath", "pathlib.Path", "pathlib.PurePath"})
 _JOINS = frozenset({"os.path.join", "posixpath.join"})
-_FIELD = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-_SPEC = re.compile(r"[^\d]{0,3}\d{0,3}[,_]?(?:\.\d{1,3})?[a-zA-Z%]?")
+_FIELD = regex(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_SPEC = regex(r"[^\d]{0,3}\d{0,3}[,_]?(?:\.\d{1,3})?[a-zA-Z%]?")
 _CONVERSIONS = {-1: "", ord("s"): "s", ord("r"): "r", ord("a"): "a"}
 _CONVERT: Mapping[str, Callable[[object], str]] = {"s": str, "r": repr, "a": ascii}
 _SCALARS = (str, bool, int, float, type(None))

@@ -4,14 +4,15 @@ import re
 from collections.abc import Iterator
 
 from nbpipeline.model import Cell, Notebook, Value
+from nbpipeline.patterns import regex
 from nbpipeline.reading import yaml12
 from nbpipeline.reading.place import Findings, Place
 from nbpipeline.values import dataclass
 
 KEY = "nbpipeline"
-_FRONT_MATTER = re.compile(r"\A\s*?^---[ \t]*\n(.*?)^(?:---|\.\.\.)\s*\Z", re.MULTILINE | re.DOTALL)
-_OPENED = re.compile(r"\A\s*---[ \t]*\n")
-_BARE = re.compile(r"\A\s*nbpipeline:")
+_FRONT_MATTER = regex(r"\A\s*?^---[ \t]*\n(.*?)^(?:---|\.\.\.)\s*\Z", re.MULTILINE | re.DOTALL)
+_OPENED = regex(r"\A\s*---[ \t]*\n")
+_BARE = regex(r"\A\s*nbpipeline:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

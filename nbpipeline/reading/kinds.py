@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from nbpipeline.model import Value, axis_text
+from nbpipeline.patterns import regex
 from nbpipeline.reading import quantities
 from nbpipeline.reading.place import Place
 from nbpipeline.reading.shapes import (
@@ -25,7 +26,7 @@ NAME_RULE: Final = "a name is made of letters A to Z, digits, `_` and `-`, and b
 IDENTIFIER_RULE: Final = "the name must be one that Python can assign: letters, digits and `_`, no keyword"
 EXECUTED_SUFFIXES: Final = (".ipynb", ".html", ".md", ".pdf")
 
-_REFERENCE = re.compile(rf"({NAME})(\[\*\])?\.([^\W\d]\w*)")
+_REFERENCE = regex(rf"({NAME})(\[\*\])?\.([^\W\d]\w*)")
 
 
 def stage_name(value: Value) -> str:

@@ -7,7 +7,6 @@ rest of the notebook.
 import ast
 import builtins
 import itertools
-import re
 import symtable
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +15,7 @@ from dataclasses import field
 from nbpipeline.errors import Complaint, did_you_mean
 from nbpipeline.location import Location
 from nbpipeline.model import Artifact, Cell, StageSpec
+from nbpipeline.patterns import regex
 from nbpipeline.reading import syntax
 from nbpipeline.reading.tagged_cells import DECLARING
 from nbpipeline.values import dataclass
@@ -25,7 +25,7 @@ _GIVEN = frozenset(dir(builtins)) | {
     *("exit", "quit", "get_ipython", "display", "open", "__annotations__", "__builtin__", "__builtins__"),
     *("__session__", "__vsc_ipynb_file__", "PythonFinalizationError", "WindowsError"),
 }
-_NUMBERED = re.compile(r"_i?\d+")
+_NUMBERED = regex(r"_i?\d+")
 _QUIET_MAGICS = frozenset(
     {
         *("autoreload", "bash", "cd", "conda", "config", "dhist", "env", "html", "javascript", "js", "latex"),
@@ -49,8 +49,8 @@ _QUIET_MAGICS = frozenset(
 """Magics that define no name but those that their options spell."""
 _QUIET_EXTENSIONS = frozenset({"autoreload", "line_profiler", "memory_profiler", "nbpipeline", "tensorboard"})
 _OPAQUE_CALLS = frozenset({"exec", "globals", "locals", "vars"})
-_TARGET_OPTION = re.compile(r"--(?:out|err|proc)\s+(\w+)")
-_WORD = re.compile(r"[^\W\d]\w*")
+_TARGET_OPTION = regex(r"--(?:out|err|proc)\s+(\w+)")
+_WORD = regex(r"[^\W\d]\w*")
 _MOST_TOLD = 100
 """Undefined names that are told of one notebook; for each one a name that was meant is looked for."""
 _NOT_RUN = frozenset({"skip", "test"})

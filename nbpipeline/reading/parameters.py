@@ -2,18 +2,18 @@
 
 import ast
 import io
-import re
 import tokenize
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from nbpipeline.location import Location
 from nbpipeline.model import Cell, Expression, Parameter, PathValue, Value
+from nbpipeline.patterns import regex
 from nbpipeline.reading import expressions, syntax, yaml12
 
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
-_TYPE_COMMENT = re.compile(r"^type:\s*(\S+)\s*")
+_TYPE_COMMENT = regex(r"^type:\s*(\S+)\s*")
 _NOTHING = ast.Constant(value=None)
 
 

@@ -1,6 +1,5 @@
 """A project: pipeline.yaml and all notebooks -> ProjectSpec, with every complaint gathered."""
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path, PurePosixPath
@@ -9,6 +8,7 @@ from nbpipeline.content import digest_text
 from nbpipeline.errors import Complaint, ExitCode
 from nbpipeline.location import Location
 from nbpipeline.model import Notebook, ProjectSpec, StageSpec, Value
+from nbpipeline.patterns import regex
 from nbpipeline.ports import Cache
 from nbpipeline.reading import stage
 from nbpipeline.reading.declared_parameters import refuse_axis
@@ -32,7 +32,7 @@ from nbpipeline.reading.spelling import stage_fields
 from nbpipeline.reading.tagged_cells import declares
 from nbpipeline.values import dataclass
 
-_OTHER = re.compile(r"[^A-Za-z0-9_-]")
+_OTHER = regex(r"[^A-Za-z0-9_-]")
 
 
 def find_root(start: Path) -> Path:

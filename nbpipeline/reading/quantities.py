@@ -4,11 +4,13 @@ import math
 import re
 from typing import Final
 
+from nbpipeline.patterns import regex
+
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _UNIT_POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
-_DURATION = re.compile(rf"(?:{_PART.pattern}\s*)+")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?)b?", re.IGNORECASE)
+_PART = regex(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
+_DURATION = regex(rf"(?:{_PART.pattern}\s*)+")
+_SIZE = regex(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?)b?", re.IGNORECASE)
 
 DURATION_PATTERN: Final = r"^(\d+(\.\d+)?\s*(ms|s|m|h|d|w)\s*)+$"
 SIZE_PATTERN: Final = r"^\d+(\.\d+)?\s*[kKmMgGtTpP]?i?[bB]?$"

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
+from nbpipeline.patterns import regex
 from nbpipeline.values import dataclass
 
 PYTHON_BODIES = frozenset({"capture", "memit", "mprun", "prun", "scalene", "time", "timeit"})
@@ -23,19 +24,19 @@ _MOST_WORK = 300_000
 """Characters that IPython may look at, those of the cell counted for each magic: about a second."""
 
 # None of these looks at a run of blanks more than once for each of its characters.
-_ESCAPES = re.compile(r"^[^\S\n]*(?:[%!?,;/>]|In \[)|=\s*[%!]|\?[^\S\n]*$|\A\s", re.MULTILINE)
-_LONG_TEXTS = re.compile(r'"""(?:[^"]|"(?!""))*"""|\'\'\'(?:[^\']|\'(?!\'\'))*\'\'\'')
+_ESCAPES = regex(r"^[^\S\n]*(?:[%!?,;/>]|In \[)|=\s*[%!]|\?[^\S\n]*$|\A\s", re.MULTILINE)
+_LONG_TEXTS = regex(r'"""(?:[^"]|"(?!""))*"""|\'\'\'(?:[^\']|\'(?!\'\'))*\'\'\'')
 """SQL and the like, whose lines may begin with what only looks like magics."""
-_BLANKS = re.compile(r"[ \t\f]{500}")
+_BLANKS = regex(r"[ \t\f]{500}")
 """For such a run Python's tokenizer takes the square of its length, where a quote is not closed before it."""
-_CELL_MAGIC = re.compile(r"%%([A-Za-z]\w*)(?: ([^\n]*))?(?:\n|\Z)")
-_LINE_MAGIC = re.compile(
+_CELL_MAGIC = regex(r"%%([A-Za-z]\w*)(?: ([^\n]*))?(?:\n|\Z)")
+_LINE_MAGIC = regex(
     r"^(?:%([A-Za-z]\w*)(?: ([^\n]*[^?\s]))?|!([A-Za-z.~/{$][^\n]*[^?\s]))[ \t]*$", re.MULTILINE
 )
-_SEVERAL_LINES = re.compile(r"\"\"\"|'''|\\\s*$|\r", re.MULTILINE)
+_SEVERAL_LINES = regex(r"\"\"\"|'''|\\\s*$|\r", re.MULTILINE)
 _IGNORED = frozenset({"ctx", "type_comment", "kind", "type_ignores"})
 _MAGIC_CALLS = frozenset({"run_line_magic", "run_cell_magic"})
-_OPTION = re.compile(r"(?:-{1,2}[A-Za-z][\w-]*(?:\s*=?\s*[\d.]+)?\s+)+")
+_OPTION = regex(r"(?:-{1,2}[A-Za-z][\w-]*(?:\s*=?\s*[\d.]+)?\s+)+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

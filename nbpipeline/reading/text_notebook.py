@@ -5,17 +5,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from nbpipeline.patterns import regex
+
 TEXT_SUFFIXES = frozenset({".py", ".md", ".Rmd", ".R"})
-_SCRIPT_MARKS = re.compile(r"^# (%%|\+)|^#\s+jupyter:", re.MULTILINE)
-_DOCUMENT_MARKS = re.compile(r"^(```|~~~)|\A---\s*$", re.MULTILINE)
-_DECLARES = re.compile(r"nbpipeline|parameters|inputs|outputs|dependencies|expectations|metrics|jupytext:")
+_SCRIPT_MARKS = regex(r"^# (%%|\+)|^#\s+jupyter:", re.MULTILINE)
+_DOCUMENT_MARKS = regex(r"^(```|~~~)|\A---\s*$", re.MULTILINE)
+_DECLARES = regex(r"nbpipeline|parameters|inputs|outputs|dependencies|expectations|metrics|jupytext:")
 
 
-_STAGE_MARKS = re.compile(
+_STAGE_MARKS = regex(
     r"^(?>(?:# (?:%%|\+)|```|~~~).*?\btags\b|:tags:).*\b(?:parameters|inputs|outputs)\b|^(?:# ?)?nbpipeline:",
     re.MULTILINE,
 )
-_ENDLESS_MARK = re.compile(r"^(?:# (?:%%|\+)|```|~~~).{4096}", re.MULTILINE)
+_ENDLESS_MARK = regex(r"^(?:# (?:%%|\+)|```|~~~).{4096}", re.MULTILINE)
 
 
 def looks_like_notebook(text: str, suffix: str) -> bool:

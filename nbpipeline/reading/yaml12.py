@@ -5,13 +5,13 @@ and documents that are too large, too deep or that aliases blow up are refused. 
 loaded before there is something to parse.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import field
 from importlib import import_module
 from typing import Any, TypeAlias
 
 from nbpipeline.model import Value
+from nbpipeline.patterns import regex
 from nbpipeline.values import dataclass
 
 MAX_SIZE = 4_000_000
@@ -23,10 +23,10 @@ MAX_VALUES = 200_000
 KeyPath: TypeAlias = tuple[Any, ...]
 """Keys and positions from the root: `("stages", 0, "name")`."""
 
-_INTEGER = re.compile(r"[-+]?[0-9]+")
-_OTHER_INTEGER = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)")
+_INTEGER = regex(r"[-+]?[0-9]+")
+_OTHER_INTEGER = regex(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = regex(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INFINITE = regex(r"[-+]?\.(inf|Inf|INF)")
 _WORDS: Mapping[str, Value] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),

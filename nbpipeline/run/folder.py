@@ -9,7 +9,6 @@ import itertools
 import json
 import os
 import platform
-import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from nbpipeline.errors import StorageError
 from nbpipeline.liveness import is_alive, own_identity, told_time
 from nbpipeline.location import STATE_FOLDER, Location
 from nbpipeline.model import Fingerprint
+from nbpipeline.patterns import regex
 from nbpipeline.replacing import replace_text
 from nbpipeline.stage.places import is_another
 from nbpipeline.values import dataclass
@@ -34,7 +34,7 @@ FOREIGN_GRACE = 7 * 24 * 3600.0
 MAKING_TIME = 3600.0
 """Seconds after which a folder on its way in was left by a killed run."""
 _STEPS = 1 << 16
-_RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+_RUN_ID = regex(r"\d{8}-\d{6}-[0-9a-f]{4}")
 _LEAVING = ".old-"
 _COMING = ".new-"
 

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 import signal
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,12 +9,13 @@ from pathlib import Path
 
 from nbpipeline.location import Location
 from nbpipeline.model import Artifact, Failure, StageInstance, shell_name
+from nbpipeline.patterns import regex
 from nbpipeline.ports import Verdict
 from nbpipeline.stage.outcome import Stop
 from nbpipeline.stage.secrets import Masker
 from nbpipeline.stage.terminal import without_colours
 
-_FRAME = re.compile(r"(?:Cell In|Input In) ?\[(\d+)\],? line (\d+)")
+_FRAME = regex(r"(?:Cell In|Input In) ?\[(\d+)\],? line (\d+)")
 LONGEST = 400
 """Characters of what is told of a failure; the log and the executed notebook have the rest."""
 LONGEST_KNOWN = 2_000
@@ -23,7 +23,7 @@ LONGEST_LINE = 1_000
 """Characters of a traceback's line."""
 MOST_LINES = 400
 """Lines of a traceback that are kept, half from its beginning and half from its end."""
-_SIGNALLED = re.compile(r"-\d+\b")
+_SIGNALLED = regex(r"-\d+\b")
 """So begins what is known of a kernel that a signal ended while it started."""
 _KILLED = "killed, out of memory?"
 _NO_ROOM = {errno.ENOSPC: "No space left on device", errno.EDQUOT: "Disk quota exceeded"}

@@ -1,18 +1,18 @@
 """Makes the copy of a notebook that is executed: injected cells, no outputs, who runs and who stays."""
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nbpipeline.errors import ReadingError
 from nbpipeline.model import Cell, Injection, PathValue, StageInstance, Value
+from nbpipeline.patterns import regex
 from nbpipeline.stage.places import staged_value
 
 INJECTED_TAG = "injected-parameters"
 MARK = "nbpipeline"
 """Key of a cell's metadata: `{"cell": index in the source, 0 for an injected cell, "run": bool}`."""
-_CELL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_CELL_ID = regex(r"[A-Za-z0-9_-]{1,64}")
 
 
 def executed_copy(instance: StageInstance, *, test: bool, run: str = "") -> dict[str, Any]:

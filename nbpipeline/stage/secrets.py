@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from nbpipeline.patterns import regex
 from nbpipeline.stage.terminal import STEERING, UNFINISHED, steers
 from nbpipeline.values import dataclass
 
 SHORTEST = 8
 """Shorter values would mask ordinary words."""
 MASK = "[masked]"
-_BREAK = re.compile(r"(?<=[A-Za-z0-9+/_-]{4})(?:\r?\n[ \t]{0,16}|(?:\\r)?\\n)(?=[A-Za-z0-9+/=_-])")
+_BREAK = regex(r"(?<=[A-Za-z0-9+/_-]{4})(?:\r?\n[ \t]{0,16}|(?:\\r)?\\n)(?=[A-Za-z0-9+/=_-])")
 """Where base64 is cut into lines: real ones, indented ones, or as `repr` and JSON show them."""
-_LAST_BREAK = re.compile(r"(?:\r?\n[ \t]{0,16}|\r|(?:\\r)?\\n?|\\r)\Z")
+_LAST_BREAK = regex(r"(?:\r?\n[ \t]{0,16}|\r|(?:\\r)?\\n?|\\r)\Z")
 """The same where the text ends within or right after it."""
 _NARROWEST = 16
 """Characters a line, at which a cut secret that is not yet whole is still waited for."""

@@ -8,13 +8,13 @@ without it: hidden siblings, and folders in the root for those that the store co
 # ruff: noqa: PTH114, PTH118, PTH208
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nbpipeline.content import unfinished_of
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import StageInstance
+from nbpipeline.patterns import regex
 from nbpipeline.stage import asides
 from nbpipeline.stage.backing import Backing
 from nbpipeline.stage.entries import empty_folder, folder_of, leave_shelter, read, shelter_of
@@ -25,9 +25,9 @@ _Place = tuple[str, Path, list[tuple[str, str, Path]]]
 """An output's path, its target, and what waits for it: run, kind and place of each."""
 _MARK = "nbpipeline-"
 _RUN = r"\d{8}-\d{6}-[0-9a-z]+"
-_BESIDE = re.compile(rf"(?P<of>\..+\.{_MARK})(?P<run>{_RUN})(?P<kind>\.part|\.rejected)?")
-_STAGED = re.compile(rf"(?P<of>\.{_MARK})(?P<run>{_RUN})(?P<rest>\..+)")
-_APART = re.compile(rf"(?P<of>\.{_MARK}aside-.+-)(?P<run>{_RUN})(?P<rest>-\d+)")
+_BESIDE = regex(rf"(?P<of>\..+\.{_MARK})(?P<run>{_RUN})(?P<kind>\.part|\.rejected)?")
+_STAGED = regex(rf"(?P<of>\.{_MARK})(?P<run>{_RUN})(?P<rest>\..+)")
+_APART = regex(rf"(?P<of>\.{_MARK}aside-.+-)(?P<run>{_RUN})(?P<rest>-\d+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,13 @@
 """What a value of a table is: read from CSV's text, or as the file itself types it."""
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-_INT = re.compile(r"[+-]?\d+")
+from nbpipeline.patterns import regex
+
+_INT = regex(r"[+-]?\d+")
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
 

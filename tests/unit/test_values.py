@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import inspect
 import pickle
 import subprocess
 import sys
@@ -241,6 +242,17 @@ def test_several_threads_make_the_first_values():
     for one in threads:
         one.join()
     assert sorted(one.number for one in made) == sorted([*range(8)] * FEW)
+
+
+def test_no_signature_is_worked_out_for_a_class_that_says_nothing_of_itself(monkeypatch):
+    monkeypatch.setattr(inspect, "signature", pytest.fail)
+
+    @dataclass(frozen=True, slots=True)
+    class Silent:
+        name: str = ""
+
+    assert Silent.__doc__ == "Silent."
+    assert Silent("a").name == "a"
 
 
 def test_no_function_is_compiled_for_a_few_values(monkeypatch):
