@@ -218,6 +218,13 @@ class Project:
         with self._past() as (place, stages):
             return report.history.show(place.state, Path(self.root), what, stages)
 
+    def lineage(self, path: str) -> report.wording.Page:
+        """Say what made a file, given by its project path, and what was made of it. Raises UsageError."""
+        with self._read() as (loaded, place):
+            instances = loaded.pipeline.instances if loaded.pipeline else {}
+            notebooks = {name: one.spec.notebook.path for name, one in instances.items()}
+            return report.lineage.lineage(place.state, place.digests, Path(self.root), path, notebooks)
+
     def sync(self) -> tuple[str, ...]:
         """Send what trackers could not be told of earlier runs; gives a line a run."""
         return tracking.sender.sent_lines(Path(self.root))
@@ -264,13 +271,19 @@ class Project:
                 upkeep.byhand.record_outputs(one.instance, present, backends, Path(self.root))
             return tuple(one.instance.id for one in plan.steps)
 
-    def restore(self, what: str) -> upkeep.byhand.Restored:
-        """Bring back the last recorded outputs of a stage, or one output by its path from the root."""
+    def restore(self, what: str, run: str | None = None) -> upkeep.byhand.Restored:
+        """Bring back the outputs of a stage, or one output by its path from the root.
+
+        As last recorded, or as they were after `run`. Raises UsageError for an unknown one.
+        """
         with self._open() as (pipeline, place):
             paths = {path for one in pipeline for output in one.outputs for path in output.paths}
             chosen = None if what in paths else select(pipeline, [what])
             backends = place.backends()
-            found = upkeep.byhand.find_records(pipeline, what, chosen, backends)
+            record_of = place.state.last_record
+            if run is not None:
+                record_of = report.comparison.records_after(place.state, place.store, Path(self.root), run)
+            found = upkeep.byhand.find_records(pipeline, what, chosen, record_of)
             with self._by_hand(pipeline, place, {instance.id for instance, _ in found}):
                 return upkeep.byhand.bring_back(found, backends, Path(self.root), time.time())
 

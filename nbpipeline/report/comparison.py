@@ -1,6 +1,6 @@
 """What differs between two runs: parameters, inputs, outputs, code, metrics, environment, timings."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +60,8 @@ def _chosen(known: tuple[str, ...], before: str | None, after: str | None) -> tu
             "there are no two runs to compare yet.", mend="run the pipeline again: `nbpipeline run`"
         )
     for one in (before, after):
-        if one is not None and one not in known:
-            near = did_you_mean(one, known)
-            raise UsageError.of(
-                f"no run is called '{one}'.",
-                known=f"last runs: {', '.join(known[:5])}",
-                mend=f"did you mean '{near}'?" if near else "list the runs: `nbpipeline runs`",
-            )
+        if one is not None:
+            _refuse_unknown(one, known)
     second = after or (known[0] if before != known[0] else known[1])
     if before is not None:
         return before, second
@@ -74,6 +69,16 @@ def _chosen(known: tuple[str, ...], before: str | None, after: str | None) -> tu
     if not earlier:
         raise UsageError.of(f"there is no run before '{second}'.", mend="name two runs")
     return earlier[0], second
+
+
+def _refuse_unknown(run: str, known: tuple[str, ...]) -> None:
+    if run not in known:
+        near = did_you_mean(run, known)
+        raise UsageError.of(
+            f"no run is called '{run}'.",
+            known=f"last runs: {', '.join(known[:5])}",
+            mend=f"did you mean '{near}'?" if near else "list the runs: `nbpipeline runs`",
+        )
 
 
 def snapshot(state: State, store: Store, root: Path, run: str) -> dict[str, Snapshot]:
@@ -93,6 +98,13 @@ def snapshot(state: State, store: Store, root: Path, run: str) -> dict[str, Snap
         else:
             found[name] = _of_result(result, folder)
     return found
+
+
+def records_after(state: State, store: Store, root: Path, run: str) -> Callable[[str], StageRecord | None]:
+    """Give the record that each instance had when a run had ended. Raises UsageError for an unknown run."""
+    _refuse_unknown(run, known_runs(state, root))
+    found = snapshot(state, store, root, run)
+    return lambda name: found[name].record if name in found else None
 
 
 def _of_result(result: StageResult, folder: RunFolder) -> Snapshot:

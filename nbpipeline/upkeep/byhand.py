@@ -1,7 +1,7 @@
 """What an author settles by hand: outputs made in JupyterLab, outputs brought back."""
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,15 +109,19 @@ def _refusal(failure: Failure) -> NbpipelineError:
 
 
 def find_records(
-    pipeline: Pipeline, what: str, chosen: frozenset[str] | None, backends: Backends
+    pipeline: Pipeline,
+    what: str,
+    chosen: frozenset[str] | None,
+    record_of: Callable[[str], StageRecord | None],
 ) -> tuple[tuple[StageInstance, StageRecord], ...]:
-    """Find the last records of the chosen instances, or of the one that makes the output `what`.
+    """Find the records of the chosen instances, or of the one that makes the output `what`.
 
-    Raises UsageError where there is no such output or nothing is on record.
+    `record_of` gives an instance's record: its last, or the one of some run. Raises UsageError where there is
+    no such output or nothing is on record.
     """
     found = []
     for instance in pipeline:
-        record = backends.state.last_record(instance.id)
+        record = record_of(instance.id)
         if chosen is not None:
             if instance.id in chosen:
                 found.append((instance, _required(instance, record)))

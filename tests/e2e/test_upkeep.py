@@ -454,3 +454,32 @@ def test_debug_without_the_extra_says_what_to_install(
         "  mend: pip install 'nbpipeline[console]', "
         "or in a clone of nbpipeline: pip install -e '.[console]'\n"
     )
+
+
+def test_an_output_as_it_was_two_runs_ago_comes_back_and_the_next_run_has_the_present_again(tmp_path):
+    write_notebook(
+        tmp_path / "notebooks/train.ipynb",
+        code("C = 1", "parameters"),
+        code("model = '../models/model.txt'", "outputs"),
+        code("open(model, 'w').write('model of %s' % C)"),
+    )
+    (tmp_path / "pipeline.yaml").write_text("name: earlier\n")
+    model = tmp_path / "models/model.txt"
+    held, runs = [], []
+    for value in (1, 2, 3):
+        done = command("run", "-p", f"C={value}", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        held.append(model.read_bytes())
+        runs.append(
+            json.loads(command("runs", "-n", "1", "--format", "json", cwd=tmp_path).stdout)["runs"][0]["run"]
+        )
+    done = command("restore", "models/model.txt", "--from", runs[0], cwd=tmp_path)
+    assert (done.returncode, model.read_bytes()) == (0, held[0]), done.stderr
+    found = json.loads(command("lineage", "models/model.txt", "--format", "json", cwd=tmp_path).stdout)
+    assert (found["standing"], found["made_by"][0]["parameters"]) == ("earlier", {"C": "1"})
+    assert command("run", "-p", "C=3", cwd=tmp_path).returncode == 0
+    assert model.read_bytes() == held[2]
+    done = command("restore", "train", "--from", runs[1], cwd=tmp_path)
+    assert (done.returncode, model.read_bytes()) == (0, held[1]), done.stderr
+    unknown = command("restore", "train", "--from", "20200101-000000-0000", cwd=tmp_path)
+    assert (unknown.returncode, "no run is called" in unknown.stderr) == (2, True)
