@@ -30,6 +30,7 @@ from nbpipeline.model import (
     Plan,
     ProjectSpec,
     RunResult,
+    StageRecord,
 )
 from nbpipeline.plan import accept, explain
 from nbpipeline.ports import Cache, Cancel, Emit
@@ -280,7 +281,7 @@ class Project:
             paths = {path for one in pipeline for output in one.outputs for path in output.paths}
             chosen = None if what in paths else select(pipeline, [what])
             backends = place.backends()
-            record_of = place.state.last_record
+            record_of: Callable[[str], StageRecord | None] = place.state.last_record
             if run is not None:
                 record_of = report.comparison.records_after(place.state, place.store, Path(self.root), run)
             found = upkeep.byhand.find_records(pipeline, what, chosen, record_of)

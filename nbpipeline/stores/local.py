@@ -77,7 +77,8 @@ class LocalStore:
         if place.is_file():
             _touch(place)
             return
-        _remove(place)  # a folder, or a link to nowhere, is no object
+        if place.is_dir() or place.is_symlink():  # no object; another process may have put one there by now
+            _remove(place)
         with self._new(place) as temporary:
             copy_file(path, temporary)
             if digest_file(temporary) != digest:

@@ -110,7 +110,7 @@ def test_in_words(state, tmp_path):
 def test_as_a_graph(state, tmp_path):
     text = lineage.mermaid(traced(state, tmp_path, "model.bin", model="m").data)
     assert text.startswith("flowchart LR\n")
-    assert text.count(" --> ") == 6
+    assert text.count(" --> ") == 7
     assert [line for line in text.splitlines() if '"model.bin"' in line]
     assert "stroke-width" in text.splitlines()[-1]
 

@@ -32,6 +32,27 @@ def objects(store: LocalStore) -> list[Path]:
     return [one for one in store._folder.rglob("*") if one.is_file()]
 
 
+def test_an_object_that_another_process_has_put_meanwhile_stays(
+    store: LocalStore, kept: StoredOutput, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place,) = objects(store)
+    real, seen = Path.is_file, []
+
+    def looked_before(path: Path) -> bool:
+        return real(path) and path != place
+
+    def copied(source: Path, target: Path) -> None:
+        seen.append(place.exists())
+        local_copy(source, target)
+
+    local_copy = local.copy_file
+    monkeypatch.setattr(Path, "is_file", looked_before)
+    monkeypatch.setattr(local, "copy_file", copied)
+    (tmp_path / "again").write_bytes(place.read_bytes())
+    store.put(tmp_path / "again", kept)
+    assert seen == [True]
+
+
 def test_only_this_user_reads_it(store: LocalStore, kept: StoredOutput) -> None:
     (place,) = objects(store)
     assert place == store._folder / "objects" / kept.digest[:2] / kept.digest
