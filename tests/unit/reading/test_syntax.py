@@ -196,3 +196,13 @@ def test_cells_that_would_take_ipython_long_are_no_python(source, why):
 def test_what_ipython_reads_in_time_is_read():
     assert len(syntax.parse_cell("if x:\n" + "    !ls\n" * 100).body[0].body) == 100
     assert syntax.parse_cell("if x:\n    !ls" + " " * 400 + "x\n").body
+
+
+def test_long_sql_beside_a_magic_is_no_crowd_of_magics():
+    """Lines of a text that begin with a comma look like IPython's `,f a b`."""
+    columns = "\n".join(f", column_{number} AS {'x' * 60}" for number in range(100))
+    source = f'x = %sql 1\nquery = """SELECT 1\n{columns}\n"""\nfrom features import build'
+    tree = syntax.parse_cell(source)
+    assert [one.module for one in syntax.imported_modules(tree)] == ["features"]
+    with pytest.raises(SyntaxError, match="too many magics"):
+        syntax.parse_cell("\n".join(f"y{number} = !echo {'x' * 60}" for number in range(200)))

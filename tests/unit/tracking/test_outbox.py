@@ -7,6 +7,7 @@ import pytest
 
 from nbpipeline.model.told import Commit
 from nbpipeline.run.folder import close_run, drop_old_runs, kept_runs, open_run
+from nbpipeline.trackers import mlflow
 from nbpipeline.tracking.outbox import Outbox, Recipient, read, unsent, write
 
 OUTBOX = Outbox(
@@ -61,3 +62,21 @@ def test_a_run_that_somebody_waits_for_is_kept(tmp_path):
     assert {one.run for one in kept_runs(tmp_path)} == {runs[0].run, runs[4].run, runs[5].run}
     drop_old_runs(tmp_path, now=time.time(), keep=2, unsent=True)
     assert {one.run for one in kept_runs(tmp_path)} == {runs[4].run, runs[5].run}
+
+
+@pytest.mark.parametrize(
+    ("settings", "count"),
+    [
+        ({"uri": "databricks"}, 0),
+        ({"uri": "sqlite:///x.db?timeout=5"}, 0),
+        ({"uri": "  "}, 1),
+        ({"uri": "mlruns"}, 1),
+    ],
+)
+def test_what_mlflow_takes_for_a_uri(settings, count):
+    assert len([*mlflow.complaints(settings)]) == count
+
+
+def test_a_database_s_file_is_named_without_its_options(tmp_path):
+    found = mlflow.files({"uri": "sqlite:///x.db?timeout=5"}, tmp_path)
+    assert found == (f"{tmp_path}/x.db", f"{tmp_path}/.x.db", f"{tmp_path}/mlruns/")
