@@ -27,6 +27,7 @@ from nbpipeline.model import (
     StoredOutput,
     Usage,
     Value,
+    Verdict,
 )
 
 _LINE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -228,6 +229,19 @@ def failure_data(failure: Failure) -> dict[str, Any]:
         "where": str(where) if where else "",
         "cell": where.cell if where else None,
         "line": where.line if where else None,
+    }
+
+
+def verdict_data(verdict: Verdict) -> dict[str, Any]:
+    """Show how a check went, as events do."""
+    return {
+        "check": verdict.check.name,
+        "arguments": plain(verdict.check.arguments),
+        "passed": verdict.passed,
+        "severity": verdict.severity,
+        "message": verdict.message,
+        "validator": verdict.validator,
+        "details": plain(verdict.details),
     }
 
 

@@ -18,6 +18,7 @@ from nbpipeline.model import (
     StageRecord,
     StageResult,
     StoredOutput,
+    Verdict,
 )
 
 if TYPE_CHECKING:  # a plan has no use for them, and futures bring logging
@@ -187,24 +188,8 @@ class Validator(Protocol):
     def complaints(self, check: Check) -> tuple[str, ...]:
         """Say what is wrong with the check as written, before any data is read."""
 
-    def validate(self, paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple["Verdict", ...]:
+    def validate(self, paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Verdict, ...]:
         """Try the checks on the files; one verdict a check, in order."""
-
-
-class Verdict(Protocol):
-    """The outcome of one check (see `nbpipeline.validators.columns.Finding`)."""
-
-    @property
-    def check(self) -> Check:
-        """The check that was tried."""
-
-    @property
-    def passed(self) -> bool:
-        """Whether the data holds it."""
-
-    @property
-    def message(self) -> str:
-        """What was found instead, with counts and the first failing rows."""
 
 
 class Tracker(AbstractContextManager["Tracker"], Protocol):

@@ -26,8 +26,9 @@ from nbpipeline.model import (
     ProjectSpec,
     StageInstance,
     StageResult,
+    Verdict,
 )
-from nbpipeline.ports import Cancel, Emit, Kernels, Store, Verdict
+from nbpipeline.ports import Cancel, Emit, Kernels, Store
 from nbpipeline.reading.project import read_project
 from nbpipeline.run.cancel import CancelSwitch
 from nbpipeline.run.folder import state_folder

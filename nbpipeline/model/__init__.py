@@ -34,6 +34,7 @@ from nbpipeline.model.done import (
     RunResult,
     StageResult,
     Status,
+    Verdict,
 )
 from nbpipeline.model.planned import (
     BY_BYTES,
@@ -103,6 +104,7 @@ __all__ = [
     "TestCase",
     "Usage",
     "Value",
+    "Verdict",
     "axis_text",
     "canonical_id",
     "cells_text",

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from nbpipeline.location import Location
-from nbpipeline.model.declared import Value
+from nbpipeline.model.declared import Check, Value
 from nbpipeline.model.planned import Fingerprint, StageRecord
 from nbpipeline.model.resolved import StageInstance
 from nbpipeline.values import dataclass
@@ -66,6 +66,23 @@ class CellProfile:
     seconds: float
     peak_memory: int | None = None
     """Bytes resident in the kernel's process at its highest, None where the system cannot tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The outcome of one check on an artifact's data."""
+
+    check: Check
+    passed: bool
+    message: str = ""
+    """What was found instead, with counts and the first failing rows; empty where it passed."""
+    severity: str = "fail"
+    """`fail`, or `warn`: the stage goes on where it does not hold."""
+    validator: str = "columns"
+    """Name of the plug-in that tried it."""
+    details: Mapping[str, Value] = field(default_factory=dict)
+    """JSON-able facts beside the message: `rows` (how many were looked at), `failed` (how many do not
+    hold), `examples` (the first of them, a mapping from column to value each), `observed`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +146,8 @@ class Event:
     """Something that happened in a run, as other programs may watch it.
 
     `kind`: `run_started`, `stage_started`, `attempt_started`, `cell_started`, `cell_finished`,
-    `attempt_failed`, `stage_finished`, `notice`, `run_finished`. `data` is JSON-able; what each kind
-    carries is in docs/reference/events.md.
+    `check_finished`, `attempt_failed`, `stage_finished`, `notice`, `run_finished`. `data` is JSON-able; what
+    each kind carries is in docs/reference/events.md.
     """
 
     kind: str

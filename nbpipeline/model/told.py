@@ -25,6 +25,22 @@ class CellLog:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckLog:
+    """One check that was tried on an input or output; its fields are a `Verdict`'s."""
+
+    side: str
+    """`input` or `output`."""
+    artifact: str
+    check: str
+    arguments: Value
+    passed: bool
+    severity: str = "fail"
+    message: str = ""
+    validator: str = ""
+    details: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageLog:
     """What became of one instance in a run."""
 
@@ -46,6 +62,8 @@ class StageLog:
     metrics: Mapping[str, Value] = field(default_factory=dict)
     cells: tuple[CellLog, ...] = ()
     """Of the last attempt."""
+    checks: tuple[CheckLog, ...] = ()
+    """Those on the inputs, then those on the outputs of the last attempt."""
     fingerprint: Fingerprint | None = None
     """The state that it ran in; None where it did not run."""
     outputs: tuple[StoredOutput, ...] = ()

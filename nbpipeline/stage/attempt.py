@@ -2,7 +2,6 @@
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,12 +16,12 @@ from nbpipeline.model import (
     Job,
     KernelNeed,
     StageRecord,
-    Value,
     shell_name,
 )
 from nbpipeline.ports import Cancel
 from nbpipeline.stage import bases, checks, executed, failures, journal, processes, undeclared
 from nbpipeline.stage.backends import Backends
+from nbpipeline.stage.checks import Tell
 from nbpipeline.stage.environment import kernel_environment, write_context
 from nbpipeline.stage.outcome import Found, Orders
 from nbpipeline.stage.places import absolute, relative
@@ -31,8 +30,6 @@ from nbpipeline.stage.record import keep
 from nbpipeline.stage.recorder import Recorder
 from nbpipeline.stage.secrets import Masker
 from nbpipeline.values import dataclass
-
-Tell = Callable[[str, Mapping[str, Value]], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +148,7 @@ def _under_journal(
         log = relative(root, Path(job.folder) / "log") if job.test else ""
         stopped = failures.of_stop(job.instance, found.stop, masker, tested=log)
         return replace(attempt, failure=stopped, notices=(*attempt.notices, *kept)), aside
-    failure = checks.after(job.instance, backends, root, job.run)
+    failure = checks.after(job.instance, backends, root, job.run, tell)
     if failure is not None or job.test:
         return replace(attempt, failure=failure), aside
     aside = journal.publish(aside)

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from nbpipeline.model import Check, Fingerprint, StageInstance
-from nbpipeline.ports import Digests, Kernels, State, Store, Verdict
+from nbpipeline.model import Check, Fingerprint, StageInstance, Verdict
+from nbpipeline.ports import Digests, Kernels, State, Store
 from nbpipeline.stage.backing import Backing
 from nbpipeline.values import dataclass
 

@@ -1,18 +1,22 @@
 """What must hold before a stage runs and after it ran."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from nbpipeline.encoding import verdict_data
 from nbpipeline.location import is_url
-from nbpipeline.model import BoundArtifact, Failure, StageInstance
+from nbpipeline.model import BoundArtifact, Failure, StageInstance, Value
 from nbpipeline.stage import failures
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.places import absolute, local_outputs, staged_of
 
+Tell = Callable[[str, Mapping[str, Value]], None]
+"""Sends an event of the instance: its kind and data."""
+
 
 def before(
-    instance: StageInstance, backends: Backends, root: Path, environment: Mapping[str, str]
+    instance: StageInstance, backends: Backends, root: Path, environment: Mapping[str, str], tell: Tell
 ) -> Failure | None:
     """Find the first thing that keeps a stage from running: a secret, an input, a check on an input."""
     for name in instance.spec.secrets:
@@ -23,18 +27,20 @@ def before(
             if not is_url(path) and not absolute(root, path).exists():
                 return failures.missing_input(artifact.spec, path)
     for artifact in instance.inputs:
-        failure = _checked("input", instance, artifact, _places(artifact, root), backends)
+        failure = _checked("input", instance, artifact, _places(artifact, root), backends, tell)
         if failure:
             return failure
     return None
 
 
-def after(instance: StageInstance, backends: Backends, root: Path, run: str) -> Failure | None:
+def after(instance: StageInstance, backends: Backends, root: Path, run: str, tell: Tell) -> Failure | None:
     """Find the first thing that is wrong with the outputs where the notebook wrote them."""
-    return next(_wrong(instance, backends, root, run), None)
+    return next(_wrong(instance, backends, root, run, tell), None)
 
 
-def _wrong(instance: StageInstance, backends: Backends, root: Path, run: str) -> Iterator[Failure]:
+def _wrong(
+    instance: StageInstance, backends: Backends, root: Path, run: str, tell: Tell
+) -> Iterator[Failure]:
     for output, path in local_outputs(instance):
         written = _written(output, path, root, run)
         if not written.exists():
@@ -48,7 +54,7 @@ def _wrong(instance: StageInstance, backends: Backends, root: Path, run: str) ->
             yield failures.empty_output(output.spec, path, folder=False)
     for output in instance.outputs:
         places = tuple(_written(output, path, root, run) for path in output.paths if not is_url(path))
-        failure = _checked("output", instance, output, places, backends)
+        failure = _checked("output", instance, output, places, backends, tell)
         if failure:
             yield failure
 
@@ -68,9 +74,17 @@ def _places(artifact: BoundArtifact, root: Path) -> tuple[Path, ...]:
 
 
 def _checked(
-    side: str, instance: StageInstance, artifact: BoundArtifact, places: tuple[Path, ...], backends: Backends
+    side: str,
+    instance: StageInstance,
+    artifact: BoundArtifact,
+    places: tuple[Path, ...],
+    backends: Backends,
+    tell: Tell,
 ) -> Failure | None:
     checks = instance.spec.expect.get(artifact.name, ())
     if not checks or not places:
         return None
-    return failures.failed_checks(side, artifact.name, backends.validators(places, checks))
+    verdicts = backends.validators(places, checks)
+    for one in verdicts:
+        tell("check_finished", {"side": side, "artifact": artifact.name, **verdict_data(one)})
+    return failures.failed_checks(side, artifact.name, verdicts)

@@ -8,9 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from nbpipeline.location import Location
-from nbpipeline.model import Artifact, Failure, StageInstance, shell_name
+from nbpipeline.model import Artifact, Failure, StageInstance, Verdict, shell_name
 from nbpipeline.patterns import regex
-from nbpipeline.ports import Verdict
 from nbpipeline.stage.outcome import Stop
 from nbpipeline.stage.secrets import Masker
 from nbpipeline.stage.terminal import without_colours
@@ -231,8 +230,8 @@ def outside_output(artifact: Artifact, path: str, place: str) -> Failure:
 
 
 def failed_checks(side: str, name: str, verdicts: Iterable[Verdict]) -> Failure | None:
-    """Say which checks did not hold; None where all did."""
-    failed = [verdict for verdict in verdicts if not verdict.passed]
+    """Say which checks did not hold that must; None where all did."""
+    failed = [one for one in verdicts if not one.passed and one.severity == "fail"]
     if not failed:
         return None
     return Failure(

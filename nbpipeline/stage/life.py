@@ -75,7 +75,7 @@ class _Life:
         started = time.monotonic()
         try:
             self.notices += settle(self.job.instance, self.root, self.backends.backing)
-            failure = checks.before(self.job.instance, self.backends, self.root, self.environment)
+            failure = checks.before(self.job.instance, self.backends, self.root, self.environment, self.tell)
         except OSError as error:
             failure = failures.of_disk(self.job.instance, error, "the stage could not be prepared")
         if failure is not None:

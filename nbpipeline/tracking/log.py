@@ -9,7 +9,7 @@ from typing import Any
 
 from nbpipeline.encoding import value_from
 from nbpipeline.model import EXECUTED, StageRecord, StoredOutput, slug_of
-from nbpipeline.model.told import CellLog, Commit, RunLog, StageLog
+from nbpipeline.model.told import CellLog, CheckLog, Commit, RunLog, StageLog
 from nbpipeline.ports import State
 from nbpipeline.run.folder import RunFolder, began, is_running, read_control
 
@@ -92,7 +92,12 @@ class RunReader:
                 fingerprint=self._folder.fingerprint(slug_of(name)),
             )
         elif kind == "attempt_started":
-            self._stages[name] = replace(known, attempts=data.get("attempt", 1), cells=())
+            self._stages[name] = replace(
+                known,
+                attempts=data.get("attempt", 1),
+                cells=(),
+                checks=tuple(one for one in known.checks if one.side == "input"),
+            )
         elif kind == "cell_finished":
             cell = CellLog(
                 cell=data.get("cell", 0),
@@ -101,6 +106,8 @@ class RunReader:
                 peak_memory=data.get("peak_memory"),
             )
             self._stages[name] = replace(known, cells=(*known.cells, cell))
+        elif kind == "check_finished":
+            self._stages[name] = replace(known, checks=(*known.checks, _check(data)))
         elif kind == "stage_finished":
             self._stages[name] = self._ended(known, time, data)
 
@@ -127,3 +134,17 @@ class RunReader:
         folder = self._folder.instance(slug_of(stage))
         names = {"notebook": folder / f"attempt-{attempt}.ipynb", "log": folder / "log"}
         return {name: str(path) for name, path in names.items() if path.is_file()}
+
+
+def _check(data: Mapping[str, Any]) -> CheckLog:
+    return CheckLog(
+        side=data["side"],
+        artifact=data["artifact"],
+        check=data["check"],
+        arguments=value_from(data.get("arguments")),
+        passed=data["passed"],
+        severity=data.get("severity", "fail"),
+        message=data.get("message", ""),
+        validator=data.get("validator", ""),
+        details=value_from(data.get("details", {})),
+    )

@@ -1,7 +1,7 @@
 """What an author settles by hand: outputs made in JupyterLab, outputs brought back."""
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from nbpipeline.model import (
     StageRecord,
     Status,
     StoredOutput,
+    Value,
     shell_name,
 )
 from nbpipeline.run.folder import new_run_id
@@ -64,12 +65,16 @@ def record_outputs(
     with hold(root, instance.id):
         _refuse_settled(instance, root, backends)
         direct = replace(instance, outputs=tuple(_direct(instance)))
-        failure = after(direct, backends, root, "")
+        failure = after(direct, backends, root, "", _nobody)
         if failure is not None:
             raise _refusal(failure)
         last = backends.state.last_record(instance.id)
         followed = last.followed if last is not None else ()
         return keep(instance, fingerprint, backends, root=root, origin="recorded", followed=followed)
+
+
+def _nobody(_kind: str, _data: Mapping[str, Value]) -> None:
+    """Hear an event of a stage that is in no run."""
 
 
 def _refuse_settled(instance: StageInstance, root: Path, backends: Backends) -> None:

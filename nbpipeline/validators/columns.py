@@ -8,21 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nbpipeline.errors import did_you_mean
-from nbpipeline.model import Check
+from nbpipeline.model import Check, Verdict
 from nbpipeline.validators.arguments import ARGUMENTS
 from nbpipeline.validators.conditions import CONDITIONS, Condition
 from nbpipeline.validators.tables import UnreadableTableError, open_table
-from nbpipeline.values import dataclass
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """The outcome of one check. Fills `ports.Verdict`."""
-
-    check: Check
-    passed: bool
-    message: str = ""
-    """What was found instead, with counts and the first failing rows; empty where it passed."""
 
 
 def knows(check: Check) -> bool:
@@ -39,8 +28,8 @@ def complaints(check: Check) -> tuple[str, ...]:
     return tuple(ARGUMENTS[check.name](check.arguments))
 
 
-def validate(paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Finding, ...]:
-    """Try the checks on the files, each file by itself; one finding a check, in order.
+def validate(paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Verdict, ...]:
+    """Try the checks on the files, each file by itself; one verdict a check, in order.
 
     A folder counts as one table of all its files. A check that is written wrongly fails with what is wrong.
     Raises MissingPluginError where a Parquet file is to be read without pyarrow.
@@ -53,7 +42,7 @@ def validate(paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Findin
             if message:
                 found[number].append(message if len(paths) == 1 else f"{path.name}: {message}")
     return tuple(
-        Finding(check=check, passed=not wrong, message="; ".join(wrong))
+        Verdict(check=check, passed=not wrong, message="; ".join(wrong))
         for check, wrong in zip(checks, found, strict=True)
     )
 

@@ -9,8 +9,7 @@ from stages import Bench, artifact, bench, instance
 
 from nbpipeline.kernels import registry
 from nbpipeline.location import Location
-from nbpipeline.model import Check, StageResult, Status
-from nbpipeline.validators.columns import Finding
+from nbpipeline.model import Check, StageResult, Status, Verdict
 
 WRITE = "open('../models/m.txt', 'w').write('half')"
 MODEL = artifact("model", "models/m.txt")
@@ -65,8 +64,8 @@ def test_the_record_counts_all_seconds_of_the_stage_and_its_failed_attempts(at: 
 def test_a_failed_check_is_not_tried_again(root: Path) -> None:
     wrong = Check(name="short", arguments=None, where=Location(path="notebooks/train.ipynb", cell=1))
 
-    def refuse(_paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Finding, ...]:
-        return tuple(Finding(check=one, passed=False, message="too long") for one in checks)
+    def refuse(_paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Verdict, ...]:
+        return tuple(Verdict(check=one, passed=False, message="too long") for one in checks)
 
     with bench(root, validators=refuse) as at:
         result = at.run(instance([WRITE], outputs=[MODEL], retries=3, expect={"model": (wrong,)}))

@@ -3,7 +3,7 @@
 import json
 import os
 import sqlite3
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from nbpipeline.model import (
     Resources,
     Status,
     StoredOutput,
+    Verdict,
 )
 from nbpipeline.run import CancelSwitch
 from nbpipeline.stage import execute, keep, notebook_file, recorder, restore
@@ -471,16 +472,12 @@ def test_files_are_seen_that_no_open_of_pythons_own_shows(at: Bench) -> None:
     )
 
 
-@dataclass
-class Said:
-    check: Check
-    passed: bool
-    message: str
-
-
-def _small(paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Said, ...]:
+def _small(paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Verdict, ...]:
     found = paths[0].read_text()
-    return tuple(Said(one, len(found) <= one.arguments, f"{len(found)} characters") for one in checks)
+    return tuple(
+        Verdict(check=one, passed=len(found) <= one.arguments, message=f"{len(found)} characters")
+        for one in checks
+    )
 
 
 @pytest.mark.parametrize("publish", ["direct", "atomic"])
@@ -498,6 +495,18 @@ def test_a_failed_check_rejects_the_output(root: Path, publish: str) -> None:
         assert result.status is Status.CHECK_FAILED
         assert result.failure.what == "output 'model' fails a check: at_most: 3 characters"
         assert str(result.failure.where) == "notebooks/train.ipynb, cell 3"
+        (told,) = [one.data for one in at.events if one.kind == "check_finished"]
+        assert told == {
+            "side": "output",
+            "artifact": "model",
+            "check": "at_most",
+            "arguments": 2,
+            "passed": False,
+            "severity": "fail",
+            "message": "3 characters",
+            "validator": "columns",
+            "details": {},
+        }
         assert at.text("models/m.txt") == "previous"
         assert at.leftovers() == []
         rejected = Path(at.last.folder) / "rejected-1"
@@ -516,7 +525,7 @@ def test_a_failed_check_on_an_input_starts_no_kernel(root: Path) -> None:
         assert result.status is Status.CHECK_FAILED
         assert result.failure.what == "input 'raw' fails a check: at_most: 3 characters"
         assert result.failure.known == ""
-        assert at.events == []
+        assert [(one.kind, one.data["side"]) for one in at.events] == [("check_finished", "input")]
 
 
 # --- record and restore ----------------------------------------------------------------------

@@ -56,16 +56,41 @@ def test_a_run_from_its_beginning_to_its_end(tmp_path, folder, state, write):
     write("run_started", total=3, fresh=2, command="nbpipeline run", slots=2, stages=[])
     write("stage_started", "train", action="run", reasons=[{"kind": "never_run"}], parameters={"C": 0.5})
     write("attempt_started", "train", attempt=1, of=2)
+    write(
+        "check_finished", "train", side="input", artifact="rows", check="unique", arguments="id", passed=True
+    )
+    write(
+        "check_finished",
+        "train",
+        side="output",
+        artifact="model",
+        check="exists",
+        arguments=None,
+        passed=False,
+    )
     write("cell_finished", "train", cell=1, n=1, of=2, seconds=0.5, peak_memory=100)
     write("attempt_started", "train", attempt=2, of=2)
     write("cell_finished", "train", cell=1, n=1, of=2, seconds=0.25, peak_memory=None)
     write("cell_finished", "train", cell=3, n=2, of=2, seconds=2.0, peak_memory=300)
+    write(
+        "check_finished",
+        "train",
+        side="output",
+        artifact="model",
+        check="exists",
+        arguments=None,
+        passed=True,
+    )
     reading = reader(tmp_path, folder, state, Commit(id="abc", dirty=True))
     (now,) = reading.read(time.time()).stages
     assert (now.status, now.finished, now.attempts) == ("", None, 2)
     assert [(one.cell, one.finished, one.seconds) for one in now.cells] == [
-        (1, 1060.0, 0.25),
-        (3, 1070.0, 2.0),
+        (1, 1080.0, 0.25),
+        (3, 1090.0, 2.0),
+    ]
+    assert [(one.side, one.artifact, one.check, one.passed) for one in now.checks] == [
+        ("input", "rows", "unique", True),
+        ("output", "model", "exists", True),
     ]
 
     record = StageRecord(
@@ -75,19 +100,19 @@ def test_a_run_from_its_beginning_to_its_end(tmp_path, folder, state, write):
     state.add_result(folder.run, result, finished=1.0)
     write("stage_finished", "train", status="succeeded", seconds=60.0, attempts=2, metrics={"auc": 0.7})
     write("run_finished", status="succeeded", seconds=90.0, counts={"fresh": 2, "succeeded": 1})
-    close_run(folder, now=1090.0, status="succeeded")
+    close_run(folder, now=1120.0, status="succeeded")
     run = reading.read(time.time())
     (train,) = run.stages
     assert (run.project, run.status, run.started, run.finished, run.seconds) == (
         "flights",
         "succeeded",
         1010.0,
-        1090.0,
+        1120.0,
         90.0,
     )
     assert (run.command, run.fresh, run.counts) == ("nbpipeline run", 2, {"fresh": 2, "succeeded": 1})
     assert run.commit == Commit(id="abc", dirty=True)
-    assert (train.status, train.started, train.finished) == ("succeeded", 1020.0, 1080.0)
+    assert (train.status, train.started, train.finished) == ("succeeded", 1020.0, 1110.0)
     assert (train.metrics, train.parameters, train.peak_memory) == ({"auc": 0.7}, {"C": 0.5}, 300)
     assert train.outputs == (output,)
     assert train.fingerprint is not None
