@@ -94,6 +94,8 @@ class ModelLog:
     """Its declared name."""
     path: str
     """Project path."""
+    notebook: str = ""
+    """Project path of its stage's notebook."""
     folder: str = ""
     """Where its stage's kernel runs: what a pickled model may import from, beside `import_roots`."""
     import_roots: tuple[str, ...] = ()

@@ -115,6 +115,7 @@ def _models(pipeline: Pipeline) -> Iterator[dict[str, Any]]:
                         "stage": instance.id,
                         "output": output.name,
                         "path": path,
+                        "notebook": instance.spec.notebook.path,
                         "folder": instance.spec.working_folder,
                         "import_roots": list(instance.spec.pythonpath),
                     }

@@ -233,7 +233,7 @@ class MlflowTracker:
         new = cell_metrics(one.cells[len(known) :])
         parameters = {} if before else one.parameters
         if one.finished is None:
-            self._models.expect(run, one.stage)
+            self._models.expect(run, one.stage, self._uri)
             log(client, run_id, new, parameters)
             return
         log(client, run_id, [*new, *end_metrics(one, one.finished)], parameters)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
@@ -235,11 +236,24 @@ def first_rows(path: Path, columns: list[str]) -> pd.DataFrame | None:
     return None
 
 
+def _load_libraries(uri: str, notebook: str) -> None:
+    """Load what takes seconds while the stage is still running."""
+    connected(uri)
+    code = Path(notebook).read_text(encoding="utf-8")
+    for package, (flavour, _, _) in FLAVOURS.items():
+        if re.search(rf"\b(import|from) {package}\b", code):
+            import_module(f"mlflow.{flavour}")
+            import_module(package)
+
+
 def main() -> int:
-    """Do what standard input says; nothing where it ends without a word."""
+    """Do what standard input says; nothing where it ends without a word.
+
+    Arguments: the tracking URI, and the stage's notebook, which tells what its model will be made with.
+    """
     os.nice(_NICE)
-    with contextlib.suppress(ImportError):
-        import_module("mlflow.sklearn")  # while the stage is still running
+    with contextlib.suppress(Exception):  # only to have it loaded; what is wrong is said when it is used
+        _load_libraries(*sys.argv[1:3])
     text = sys.stdin.read()
     if not text:
         return 0

@@ -31,12 +31,12 @@ class Models:
         """By stage and path: they have their libraries loaded by the time that the stage has ended."""
         self._running: dict[tuple[str, str], subprocess.Popen[str]] = {}
 
-    def expect(self, run: RunLog, stage: str) -> None:
+    def expect(self, run: RunLog, stage: str, uri: str) -> None:
         """Start what will log the models of a stage that has begun. Raises OSError."""
         for model in run.models:
             key = (model.stage, model.path)
             if model.stage == stage and key not in self._expected and key not in self._running:
-                self._expected[key] = self._started()
+                self._expected[key] = self._started(uri, model)
 
     def log(self, run: RunLog, one: StageLog, *, uri: str, run_id: str, ended: str, end_time: int) -> None:
         """Have the models that an ended stage left logged, in the background. Raises OSError."""
@@ -63,7 +63,9 @@ class Models:
                 "folder": str(self._root / model.folder),
             }
             lock = str(self._spool / f"model-{slug_of(one.stage)}.lock")
-            self._running[key] = self._expected.pop(key) if key in self._expected else self._started()
+            self._running[key] = (
+                self._expected.pop(key) if key in self._expected else self._started(uri, model)
+            )
             _say(self._running[key], json.dumps({**order, "lock": lock}))
 
     def _left(self, run: RunLog, one: StageLog) -> Iterator[tuple[ModelLog, str]]:
@@ -82,9 +84,10 @@ class Models:
         name += f"-{axes.removesuffix(']')}" if bracket else ""
         return "".join("-" if one in "/:'`" else one for one in name)
 
-    def _started(self) -> subprocess.Popen[str]:
+    def _started(self, uri: str, model: ModelLog) -> subprocess.Popen[str]:
         self._spool.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-P", "-m", "nbpipeline.trackers.mlflow_model"]
+        command = [sys.executable, "-P", "-m", "nbpipeline.trackers.mlflow_model", uri]
+        command.append(str(self._root / model.notebook))
         with (self._spool / _LOG).open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - this Python, and our own words
                 command, stdin=subprocess.PIPE, stdout=log, stderr=log, text=True

@@ -167,7 +167,7 @@ def test_a_model_that_the_server_does_not_take_is_said_and_tried_again(order, tm
     run = RunLog(run="r", root=str(tmp_path), project="flights", models=(model(path="late.joblib"),))
     stage = StageLog(stage="train", status="succeeded", outputs=(OUTPUT,))
     found = Models({}, "flights", tmp_path, tmp_path / "spool")
-    found.expect(run, "train")
+    found.expect(run, "train", order.uri)
     found.log(run, stage, uri=order.uri, run_id="0" * 32, ended="FINISHED", end_time=1)
     with pytest.raises(RuntimeError, match=r"models not logged: late.joblib \(train\): .*not found"):
         found.wait()
@@ -179,7 +179,7 @@ def test_a_model_that_the_server_does_not_take_is_said_and_tried_again(order, tm
 def test_a_stage_that_left_no_model_leaves_no_process(tmp_path):
     run = RunLog(run="r", root=str(tmp_path), project="flights", models=(model(path="late.joblib"),))
     found = Models({}, "flights", tmp_path, tmp_path / "spool")
-    found.expect(run, "train")
+    found.expect(run, "train", "sqlite:///gone")
     (waiting,) = found._expected.values()
     found.log(run, StageLog(stage="train", status="failed"), uri="", run_id="", ended="FAILED", end_time=1)
     found.wait()
