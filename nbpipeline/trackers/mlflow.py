@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from nbpipeline.errors import did_you_mean
 from nbpipeline.location import is_url
 from nbpipeline.model import Value, slug_of
 from nbpipeline.model.told import RunLog, StageLog
@@ -38,6 +37,7 @@ from nbpipeline.trackers.mlflow_values import (
     outputs,
     tags,
 )
+from nbpipeline.trackers.settings import wrong
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -74,12 +74,7 @@ def require() -> None:
 
 def complaints(settings: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
     """Give what is wrong with `tracking: {mlflow: ...}`, and the mend."""
-    for key, value in settings.items():
-        if key not in KEYS:
-            close = did_you_mean(key, KEYS)
-            yield f"unknown key '{key}'.", f"did you mean '{close}'?" if close else f"keys: {', '.join(KEYS)}"
-        elif not isinstance(value, str) or not value.strip():
-            yield f"{key}: {value!r} is no text.", f"write it as text: `{key}: ...`"
+    yield from wrong(settings, KEYS)
     uri = settings.get("uri", DEFAULT_URI)
     if isinstance(uri, str) and uri.strip() and "://" not in uri and uri not in _BY_NAME:
         yield (
@@ -116,6 +111,8 @@ class MlflowTracker:
         """Keep MLflow quiet, and its waits short."""
         for name, value in _SETTINGS.items():
             os.environ.setdefault(name, value)
+        import mlflow.tracking  # noqa: F401, PLC0415 - it costs seconds: for the tracker's process alone
+
         return self
 
     def __exit__(
