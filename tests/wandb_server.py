@@ -206,6 +206,7 @@ def wandb_server():
     """Serve on a port of the system's choice while the block lasts."""
     held = WandbServer()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(held))
+    server.handle_error = lambda *given: None  # wandb's program leaves without a word
     server.daemon_threads = True
     held.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -2,7 +2,9 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from builders import code, notebook_json
@@ -12,17 +14,33 @@ from wandb_server import wandb_server
 from nbpipeline import plugins
 from nbpipeline.model import Fingerprint, StoredOutput
 from nbpipeline.model.told import CellLog, Commit, RunLog, StageLog
+from nbpipeline.trackers.mlflow_client import connected
 
 TRACKERS = ("mlflow", "tensorboard", "wandb", "wandb-online")
 LIBRARIES = {"mlflow": "mlflow", "tensorboard": "tensorboardX", "wandb": "wandb", "wandb-online": "wandb"}
 ODD = 'train[region=it\'s "x"]'
 
 
+@pytest.fixture(scope="session")
+def fresh_database(tmp_path_factory):
+    """Gives a database of MLflow's with its tables: making them takes seconds."""
+
+    @cache
+    def made():
+        folder = tmp_path_factory.mktemp("mlflow")
+        connected(f"sqlite:///{folder}/mlflow.db")
+        return folder / "mlflow.db"
+
+    return made
+
+
 @pytest.fixture(params=TRACKERS)
-def system(request, tmp_path, monkeypatch):
+def system(request, tmp_path, monkeypatch, fresh_database):
     pytest.importorskip(LIBRARIES[request.param])
     monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
     made = {"mlflow": Mlflow, "tensorboard": Tensorboard, "wandb": Wandb}
+    if request.param == "mlflow":
+        shutil.copy(fresh_database(), tmp_path / "mlflow.db")
     if request.param in made:
         yield made[request.param](tmp_path)
         return
@@ -106,12 +124,9 @@ def assert_arrived(system) -> None:
         "names": "['a', 'b']",
         "none": "None",
     }
-    assert good["params"]["long"].startswith("x" * 6000)
-    assert (good["metrics"]["auc"], good["metrics"]["epochs"]) == (0.75, 3.0)
-    assert (good["metrics"]["nbpipeline.peak_memory_mb"], good["metrics"]["nbpipeline.seconds"]) == (
-        100.0,
-        9.0,
-    )
+    assert good["params"].get("long", "").startswith("x" * 6000)
+    wanted = {"auc": 0.75, "epochs": 3.0, "nbpipeline.peak_memory_mb": 100.0, "nbpipeline.seconds": 9.0}
+    assert {key: good["metrics"].get(key) for key in wanted} == wanted
     assert not {"loss", "label", "curve"} & set(good["metrics"])
     assert 'label\\\\\\": \\\\\\"good' in json.dumps(good["words"])
     assert "never_run" in good["words"]
@@ -160,11 +175,16 @@ LOSSES = {
 }
 
 
+def test_the_losses_lose_something(ended):
+    assert ended not in [lose(ended) for lose in LOSSES.values()]
+
+
+@pytest.mark.parametrize("system", ["mlflow", "tensorboard", "wandb"], indirect=True)
 @pytest.mark.parametrize("lost", LOSSES)
 def test_control_a_tracker_that_loses_something_is_found_out(system, opened, ended, lost):
     with opened() as tracker:
         tracker.send(LOSSES[lost](ended))
-    with pytest.raises((AssertionError, KeyError)):
+    with pytest.raises(AssertionError):
         assert_arrived(system)
 
 
