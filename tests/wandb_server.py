@@ -36,6 +36,8 @@ class WandbServer:
         self.requests = 0
         self.url = ""
         self.refuses: int | None = None
+        self.waits = threading.Event()
+        self.waits.set()
         self._artifacts: dict[str, tuple[str, str]] = {}
 
     # --- GraphQL ---------------------------------------------------------------------------------
@@ -181,12 +183,17 @@ def _handler(server: WandbServer) -> type[BaseHTTPRequestHandler]:
             server.uploads[self.path.removeprefix("/put/")] = self._body()
             self._say({})
 
+        def do_CONNECT(self) -> None:
+            self._body()
+            self._say({}, 502)
+
         def do_GET(self) -> None:
             self._body()
             self._say({})
 
         def do_POST(self) -> None:
             body = self._body()
+            server.waits.wait()
             if server.refuses is not None:
                 self._say({"errors": [{"message": "refused"}]}, server.refuses)
             elif self.path == "/graphql":
