@@ -14,7 +14,11 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "kernels": {"fork": "nbpipeline.kernels.fork", "plain": "nbpipeline.kernels.plain"},
     "stores": {"local": "nbpipeline.stores.local"},
     "validators": {"columns": "nbpipeline.validators.columns"},
-    "trackers": {"mlflow": "nbpipeline.trackers.mlflow"},
+    "trackers": {
+        "mlflow": "nbpipeline.trackers.mlflow",
+        "tensorboard": "nbpipeline.trackers.tensorboard",
+        "wandb": "nbpipeline.trackers.wandb",
+    },
     "exporters": {},
     "importers": {},
 }
@@ -25,6 +29,8 @@ EXTRAS: Mapping[str, str] = {
     "pandas": "data",
     "jupyter_console": "console",
     "mlflow": "mlflow",
+    "tensorboardX": "tensorboard",
+    "wandb": "wandb",
 }
 """Third-party module -> the extra that installs it."""
 
