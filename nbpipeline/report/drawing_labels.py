@@ -77,7 +77,8 @@ def joined(pipeline: Pipeline) -> Mapping[tuple[str, str], tuple[str, ...]]:
 
 def clean(text: str) -> str:
     """Put a sign in place of what would steer a terminal or is no character of XML; one line."""
-    return "".join(one if _shown(one) else "\ufffd" for one in " ".join(text.split()))
+    line = " ".join(text.split())
+    return line if line.isprintable() else "".join(one if _shown(one) else "\ufffd" for one in line)
 
 
 def _shown(character: str) -> bool:

@@ -150,9 +150,9 @@ def show_run(state: State, root: Path, run: str) -> Page:
     row = next((one for one in state.runs(LOOKED_AT) if one["run"] == run), None)
     folder = runs_folder(root) / run
     control = read_control(folder) or {}
-    head = _run_data(
-        row or {"run": run, "started": control.get("started", 0.0), **control, "data": {}}, state, root
-    )
+    said = control.get("status") if control.get("finished") is not None else None
+    told = {"started": 0.0, **control, "status": said}
+    head = _run_data(row or {**told, "run": run, "data": {}}, state, root)
     why = reasons_of(folder)
     results = state.results(run)
     stages = [result_data(one, folder, why.get(one.instance, ())) for one in results]

@@ -28,7 +28,7 @@ class Markup(str):
 def text(value: str, longest: int = LONGEST) -> Markup:
     """Escape one line; what is no character of a page gets a sign in its place."""
     before, after = (" " if one.isspace() else "" for one in (value[:1], value[-1:]))
-    return Markup(escape(f"{before}{_cut(clean(value), longest)}{after}", quote=True))
+    return Markup(escape(f"{before}{clean(_cut(value, longest))}{after}", quote=True))
 
 
 def lines(value: str, longest: int = LONGEST_MESSAGE) -> Markup:

@@ -122,7 +122,9 @@ def gather(state: State, store: Store, root: Path, run: str, project: str, now: 
     steps = {one["stage"]: one for one in (plan or {}).get("stages", ())}
     shown = {one["stage"]: one for one in head["stages"]}
     told = {one.stage: one for one in log.stages}
-    status = str(head["status"] if head["status"] != "killed" or not log.status else log.status)
+    status = str(head["status"])
+    if status == "killed" and log.status in ("succeeded", "failed"):  # it ended, and could not note it
+        status = log.status
     finished = None if status == "running" else log.finished or head["finished"]
     started = told_time(log.started, 0.0) or told_time(head["started"], 0.0)
     end = now if status == "running" else told_time(finished, started)
@@ -175,8 +177,9 @@ def _edges(plan: Mapping[str, Any], names: set[str]) -> dict[tuple[str, str], tu
     found: dict[tuple[str, str], list[str]] = {}
     edges = plan.get("edges", ())
     for one in edges if isinstance(edges, list) else ():
-        if isinstance(one, dict) and {one.get("upstream"), one.get("downstream")} <= names:
-            paths = found.setdefault((one["upstream"], one["downstream"]), [])
+        ends = (one.get("upstream"), one.get("downstream")) if isinstance(one, dict) else ()
+        if len(ends) == 2 and all(isinstance(end, str) and end in names for end in ends):  # noqa: PLR2004
+            paths = found.setdefault((str(ends[0]), str(ends[1])), [])
             if one.get("kind") != "after":
                 paths.append(str(one.get("path") or "dependencies"))
     return {pair: tuple(dict.fromkeys(paths)) for pair, paths in found.items()}
@@ -198,21 +201,22 @@ def _stage(
     told = log or StageLog(stage=name)
     status = str(one.get("status") or told.status or _unended(log, step, run_status))
     failure = one.get("failure") or told.failure
+    cells = _cells(told, one)
     return StageFacts(
         stage=name,
         status=status,
         notebook=str(step.get("notebook", "")),
         description=str(step.get("description", "")),
         reasons=tuple(_reasons(one.get("reasons") or step.get("reasons") or told.reasons)),
-        parameters=told.parameters if isinstance(told.parameters, Mapping) else {},
+        parameters=_mapping(told.parameters),
         span=_span(told, status, end),
         seconds=_number(one.get("seconds")) if shown else _number(told.seconds) if told.status else None,
         attempts=int(_number(one.get("attempts")) or _number(told.attempts) or 0),
-        peak_memory=one.get("peak_memory") or max((c.peak_memory or 0 for c in _cells(told, one)), default=0),
-        cells=_cells(told, one),
+        peak_memory=max((cell.peak_memory or 0 for cell in cells), default=0) or None,
+        cells=cells,
         metrics=tuple(
             MetricFact(name=str(key), value=value_from(value))
-            for key, value in {**told.metrics, **one.get("metrics", {})}.items()
+            for key, value in (one.get("metrics") or _mapping(told.metrics)).items()
         ),
         checks=told.checks,
         outputs=told.outputs,
@@ -221,6 +225,10 @@ def _stage(
         notebooks=tuple(map(Path, one.get("notebooks") or filter(None, [told.files.get("notebook")]))),
         log=Path(told.files["log"]) if "log" in told.files else None,
     )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _unended(log: StageLog | None, step: Mapping[str, Any], run_status: str) -> str:

@@ -55,15 +55,18 @@ _RANK = (
 )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Purse:
     """What is left of a page's room, in characters."""
 
     left: int
+    spent: bool = False
+    """Whether something could not be paid."""
 
     def pays(self, cost: int) -> bool:
         """Take the cost if it is there."""
         if cost > self.left:
+            self.spent = True
             return False
         self.left -= cost
         return True
@@ -333,24 +336,22 @@ def _stages(facts: RunFacts, anchors: Mapping[str, str], base: Path) -> Markup:
     if not told:
         return Markup("")
     ranked = sorted(told, key=lambda one: (_rank(one.status) >= _rank("blocked"), -(one.seconds or 0.0)))
-    room, pictures = Purse(CARDS), Purse(PICTURES)
+    room, pictures = Purse(left=CARDS), Purse(left=PICTURES)
     few = len(told) <= UNFOLDED
     cards: dict[str, Markup] = {}
     for one in ranked[:MOST_CARDS]:
-        plots, remarks = _affordable(one, pictures) if room.left > 0 else ((), ())
-        whole = card(
-            one,
-            anchors[one.stage],
-            base,
-            plots,
-            remarks,
-            unfolded=is_bad(one) or (few and one.status not in NOT_BEGUN),
-        )
-        cost = len(whole) - sum(plot.uri_length for plot in plots)
-        cards[one.stage] = whole if room.pays(cost) else short_card(one, anchors[one.stage], base)
+        anchor = anchors[one.stage]
+        if not room.spent:
+            plots, remarks = _affordable(one, pictures)
+            unfolded = is_bad(one) or (few and one.status not in NOT_BEGUN)
+            whole = card(one, anchor, base, plots, remarks, unfolded=unfolded)
+            if room.pays(len(whole) - sum(plot.uri_length for plot in plots)):
+                cards[one.stage] = whole
+                continue
+        cards[one.stage] = short_card(one, anchor, base)
     rest = [one.stage for one in told if one.stage not in cards]
     parts = [cards[one.stage] for one in told if one.stage in cards]
-    if room.left < CARDS // 100 or rest:
+    if room.spent or rest:
         said = "The run is large: of stages that went well and were quick, not all is told."
         parts.insert(0, tag("p", said, class_="note"))
     names = titled(f"{len(rest)} more stages", _names(rest, anchors)) if rest else ""

@@ -75,14 +75,14 @@ def test_the_same_drawing_made_again_is_the_same_and_another_is_not(tmp_path):
     mpl.use("agg")
     from io import StringIO
 
-    from matplotlib import pyplot
+    import matplotlib.pyplot as plt
 
     def drawn(values):
-        figure, axes = pyplot.subplots()
+        figure, axes = plt.subplots()
         axes.plot(values)
         text = StringIO()
         figure.savefig(text, format="svg")
-        pyplot.close(figure)
+        plt.close(figure)
         return text.getvalue()
 
     first, again, other = drawn([1, 2, 3]), drawn([1, 2, 3]), drawn([1, 3, 2])
