@@ -240,6 +240,13 @@ class Project:
         with self._past() as (place, _):
             return report.comparison.diff(place.state, place.store, Path(self.root), before, after)
 
+    def report(self, run: str | None = None, output: str | Path | None = None) -> Path:
+        """Write one HTML page of a run (by default the last); gives its path. Raises UsageError."""
+        with self._past() as (place, _):
+            target = None if output is None else Path(output)
+            root, name = Path(self.root), place.project.name
+            return report.run_report.write_report(place.state, place.store, root, run, name, target)
+
     # --- by hand -------------------------------------------------------------------------------
 
     def accept(self, stage: str, *, because: str) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ COMMANDS = {
     "show": Entry("show", "Show a run or a stage: timings, metrics, cells, notebooks."),
     "log": Entry("log", "Print what a stage wrote in its last attempt."),
     "diff": Entry("diff", "Compare two runs."),
+    "report": Entry("report", "Write one HTML page of a run: DAG, timeline, metrics, checks, plots."),
     "lineage": Entry("lineage", "Say what made a file, and what was made of it."),
     "debug": Entry("debug", "Open a console on a failed stage's kernel, or on one set up like it."),
     "test": Entry("test", "Run a stage alone, on its test inputs, in a scratch folder."),

@@ -146,8 +146,8 @@ class Event:
     """Something that happened in a run, as other programs may watch it.
 
     `kind`: `run_started`, `stage_started`, `attempt_started`, `cell_started`, `cell_finished`,
-    `check_finished`, `attempt_failed`, `stage_finished`, `notice`, `run_finished`. `data` is JSON-able; what
-    each kind carries is in docs/reference/events.md.
+    `check_finished`, `attempt_failed`, `stage_finished`, `commit`, `notice`, `run_finished`. `data` is
+    JSON-able; what each kind carries is in docs/reference/events.md.
     """
 
     kind: str

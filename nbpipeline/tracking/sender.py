@@ -4,7 +4,6 @@ import io
 import json
 import os
 import queue
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -17,8 +16,9 @@ from filelock import FileLock, Timeout
 
 from nbpipeline import plugins
 from nbpipeline.errors import NbpipelineError
-from nbpipeline.model.told import Commit, RunLog
+from nbpipeline.model.told import RunLog
 from nbpipeline.ports import Tracker
+from nbpipeline.run.commit import commit_of
 from nbpipeline.run.folder import RunFolder, is_running, read_control, runs_folder, state_folder
 from nbpipeline.state.sqlite import open_state
 from nbpipeline.tracking.lines import Lines
@@ -202,22 +202,6 @@ def _told(outbox: Outbox | str) -> str:
     if not outbox.waiting:
         return f"sent to {', '.join(outbox.trackers)}"
     return "; ".join(f"not sent to {name}: {outbox.trackers[name].trouble}" for name in outbox.waiting)
-
-
-def commit_of(root: Path) -> Commit | None:
-    """Ask git for the commit that the project is at."""
-    try:
-        head = _git(root, "rev-parse", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return Commit(id=head, dirty=bool(changed))
-
-
-def _git(root: Path, *words: str) -> str:
-    command = ["git", "-C", os.fspath(root), *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603 - our words
-    return done.stdout.strip()
 
 
 def main(arguments: list[str]) -> int:
