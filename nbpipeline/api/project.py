@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -76,6 +77,8 @@ class Project:
         self.root = str(find_root(start))
         self.profile = profile
         self._overrides = overrides(params)
+        self.tell: Callable[[str], None] = _silent
+        """Hears what takes long before there is a plan: asking a store far away."""
 
     # --- what there is -------------------------------------------------------------------------
 
@@ -174,6 +177,7 @@ class Project:
                 result = carried_out(
                     run, place, RunOptions(**options), sender, wait=wait, emit=on_event, cancel=cancel
                 )
+                result = replace(result, unshared=place.store.finish(lambda: bool(cancel and cancel.level)))
             self._trim(place, result)
             return told_of_all(result, sender)
 
@@ -356,7 +360,7 @@ class Project:
             loaded = self._load(reading.cache)
             if sound:
                 loaded.sound()
-            with Workplace(loaded.spec, kernels, reading.state) as place:
+            with Workplace(loaded.spec, kernels, reading.state, self.tell) as place:
                 reading.hand_over(place.state)
                 yield loaded, place
 
@@ -372,3 +376,7 @@ class Project:
 
 def _deaf(event: Event) -> None:
     del event
+
+
+def _silent(text: str) -> None:
+    del text
