@@ -1,5 +1,8 @@
 """An S3 service on the loopback for tests: moto's server, in this process or in one that can be killed."""
 
+import contextlib
+import socket
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,3 +59,65 @@ def service() -> Iterator[str]:
         yield f"http://{host}:{port}"
     finally:
         server.stop()
+
+
+class Wire:
+    """A way to a service that can be cut, or held, after some bytes from the client; told what passes."""
+
+    def __init__(self, endpoint: str) -> None:
+        host, port = endpoint.removeprefix("http://").split(":")
+        self._target = (host, int(port))
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"http://127.0.0.1:{self._door.getsockname()[1]}"
+        self.passed = 0
+        """Bytes from the client that went through."""
+        self.limit: int | None = None
+        """So many bytes go through in all; then the way is shut."""
+        self.holds = False
+        """Shut by silence, not by hanging up."""
+        self.reached = threading.Event()
+        """The limit was met."""
+        self._open = True
+        self._ends: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._open = False
+        for one in (self._door, *self._ends):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _accept(self) -> None:
+        while self._open:
+            try:
+                client, _ = self._door.accept()
+            except OSError:
+                return
+            self._ends.append(client)
+            if self._shut():
+                continue
+            service = socket.create_connection(self._target)
+            self._ends.append(service)
+            for pair in ((client, service, True), (service, client, False)):
+                threading.Thread(target=self._carry, args=pair, daemon=True).start()
+
+    def _shut(self) -> bool:
+        if self.limit is None or self.passed < self.limit:
+            return False
+        self.reached.set()
+        if not self.holds:
+            for one in self._ends:
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+        return True
+
+    def _carry(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if counted:
+                    self.passed += len(data)
+                if self._shut():
+                    return
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)

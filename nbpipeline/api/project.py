@@ -24,6 +24,7 @@ from nbpipeline.api.planning import (
     told_ahead,
 )
 from nbpipeline.api.running import carried_out, telling, told_of_all
+from nbpipeline.api.sharing import Sharing
 from nbpipeline.errors import UsageError
 from nbpipeline.model import (
     Event,
@@ -307,6 +308,11 @@ class Project:
             instance = pipeline.instances[only_one(pipeline, stage)]
             with upkeep.debugging.fresh(instance, place.backends(), Path(self.root)) as session:
                 yield session
+
+    @property
+    def sharing(self) -> Sharing:
+        """What a team does with a store that it shares: `push`, `pull` and `verify`."""
+        return Sharing(self._open, self._by_hand)
 
     # --- house-keeping -------------------------------------------------------------------------
 

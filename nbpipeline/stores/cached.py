@@ -74,6 +74,11 @@ class CachedStore:
         """Wait until what was put is there, and what waited from earlier."""
         return self._pusher.finish(hurry or _patient, self._tell)
 
+    def require_answer(self) -> None:
+        """Raise the StorageError that was met since the beginning, if there was one."""
+        if self._link.error is not None:
+            raise self._link.error
+
     # --- objects -----------------------------------------------------------------------------
 
     def put(self, path: Path, output: StoredOutput) -> None:
@@ -177,8 +182,12 @@ class _Link:
     """Asks the far side; after trouble not again for a while."""
 
     def __init__(self) -> None:
-        self.trouble = ""
+        self.error: StorageError | None = None
         self._again_at = 0.0
+
+    @property
+    def trouble(self) -> str:
+        return self.error.complaints[0].what if self.error else ""
 
     def ask(self, work: Callable[[], Answer], default: Answer) -> Answer:
         if time.monotonic() < self._again_at:
@@ -186,7 +195,7 @@ class _Link:
         try:
             return work()
         except StorageError as error:
-            self.trouble = error.complaints[0].what
+            self.error = error
             self._again_at = time.monotonic() + PAUSE
             return default
 

@@ -248,6 +248,18 @@ class LocalStore:
             return None
         return record
 
+    def records(self, instance: str = "") -> "Iterator[StageRecord]":
+        """Give all records, or those of an instance; what is no record is passed over."""
+        for place in sorted(
+            (self._folder / "records").glob(f"{slug_of(instance) if instance else '*'}/*.json")
+        ):
+            try:
+                record = record_from_text(place.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue
+            if record is not None:
+                yield record
+
     # --- room --------------------------------------------------------------------------------
 
     def trim(self, max_size: int | None, keep: Iterable[str] = ()) -> int:

@@ -29,9 +29,10 @@ class Transfer:
         """Digests whose far bytes were found to be others."""
         self.carried = 0
         """Files that went to the far side."""
-        self._moved = moved
+        self.moved = moved
         self._there: set[str] = set()
         self._lock = threading.Lock()
+        self._turns = tuple(threading.Lock() for _ in range(_TURNS))
 
     # --- there -------------------------------------------------------------------------------
 
@@ -62,13 +63,15 @@ class Transfer:
         return ()
 
     def _or_lacking(self, kind: str, digest: str, path: str, lacking: dict[str, None]) -> None:
-        if not self._push_file(kind, digest):
+        if not self.push_file(kind, digest):
             lacking[path] = None
 
-    def _push_file(self, kind: str, digest: str) -> bool:
+    def push_file(self, kind: str, digest: str) -> bool:
         """Bring one file; False where neither side has it sound."""
-        if digest in self._there:
-            return True
+        with self._turns[hash(digest) % _TURNS]:  # two results may have the same file
+            return digest in self._there or self._pushed(kind, digest)
+
+    def _pushed(self, kind: str, digest: str) -> bool:
         place, key = self.near.place(kind, digest), self.key(kind, digest)
         size = _size(place)
         if digest not in self.damaged and self.far.size(key) in ({size} if size is not None else _ANY_SIZE):
@@ -76,7 +79,7 @@ class Transfer:
             return True
         if size is None or digest_file(place) != digest:
             return False
-        self.far.upload(place, key, self._moved)
+        self.far.upload(place, key, self.moved)
         self._note_there(digest)
         with self._lock:
             self.damaged.discard(digest)
@@ -95,18 +98,19 @@ class Transfer:
 
     def fetch(self, output: StoredOutput) -> bool:
         """Bring an object here; False where it is not there whole and sound."""
-        if self._fetch_file("objects", output.digest):
+        if self.fetch_file("objects", output.digest):
             return True
-        if output.digest in self.damaged or not self._fetch_file("trees", output.digest):
+        if output.digest in self.damaged or not self.fetch_file("trees", output.digest):
             return False
         wanted = [one.what for one in self.near.entries(output.digest) or () if one.kind == "file"]
         missing = [one for one in dict.fromkeys(wanted) if not self.near.place("objects", one).is_file()]
-        side_by_side(lambda one: self._fetch_file("objects", one), missing)
+        side_by_side(lambda one: self.fetch_file("objects", one), missing)
         return self.near.has(output)
 
-    def _fetch_file(self, kind: str, digest: str) -> bool:
+    def fetch_file(self, kind: str, digest: str) -> bool:
+        """Bring one file here; False where it is not there, or damaged."""
         key = self.key(kind, digest)
-        found = self.near.adopt(kind, digest, lambda path: self.far.download(key, path, self._moved))
+        found = self.near.adopt(kind, digest, lambda path: self.far.download(key, path, self.moved))
         if found is False:
             with self._lock:
                 self.damaged.add(digest)
@@ -159,6 +163,9 @@ class Transfer:
     def record_key(self, instance: str, state: str) -> str:
         """Name a record on the far side."""
         return self.near.record_place(instance, state).relative_to(self.near.folder).as_posix()
+
+
+_TURNS = 64
 
 
 class _AnySize:

@@ -67,7 +67,7 @@ def build(root: Path, store: str) -> None:
         code('raw = "../data/raw.txt"', "inputs"),
         code('total = "../out/total.txt"\nparts = "../out/parts/"', "outputs"),
         code("n = factor * sum(int(line) for line in open(raw))\nopen(total, 'w').write(str(n))"),
-        code("for k in range(3):\n    open(f'{parts}{k}.txt', 'w').write(str(k * n))"),
+        code("for k in range(3):\n    open(f'{parts}{k}.txt', 'w').write(f'part {k}: {n}')"),
     )
     write_notebook(
         root / "notebooks" / "b_report.ipynb",
@@ -214,3 +214,108 @@ def test_an_absent_home_and_keys_in_the_options(bucket: Bucket, tmp_path: Path) 
     ann.environment = dict.fromkeys(KEYS, "") | {"HOME": os.devnull}
     assert "wait" not in ann.does("run", "a_total").stderr
     assert bucket.keys("records/")
+
+
+def test_a_folder_here_and_a_remote_for_push_and_pull(bucket: Bucket, tmp_path: Path) -> None:
+    store = json.dumps({"remote": bucket.url, "endpoint": bucket.endpoint})
+    ann = first(tmp_path / "ann", store)
+    ann.does("run")
+    assert bucket.keys() == [], "a run talks to nobody"
+    pushed = json.loads(ann.does("push", "--format", "json").stdout)
+    assert pushed.pop("bytes") > 0
+    assert pushed == {"version": 1, "to": bucket.url, "results": 3, "files": 7, "lacking": {}}
+    again = json.loads(ann.does("push", "--format", "json").stdout)
+    assert (again["files"], again["bytes"], again["results"]) == (0, 0, 3)
+
+    bob = clone(ann, tmp_path / "bob")
+    assert bob.actions()["a_total"] == "run"
+    first_part = bob.does("pull", "--cache-only", "out/total.txt")
+    assert not (bob.root / "out").exists()
+    assert "restored" not in first_part.stdout
+    assert bob.actions()["a_total"] == "restore"
+    done = bob.does("pull")
+    assert "restored out/total.txt\n" in done.stdout
+    assert outputs(bob.root) == outputs(ann.root)
+    assert bob.actions() == FRESH
+    pulled = json.loads(bob.does("pull", "--format", "json").stdout)
+    assert pulled == {"version": 1, "from": bucket.url, "bytes": 0, "paths": [], "fresh": 3, "lacking": []}
+    wanting = bob.does("pull", "-p", "factor=9", good=False)
+    assert wanting.returncode == 1
+    assert wanting.stderr.splitlines()[-1] == "not there, so to be run: a_total, b_report"
+
+
+def test_a_folder_hands_results_over_without_a_network(tmp_path: Path) -> None:
+    ann = first(tmp_path / "ann", "{max_size: 1GB}")
+    ann.does("run")
+    refused = ann.does("push", good=False)
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "no store far away is named.\n  known: the store is the folder .nbpipeline/store\n".replace(
+            "known: ", ""
+        )
+        + "  mend: write `store: {remote: s3://bucket/prefix}` in pipeline.yaml, or name one: --to or --from\n"
+    )
+    ann.does("push", "--all", "--to", str(tmp_path / "stick"))
+    bob = clone(ann, tmp_path / "bob")
+    bob.does("pull", "--from", str(tmp_path / "stick"))
+    assert outputs(bob.root) == outputs(ann.root)
+    assert not list((tmp_path / "stick" / "unfinished").iterdir())
+
+
+def test_pull_and_push_say_what_is_not_to_be_had(bucket: Bucket, tmp_path: Path) -> None:
+    ann = first(tmp_path / "ann", json.dumps({"remote": bucket.url, "endpoint": bucket.endpoint}))
+    ann.does("run")
+    lost = [
+        one
+        for one in (ann.root / ".nbpipeline" / "store" / "objects").glob("??/*")
+        if one.read_bytes() == b"6"
+    ]
+    lost[0].unlink()
+    pushed = ann.does("push", good=False)
+    assert pushed.returncode == 1
+    assert "not pushed: a_total: out/total.txt is no longer in the local store" in pushed.stderr
+    assert not [key for key in bucket.keys("records/") if "a_total" in key], "what is not whole is not shown"
+    wrong = ann.does("push", "--to", "s3://no-such-bucket/x", good=False)
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("the store at s3://no-such-bucket/x ")
+    (ann.root / "pipeline.yaml").write_text(
+        f"store: {{remote: {bucket.url}, endpoint: 'http://127.0.0.1:1'}}\n"
+    )
+    down = ann.does("pull", good=False)
+    assert down.returncode == 0, "all is fresh, so nobody need be asked"
+    down = ann.does("pull", "-p", "factor=3", good=False)
+    assert down.returncode == 2
+    assert down.stderr.startswith(f"the store at {bucket.url} ")
+
+
+def test_verify_finds_what_is_damaged_on_either_side(bucket: Bucket, tmp_path: Path) -> None:
+    ann = first(tmp_path / "ann", on(bucket))
+    ann.does("run")
+    whole = json.loads(ann.does("verify", "--remote", "--format", "json").stdout)
+    assert (whole["checked"], whole["damaged"]) == (14, [])
+    here = next(
+        one for one in (ann.root / ".nbpipeline/store/objects").glob("??/*") if one.read_bytes() == b"6"
+    )
+    there = next(key for key in bucket.keys("objects/") if bucket.read(key) == b"total 6")
+    here.write_bytes(b"7")
+    bucket.write(there, b"total 7")
+    looked = ann.does("verify", "--remote", "--no-fix", good=False)
+    assert looked.returncode == 1
+    assert looked.stdout.splitlines() == [
+        f"damaged: local: out/total.txt ({here.name[:12]}): left as it is",
+        f"damaged: {bucket.url}: out/page.txt ({Path(there).name[:12]}): left as it is",
+        looked.stdout.splitlines()[-1],
+    ]
+    assert looked.stdout.endswith(": 2 damaged\n")
+    assert here.read_bytes() == b"7"
+    mended = ann.does("verify", "--remote")
+    assert mended.stdout.count("put right from the other side") == 2
+    assert here.read_bytes() == b"6"
+    assert bucket.read(there) == b"total 6"
+
+    here.write_bytes(b"7")
+    alone = ann.does("verify", good=False)
+    assert alone.returncode == 1
+    assert "removed; its stage runs again when it is wanted" in alone.stdout
+    assert not here.exists()
+    assert bucket.keys("objects/"), "nothing of others' goes"
