@@ -5,6 +5,7 @@ Nothing here knows digests; whoever takes bytes out verifies them.
 """
 
 import importlib.util
+import re
 import threading
 import uuid
 from collections.abc import Callable, Mapping
@@ -26,6 +27,9 @@ ANSWER = 15.0
 """Seconds in which a request without much to carry is answered."""
 MOVE = 60.0
 """Seconds in which some of a file's bytes move."""
+_SLOWEST = 1 << 20
+"""Bytes a second at least, where a file system does not tell how they move."""
+_SECRET = re.compile(r"key|secret|token|pass|credential|connection|sas", re.IGNORECASE)
 _PART = 8 << 20
 _S3 = frozenset({"s3", "s3a"})
 _PUT_WHOLE = _S3 | {"gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory"}
@@ -130,7 +134,7 @@ class Remote:
             system.put_file(str(source), path, callback=_callback(pulse), **more)
 
         with self._told(key):
-            within(MOVE, lambda: self._put(key, put), pulse)
+            within(self._patience(source.stat().st_size), lambda: self._put(key, put), pulse)
 
     def download(self, key: str, target: Path, told: "Told | None" = None) -> bool:
         """Write what is under a key to a file; False where there is nothing."""
@@ -140,12 +144,16 @@ class Remote:
             system, base = self._open()
             system.get_file(f"{base}/{key}", str(target), callback=_callback(pulse))
 
+        size = 0 if self._protocol in _S3 else self.size(key) or 0
         with self._told(key):
             try:
-                within(MOVE, get, pulse)
+                within(self._patience(size), get, pulse)
             except FileNotFoundError:
                 return False
         return target.exists()
+
+    def _patience(self, size: int) -> float:
+        return MOVE if self._protocol in _S3 else MOVE + size / _SLOWEST
 
     # --- inside ------------------------------------------------------------------------------
 
@@ -220,11 +228,26 @@ class Remote:
             raise
         except Exception as error:
             raise StorageError.of(
-                f"the store at {self.name} {_refusal(error)}.",
+                f"the store at {self.name} {self._masked(_refusal(error))}.",
                 known=f"asked for {key}",
                 mend="see the address, the network and your credentials; "
                 "what is not there yet is brought by: nbpipeline push",
             ) from error
+
+    def _masked(self, words: str) -> str:
+        """Take what libraries repeat of the address's password and of secret options out of their words."""
+        user = self.url.partition("://")[2].partition("/")[0].rpartition("@")[0]
+        for one in (user, *_secrets(self._options)):
+            words = words.replace(one, "***") if one else words
+        return words
+
+
+def _secrets(options: Mapping[str, Any]) -> "Iterator[str]":
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            yield from _secrets(value)
+        elif _SECRET.search(name) and isinstance(value, str):
+            yield value
 
 
 def _refusal(error: Exception) -> str:
