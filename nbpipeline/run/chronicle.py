@@ -1,7 +1,7 @@
 """What is told of a run while it goes on: events, the state's rows, control.json."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nbpipeline.encoding import plain, reason_data
@@ -49,7 +49,7 @@ class Chronicle:
             }
             for step in stages
         ]
-        self.events.emit("run_started", **data, stages=listed)
+        self.events.emit("run_started", **data, stages=listed, models=list(_models(plan.pipeline)))
         for notice in plan.notices:
             self.events.emit("notice", text=notice)
 
@@ -104,3 +104,18 @@ class Chronicle:
             return
         for stage, text in notices(self._pipeline, results, self._state.last_records()):
             self.events.emit("notice", stage, text=text)
+
+
+def _models(pipeline: Pipeline) -> Iterator[dict[str, Any]]:
+    for instance in pipeline:
+        for output in instance.outputs:
+            if output.spec.kind == "model":
+                for path in output.paths:
+                    yield {
+                        "stage": instance.id,
+                        "output": output.name,
+                        "path": path,
+                        "notebook": instance.spec.notebook.path,
+                        "folder": instance.spec.working_folder,
+                        "import_roots": list(instance.spec.pythonpath),
+                    }

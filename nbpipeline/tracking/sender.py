@@ -22,6 +22,7 @@ from nbpipeline.state.sqlite import open_state
 from nbpipeline.tracking.lines import Lines
 from nbpipeline.tracking.log import RunReader
 from nbpipeline.tracking.outbox import Outbox, read, unsent, write
+from nbpipeline.tracking.pages import Pages
 
 LOCK = ".tracking.lock"
 """In a run's folder, held by the process that tells of the run."""
@@ -46,6 +47,7 @@ class Sender:
         self._trackers: dict[str, Tracker] = {}
         self._tried: dict[str, float] = {}
         self._trouble: dict[str, str] = {}
+        self._pages = Pages()
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -76,7 +78,7 @@ class Sender:
 
     def tell(self, *, last: bool = False) -> RunLog:
         """Tell every tracker of what is new; `last`: also those that failed just now."""
-        log = self._reader.read(time.time())
+        log = self._pages.added(self._reader.read(time.time()))
         for name, tracker in self._trackers.items():
             failed_at = self._tried.get(name)
             if not last and failed_at is not None and time.monotonic() - failed_at < RETRY:
