@@ -139,6 +139,8 @@ class RunResult:
     interrupted: bool = False
     untold: tuple[str, ...] = ()
     """Trackers that were not told of all of it, with the reason, a line each."""
+    unshared: tuple[str, ...] = ()
+    """What of it is not yet where others find it, with the reason, a line each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
