@@ -102,7 +102,7 @@ class WandbTracker:
             "WANDB_MODE": "offline",
             "WANDB_DIR": os.fspath(self._root),
             "WANDB_DATA_DIR": os.fspath(self._folder),
-            "WANDB_CONSOLE": "off",  # what cells print is masked in the executed notebook, and would not be there
+            "WANDB_CONSOLE": "off",  # what cells print would not be masked there
             **QUIET,
         }
         return {**given, "WANDB_ENTITY": str(self._entity)} if self._entity else given
