@@ -102,6 +102,7 @@ class WandbTracker:
             "WANDB_MODE": "offline",
             "WANDB_DIR": os.fspath(self._root),
             "WANDB_DATA_DIR": os.fspath(self._folder),
+            "WANDB_CONSOLE": "off",  # what cells print would not be masked there
             **QUIET,
         }
         return {**given, "WANDB_ENTITY": str(self._entity)} if self._entity else given
@@ -121,7 +122,9 @@ class WandbTracker:
     def _write(self, run: RunLog, one: StageLog) -> None:
         name = run_id(run, one.stage)
         ended = time.strftime("%Y%m%d_%H%M%S", time.localtime(one.finished or run.finished))
-        target = self._folder / f"offline-run-{ended}-{name}"
+        target = (
+            self._folder / f"offline-run-{ended}-nbpipeline-{name}"
+        )  # a notebook's own ends in its id, too
         if target.exists():
             return
         from tempfile import TemporaryDirectory  # noqa: PLC0415 - start-up is counted

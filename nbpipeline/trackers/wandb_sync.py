@@ -16,16 +16,21 @@ ANSWER = 5.0
 """Seconds that a server has to take a connection."""
 PATIENCE = 300.0
 """Seconds that a sync may take."""
+_BLOCK, _HEADER, _ENDS = 32_768, 7, (1, 4)
+"""Of LevelDB's log format, which a run's file is in, behind W&B's own header of the same length."""
 
 
 def sync(folders: Sequence[Path], server: str, root: Path, patience: float = PATIENCE) -> None:
     """Send W&B's folders. Raises OSError, with ConnectionError and TimeoutError."""
-    if not folders:
+    whole = [one for one in folders if _is_whole(one)]
+    for one in sorted({*folders} - {*whole}):
+        sys.stdout.write(f"{one} is left: it is cut short, since its process was killed\n")  # to sender.log
+    if not whole:
         return
     import subprocess  # noqa: PLC0415 - start-up is counted
 
     _ask(server)
-    command = [sys.executable, "-m", "wandb", "sync", "--yes", *map(os.fspath, sorted(folders))]
+    command = [sys.executable, "-m", "wandb", "sync", "--yes", *map(os.fspath, sorted(whole))]
     environment = {**os.environ, "WANDB_BASE_URL": server}
     process = subprocess.Popen(  # noqa: S603 - this Python, and our own words
         command,
@@ -45,9 +50,28 @@ def sync(folders: Sequence[Path], server: str, root: Path, patience: float = PAT
         raise TimeoutError(text) from error
     finally:
         _end(process)
-    unsent = [one.name for one in folders if not any(one.glob("*.wandb.synced"))]
+    unsent = [one.name for one in whole if not any(one.glob("*.wandb.synced"))]
     if process.returncode or unsent:
         raise ConnectionError(f"{server}: {_last_words(said) or 'it took nothing'}")
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a file was written to the end of a record; another would hold up all of its run."""
+    from struct import unpack_from  # noqa: PLC0415 - start-up is counted
+
+    (path,) = folder.glob("*.wandb")
+    size, place, ended = path.stat().st_size, _HEADER, False
+    with path.open("rb") as file:
+        while place + _HEADER <= size:
+            left = _BLOCK - place % _BLOCK
+            if left < _HEADER:
+                place += left
+                continue
+            file.seek(place)
+            length, kind = unpack_from("<HB", file.read(_HEADER), 4)
+            place += _HEADER + length
+            ended = kind in _ENDS
+    return ended and place == size
 
 
 def _ask(server: str) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -96,6 +97,30 @@ def test_artifacts_hold_the_notebook_and_name_what_was_read(run, tmp_path):
     assert [*found["images"]] == ["plots/cell 0 (1)"]
 
 
+def test_a_notebook_s_run_of_the_same_second_is_another(run, tmp_path):
+    with opened(tmp_path) as tracker:
+        joined(tracker, run)
+        (theirs,) = (tmp_path / "wandb").glob("offline-run-*")
+        began = time.mktime(time.strptime(theirs.name[12:27], "%Y%m%d_%H%M%S"))
+        tracker.send(replace(run, stages=(replace(run.stages[0], finished=began),)))
+    assert len([*(tmp_path / "wandb").glob("offline-run-*")]) == 2
+
+
+def test_wandb_s_own_command_finds_what_was_written(run, tmp_path, server):
+    with opened(tmp_path) as tracker:
+        tracker.send(run)
+    given = {**os.environ, "WANDB_BASE_URL": server.url}
+    subprocess.run([sys.executable, "-m", "wandb", "sync", "--yes"], env=given, check=True, cwd=tmp_path)
+    assert WandbOnline(tmp_path, server).runs()["train[region=eu]"]["metrics"]["auc"] == 0.75
+
+
+def test_what_cells_print_is_not_kept_unmasked(run, tmp_path):
+    with opened(tmp_path) as tracker:
+        joined(tracker, run, NOTEBOOK.replace("run.finish()", "print('hunter' + '2' * 8)\nrun.finish()"))
+    held = [path for path in tmp_path.rglob("*") if path.is_file() and b"hunter22222222" in path.read_bytes()]
+    assert held == []
+
+
 def test_other_inputs_make_another_version_of_their_artifact(run, tmp_path):
     def digest(log):
         with opened(tmp_path) as tracker:
@@ -129,6 +154,32 @@ def test_a_notebook_s_run_that_ended_well_does_not_hide_that_its_stage_failed(ru
         tracker.send(failed)
     (held,) = server.runs.values()
     assert held.exit_code == 1
+
+
+@pytest.mark.parametrize("kept", [0, 7, 600, 2000])
+def test_a_notebook_that_was_killed_holds_up_nothing_of_its_stage(run, tmp_path, server, kept):
+    with opened(tmp_path, mode="online", base_url=server.url) as tracker:
+        joined(tracker, run)
+        (theirs,) = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
+        theirs.write_bytes(theirs.read_bytes()[:kept])
+        tracker.send(run)
+    (held,) = server.runs.values()
+    assert (held.summary["auc"], held.exit_code) == (0.75, 0)
+
+
+def test_what_a_notebook_had_written_before_it_was_killed_is_sent(run, tmp_path, server):
+    with opened(tmp_path, mode="online", base_url=server.url) as tracker:
+        joined(tracker, run)
+        (theirs,) = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
+        data, ends = theirs.read_bytes(), []
+        place = 7
+        while place < len(data):
+            place += 7 + int.from_bytes(data[place + 4 : place + 6], "little")
+            ends.append(place)
+        theirs.write_bytes(data[: ends[len(ends) * 2 // 3]])
+        tracker.send(run)
+    (held,) = server.runs.values()
+    assert (held.config["theirs"], held.summary["auc"], held.exit_code) == (1, 0.75, 0)
 
 
 def test_what_was_sent_is_not_sent_again(run, tmp_path, server):
