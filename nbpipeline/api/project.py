@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from nbpipeline import plugins, report, tracking, upkeep
+from nbpipeline import plugins, report, tracking, upkeep, validators
 from nbpipeline.api.loading import Loaded, Reading, load, overrides
 from nbpipeline.api.planning import (
     Wanted,
@@ -25,6 +25,7 @@ from nbpipeline.api.planning import (
 )
 from nbpipeline.api.running import carried_out, telling, told_of_all
 from nbpipeline.api.sharing import Sharing
+from nbpipeline.api.warming import require_validators
 from nbpipeline.errors import UsageError
 from nbpipeline.model import (
     Event,
@@ -173,6 +174,7 @@ class Project:
             tell = (on_event or _deaf) if wait else None
             run = begin_apart(pipeline, place, wanted, tell, cancel or CancelSwitch())
             with begun(run.folder), telling(pipeline.project, run, track=track) as sender:
+                require_validators(run.plan)
                 if on_plan is not None:
                     on_plan(run.plan)
                 result = carried_out(
@@ -234,6 +236,13 @@ class Project:
     def sync(self) -> tuple[str, ...]:
         """Send what trackers could not be told of earlier runs; gives a line a run."""
         return tracking.sender.sent_lines(Path(self.root))
+
+    def export_checks(self, what: str | None, target: Path) -> Iterator[str]:
+        """Write checks, all or those on STAGE.NAME, as a project of Great Expectations; gives a line each.
+
+        Raises UsageError for an unknown name, LossError where nothing is left, MissingPluginError.
+        """
+        return validators.export.export(self.pipeline, what, target, Path(self.root))
 
     def log(self, stage: str, run: str | None = None) -> str:
         """Give what a stage wrote in a run (by default the last that executed it). Raises UsageError."""

@@ -124,6 +124,12 @@ class Check:
     name: str
     arguments: Value
     where: Location
+    mostly: float | None = None
+    """The share of values, from 0 to 1, for which it must hold; None: all of them."""
+    severity: str = "fail"
+    """`fail`, or `warn`: the stage goes on where it does not hold."""
+    table: str = ""
+    """Which table of a database, or sheet of a workbook; empty where there is but one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,16 @@ For CSV, Parquet, JSON (an array of records) and JSON lines, in one pass and bou
 needs pyarrow. Fills `ports.Validator`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nbpipeline.errors import did_you_mean
 from nbpipeline.model import Check, Verdict
+from nbpipeline.validators import arguments
 from nbpipeline.validators.arguments import ARGUMENTS
 from nbpipeline.validators.conditions import CONDITIONS, Condition
+from nbpipeline.validators.examples import rows_of
 from nbpipeline.validators.tables import UnreadableTableError, open_table
 
 
@@ -25,7 +28,7 @@ def complaints(check: Check) -> tuple[str, ...]:
         near = did_you_mean(check.name, ARGUMENTS)
         guess = f"; did you mean '{near}'?" if near else ""
         return (f"no check is called '{check.name}'; known checks: {', '.join(ARGUMENTS)}{guess}",)
-    return tuple(ARGUMENTS[check.name](check.arguments))
+    return arguments.complaints(check)
 
 
 def validate(paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Verdict, ...]:
@@ -35,41 +38,50 @@ def validate(paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Verdic
     Raises MissingPluginError where a Parquet file is to be read without pyarrow.
     """
     found: list[list[str]] = [list(complaints(check)) for check in checks]
+    details: list[Mapping[str, Any]] = [{} for _ in checks]
     sound = [number for number, wrong in enumerate(found) if not wrong]
     for path in paths:
-        messages = _one_file(path, [checks[number] for number in sound])
-        for number, message in zip(sound, messages, strict=True):
+        outcomes = _one_file(path, [checks[number] for number in sound])
+        for number, (message, facts) in zip(sound, outcomes, strict=True):
             if message:
                 found[number].append(message if len(paths) == 1 else f"{path.name}: {message}")
+            details[number] = facts if len(paths) == 1 else rows_of(details[number], facts, path.name)
     return tuple(
-        Verdict(check=check, passed=not wrong, message="; ".join(wrong))
-        for check, wrong in zip(checks, found, strict=True)
+        Verdict(check=check, passed=not wrong, message="; ".join(wrong), details=facts)
+        for check, wrong, facts in zip(checks, found, details, strict=True)
     )
 
 
-def _one_file(path: Path, checks: Sequence[Check]) -> list[str]:
-    """Say what each check complains of in one file or folder; empty where it passes."""
+Outcome = tuple[str, Mapping[str, Any]]
+"""What a check complains of (empty where it passes), and its details."""
+
+
+def _one_file(path: Path, checks: Sequence[Check]) -> list[Outcome]:
+    """Try checks on one file or folder."""
     if not path.exists():
-        return [f"{path.name} is not there"] * len(checks)
-    conditions = {
-        number: CONDITIONS[check.name](check.arguments)
-        for number, check in enumerate(checks)
-        if check.name in CONDITIONS
-    }
+        return [(f"{path.name} is not there", {})] * len(checks)
+    conditions = {number: _condition(one) for number, one in enumerate(checks) if one.name in CONDITIONS}
     if not conditions:
-        return [""] * len(checks)
+        return [("", {})] * len(checks)
+    found: dict[int, Outcome]
     try:
         found = dict(zip(conditions, _try(path, list(conditions.values())), strict=True))
     except UnreadableTableError as error:
-        found = dict.fromkeys(conditions, str(error))
-    return [found.get(number, "") for number in range(len(checks))]
+        found = dict.fromkeys(conditions, (str(error), {}))
+    return [found.get(number, ("", {})) for number in range(len(checks))]
 
 
-def _try(path: Path, conditions: Sequence[Condition]) -> list[str]:
+def _condition(check: Check) -> Condition:
+    condition = CONDITIONS[check.name](check.arguments)
+    condition.mostly = check.mostly
+    return condition
+
+
+def _try(path: Path, conditions: Sequence[Condition]) -> list[Outcome]:
     """Show every condition the whole table once."""
     table = open_table(path)
     wanted = frozenset[str]().union(*(one.columns for one in conditions))
     for batch in table.batches(wanted):
         for one in conditions:
             one.take(batch, table)
-    return [one.complaint(table) for one in conditions]
+    return [(one.complaint(table), one.facts()) for one in conditions]
