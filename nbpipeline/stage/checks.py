@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from nbpipeline.encoding import verdict_data
@@ -26,8 +27,9 @@ def before(
         for path in artifact.paths:
             if not is_url(path) and not absolute(root, path).exists():
                 return failures.missing_input(artifact.spec, path)
+    standing = {one.name: _places(one, root) for one in instance.inputs}
     for artifact in instance.inputs:
-        failure = _checked("input", instance, artifact, _places(artifact, root), backends, tell)
+        failure = _checked("input", instance, artifact, standing, backends, tell)
         if failure:
             return failure
     return None
@@ -52,9 +54,12 @@ def _wrong(
                 yield failures.empty_output(output.spec, path, folder=True)
         elif written.stat().st_size == 0:
             yield failures.empty_output(output.spec, path, folder=False)
+    standing = {one.name: _places(one, root) for one in instance.inputs}
     for output in instance.outputs:
         places = tuple(_written(output, path, root, run) for path in output.paths if not is_url(path))
-        failure = _checked("output", instance, output, places, backends, tell)
+        standing[output.name] = places
+    for output in instance.outputs:
+        failure = _checked("output", instance, output, standing, backends, tell)
         if failure:
             yield failure
 
@@ -77,11 +82,14 @@ def _checked(
     side: str,
     instance: StageInstance,
     artifact: BoundArtifact,
-    places: tuple[Path, ...],
+    standing: Mapping[str, tuple[Path, ...]],
     backends: Backends,
     tell: Tell,
 ) -> Failure | None:
-    checks = instance.spec.expect.get(artifact.name, ())
+    """Try an artifact's checks; `standing` is where it and those that it may be compared with stand."""
+    others = {name: tuple(map(str, paths)) for name, paths in standing.items()}
+    checks = tuple(replace(one, others=others) for one in instance.spec.expect.get(artifact.name, ()))
+    places = standing[artifact.name]
     if not checks or not places:
         return None
     verdicts = backends.validators(places, checks)

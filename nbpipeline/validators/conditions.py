@@ -132,10 +132,11 @@ class EachValue:
 
 
 def _row(row: int, value: Any) -> str:
-    return f"row {row}" if value is None else f"row {row} ({_brief(value)})"
+    return f"row {row}" if value is None else f"row {row} ({brief(value)})"
 
 
-def _brief(value: Any) -> str:
+def brief(value: Any) -> str:
+    """Cut what would fill a line."""
     words = str(value)
     return words if len(words) <= 40 else f"{words[:37]}..."  # noqa: PLR2004 - what fits a line twice
 
@@ -198,9 +199,9 @@ def in_set(arguments: Mapping[str, Any]) -> Condition:
 class Types:
     """`types: {distance: float, when: datetime}`. Nulls pass; a typed file's own types decide."""
 
-    def __init__(self, arguments: Mapping[str, str]) -> None:
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
         """Test values only where the file does not type its columns."""
-        self._wanted = dict(arguments)
+        self._wanted: Mapping[str, str] = dict(arguments)
         self._each = EachValue(
             self._wanted,
             wrong=lambda name, value, text: value is not None and not TYPES[self._wanted[name]](value, text),
@@ -260,7 +261,9 @@ class Unique:
 
 
 def names_of(arguments: Any) -> tuple[str, ...]:
-    """Take one name or several."""
+    """Take one name or several, alone or as `column` or `columns`."""
+    if isinstance(arguments, Mapping):
+        return names_of(arguments["column"] if "column" in arguments else arguments["columns"])
     return (arguments,) if isinstance(arguments, str) else tuple(arguments)
 
 
