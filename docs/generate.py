@@ -154,7 +154,21 @@ def commands_page() -> str:
         command = cli.get_command(parent, name)
         assert command is not None, name  # noqa: S101 - the list and the table are one
         lines += ["", f"## {name}", "", "```text", help_of(name, command, parent), "```"]
+        lines += sections_within(name, command, parent)
     return "\n".join(lines) + "\n"
+
+
+def sections_within(name: str, command: click.Command, parent: click.Context) -> list[str]:
+    """Give the help of a group's own commands."""
+    if not isinstance(command, click.Group):
+        return []
+    inner = click.Context(command, info_name=name, parent=parent, terminal_width=WIDTH, **SETTINGS)
+    lines = []
+    for each in command.list_commands(inner):
+        found = command.get_command(inner, each)
+        assert found is not None, each  # noqa: S101 - the list and the table are one
+        lines += ["", f"### {name} {each}", "", "```text", help_of(each, found, inner), "```"]
+    return lines
 
 
 def methods() -> Iterator[str]:

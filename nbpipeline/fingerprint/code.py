@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from nbpipeline.content import digest_text, source_version
 from nbpipeline.encoding import canonical
 from nbpipeline.fingerprint.facts import ANYTHING, Facts, FactsCache, NotebookFacts
-from nbpipeline.model import Artifact, Cell, Parameter, SavedCells, StageInstance, StageSpec
+from nbpipeline.model import Artifact, Cell, Check, Parameter, SavedCells, StageInstance, StageSpec
 from nbpipeline.reading import syntax
 
 NEVER_RUN = frozenset({"skip", "test"})
@@ -126,12 +127,20 @@ def declarations(instance: StageInstance) -> dict[str, str]:
     found.update((f"output {one.name}", canonical(one.value)) for one in instance.outputs)
     for name, checks in spec.expect.items():
         if checks:
-            found[f"expect {name}"] = canonical([[one.name, one.arguments] for one in checks])
+            found[f"expect {name}"] = canonical([_said(one) for one in checks])
     if spec.cwd != "notebook":
         found["working folder"] = canonical(spec.cwd)
     if spec.executed:
         found["executed notebook"] = canonical(spec.executed)
     return found
+
+
+def _said(check: Check) -> list[Any]:
+    """Say what a check asks for; what is seldom written counts where it is."""
+    beside = {"mostly": check.mostly, "table": check.table or None}
+    beside["severity"] = None if check.severity == "fail" else check.severity
+    given = {name: value for name, value in beside.items() if value is not None}
+    return [check.name, check.arguments, *([given] if given else [])]
 
 
 def parameters(instance: StageInstance) -> dict[str, str]:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from nbpipeline.model import Value
+from nbpipeline.reading.checks import CHECKS
 from nbpipeline.reading.kinds import (
     ANY,
     AXIS,
-    CHECKS,
     CORES,
     COUNT,
     DURATION,
