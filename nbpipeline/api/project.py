@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from nbpipeline import plugins, report, tracking, upkeep
+from nbpipeline.api import data
 from nbpipeline.api.loading import Loaded, Reading, load, overrides
 from nbpipeline.api.planning import (
     Wanted,
     begin_apart,
     done_with,
+    mark_accepted,
     only_one,
     part_of,
     plan_wanted,
@@ -32,14 +34,14 @@ from nbpipeline.model import (
     RunResult,
     StageRecord,
 )
-from nbpipeline.plan import accept, explain
+from nbpipeline.plan import explain
 from nbpipeline.ports import Cache, Cancel, Emit
 from nbpipeline.reading.project import find_root
 from nbpipeline.run.cancel import CancelSwitch
 from nbpipeline.run.claim import begun, by_hand
 from nbpipeline.run.options import RunOptions
 from nbpipeline.selection import select
-from nbpipeline.worker import Workplace
+from nbpipeline.worker import Workplace, validate
 
 
 class RunKeywords(TypedDict, total=False):
@@ -240,6 +242,27 @@ class Project:
         with self._past() as (place, _):
             return report.comparison.diff(place.state, place.store, Path(self.root), before, after)
 
+    # --- data ----------------------------------------------------------------------------------
+
+    def learned_from(
+        self, what: str, *, run: str | None = None, table: str = "", sample: int | None = None
+    ) -> upkeep.versions.Profiled:
+        """Read the files of `STAGE.NAME` as the last success left them, or as they were after `run`.
+
+        Each with its profile: types, ranges, categories, missing values. Raises UsageError.
+        """
+        with self._open() as (pipeline, place):
+            return data.learned_from(pipeline, place, what, run, table, sample)
+
+    def data_diff(
+        self, what: str, *, against: str | None = None, table: str = "", sample: int | None = None
+    ) -> report.wording.Page:
+        """Compare `STAGE.NAME` as it stands with its checks, or with it after a run. Raises UsageError."""
+        with self._open() as (pipeline, place):
+            if against is None:
+                return data.since_checks(pipeline, what, validate, table, sample)
+            return data.since_run(pipeline, place, what, against, table, sample)
+
     # --- by hand -------------------------------------------------------------------------------
 
     def accept(self, stage: str, *, because: str) -> tuple[str, ...]:
@@ -250,17 +273,7 @@ class Project:
         if not because.strip():
             raise UsageError.of("`accept` needs a reason.", mend='say why: --because "..."')
         with self._open() as (pipeline, place):
-            plan = plan_wanted(pipeline, place, Wanted(selectors=[stage], only=True))[1]
-            changed = [(one.instance.id, accept.acceptable(one.reasons)) for one in plan.steps]
-            marked = [(name, reasons) for name, reasons in changed if reasons]
-            if not marked:
-                raise UsageError.of(
-                    f"nothing that could be accepted has changed in '{stage}'.",
-                    mend=f"see what makes it stale: nbpipeline plan {stage}",
-                )
-            for name, reasons in marked:
-                accept.add(Path(self.root), accept.acceptance(name, because, reasons, time.time()))
-            return tuple(name for name, _ in marked)
+            return mark_accepted(pipeline, place, stage, because)
 
     def record(self, stage: str) -> tuple[str, ...]:
         """Take outputs made by hand as the result of the present state; gives the instances' ids."""

@@ -65,4 +65,11 @@ def _header(path: Path, reader: Iterator[list[str]]) -> list[str]:
 
 
 def _pick(rows: list[list[str]], places: list[tuple[str, int]]) -> Mapping[str, Sequence[Any]]:
-    return {name: [None if row[place] in NULLS else row[place] for row in rows] for name, place in places}
+    return {name: _with_nulls([row[place] for row in rows]) for name, place in places}
+
+
+def _with_nulls(values: list[str]) -> Sequence[str | None]:
+    """Look at all at once first, for most columns have none."""
+    if NULLS.isdisjoint(values):
+        return values
+    return [None if one in NULLS else one for one in values]

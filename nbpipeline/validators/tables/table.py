@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from nbpipeline.errors import did_you_mean
 from nbpipeline.values import dataclass
 
-BATCH = 20_000
+BATCH = 5_000
 """Rows at a time."""
 NULLS = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"})
 """What counts as no value where a value is text, as for pandas."""
