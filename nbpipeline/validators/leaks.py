@@ -21,6 +21,8 @@ _LEADING_ZERO = regex(r"[+-]?0\d")
 class Disjoint:
     """`disjoint_from: {other: [valid, test], columns: flight_id}`. Rows with a null in the key pass."""
 
+    mostly: float | None = None
+
     def __init__(self, arguments: Mapping[str, Any], others: Others) -> None:
         """Take the keys of the others. Raises UnreadableTableError."""
         self._names = names_of(arguments)
@@ -52,6 +54,15 @@ class Disjoint:
             f"{'row' if self._rows == 1 else 'rows'}: {self._shown(other)}"
             for other, count in sorted(self._found.counts.items())
         )
+
+    def facts(self) -> Mapping[str, Any]:
+        """Tell how many rows there are, and how many share their key."""
+        shown = sorted(row for rows in self._found.rows.values() for row, _ in rows)
+        return {
+            "rows": self._rows,
+            "failed": sum(self._found.counts.values()),
+            "examples": [{"row": row} for row in shown],
+        }
 
     def _shown(self, other: int) -> str:
         count, rows = self._found.counts[other], self._found.rows[other]
