@@ -31,6 +31,8 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
 EXTRAS: Mapping[str, str] = {
     "pyarrow": "data",
     "pandas": "data",
+    "openpyxl": "tables",
+    "duckdb": "tables",
     "jupyter_console": "console",
     "mlflow": "mlflow",
     "tensorboardX": "tensorboard",

@@ -111,7 +111,7 @@ class Workplace:
             store=self.store,
             state=self.state,
             digests=self.digests,
-            validators=self._validate,
+            validators=self.validate,
             fingerprint=fingerprint or self.fingerprinter.of,
             following=self.fingerprinter.following,
             sources=self.fingerprinter.sources,
@@ -133,7 +133,7 @@ class Workplace:
             self._process = self._stack.enter_context(validators.link.CheckingProcess())
         return self._process
 
-    def _validate(
+    def validate(
         self, paths: tuple[Path, ...], checks: tuple[Check, ...], around: Surroundings
     ) -> tuple[Verdict, ...]:
         """Have files checked by the validators that know the checks."""

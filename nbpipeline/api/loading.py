@@ -7,9 +7,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from nbpipeline import plugins, validators
-from nbpipeline.errors import Complaint, MissingPluginError, NbpipelineError, UsageError, gather
+from nbpipeline.errors import (
+    Complaint,
+    MissingPluginError,
+    NbpipelineError,
+    UsageError,
+    did_you_mean,
+    gather,
+)
 from nbpipeline.location import STATE_FOLDER, Location
-from nbpipeline.model import Override, Pipeline, ProjectSpec, StageSpec
+from nbpipeline.model import Check, Override, Pipeline, ProjectSpec, StageSpec
 from nbpipeline.pipeline import build
 from nbpipeline.ports import Cache
 from nbpipeline.reading.project import read_project
@@ -41,7 +48,12 @@ class Loaded:
 def load(root: Path, profile: str | None, given: Sequence[Override], cache: Cache | None = None) -> Loaded:
     """Read everything and link it, as far as it can be; what `cache` has of it is not read again."""
     spec, found = read_project(root, profile=profile, cache=cache)
-    complaints = (*found, *_expectation_complaints(spec.stages), *_tracking_complaints(spec))
+    complaints = (
+        *found,
+        *_expectation_complaints(spec.stages),
+        *_comparison_complaints(spec.stages),
+        *_tracking_complaints(spec),
+    )
     if lacks_a_stage(spec, complaints):
         return Loaded(spec=spec, pipeline=None, complaints=complaints)
     pipeline, more = build(spec, given)
@@ -57,6 +69,27 @@ def _expectation_complaints(stages: Iterable[StageSpec]) -> Iterator[Complaint]:
                 what=f"check '{one.name}': {text}{'' if text.endswith('?') else '.'}",
                 mend="write it as the reference says",
             )
+
+
+def _comparison_complaints(stages: Iterable[StageSpec]) -> Iterator[Complaint]:
+    """Refuse checks that compare with an artifact that the stage has not, or has only later."""
+    for spec in stages:
+        inputs, outputs = ({one.name for one in side} for side in (spec.inputs, spec.outputs))
+        for name, checks in spec.expect.items():
+            for check in checks:
+                for other in plugins.load("validators", "columns").compared_with(check):
+                    if other not in inputs and (other not in outputs or name not in outputs):
+                        yield _not_comparable(check, other, inputs if name in inputs else inputs | outputs)
+
+
+def _not_comparable(check: Check, other: str, known: set[str]) -> Complaint:
+    near = did_you_mean(other, known)
+    return Complaint(
+        where=check.where,
+        what=f"check '{check.name}': '{other}' is no artifact of the stage that is there when it is tried.",
+        known=f"known names: {', '.join(sorted(known)) or 'none'}",
+        mend=f"did you mean '{near}'?" if near else "name an input, or for a check on an output an output",
+    )
 
 
 def _tracking_complaints(spec: ProjectSpec) -> Iterator[Complaint]:

@@ -12,12 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from nbpipeline import plugins, report, tracking, upkeep, validators
+from nbpipeline import plugins, report, tracking, upkeep
+from nbpipeline.api.data import Data
 from nbpipeline.api.loading import Loaded, Reading, load, overrides
 from nbpipeline.api.planning import (
     Wanted,
     begin_apart,
     done_with,
+    mark_accepted,
     only_one,
     part_of,
     plan_wanted,
@@ -35,7 +37,7 @@ from nbpipeline.model import (
     RunResult,
     StageRecord,
 )
-from nbpipeline.plan import accept, explain
+from nbpipeline.plan import explain
 from nbpipeline.ports import Cache, Cancel, Emit
 from nbpipeline.reading.project import find_root
 from nbpipeline.run.cancel import CancelSwitch
@@ -237,13 +239,6 @@ class Project:
         """Send what trackers could not be told of earlier runs; gives a line a run."""
         return tracking.sender.sent_lines(Path(self.root))
 
-    def export_checks(self, what: str | None, target: Path) -> Iterator[str]:
-        """Write checks, all or those on STAGE.NAME, as a project of Great Expectations; gives a line each.
-
-        Raises UsageError for an unknown name, LossError where nothing is left, MissingPluginError.
-        """
-        return validators.export.export(self.pipeline, what, target, Path(self.root))
-
     def log(self, stage: str, run: str | None = None) -> str:
         """Give what a stage wrote in a run (by default the last that executed it). Raises UsageError."""
         with self._past() as (place, stages):
@@ -261,6 +256,11 @@ class Project:
             root, name = Path(self.root), place.project.name
             return report.run_report.write_report(place.state, place.store, root, run, name, target)
 
+    @property
+    def data(self) -> Data:
+        """What is learned of data, compared and exported: `learned_from`, `diff`, `export_checks`."""
+        return Data(self._open)
+
     # --- by hand -------------------------------------------------------------------------------
 
     def accept(self, stage: str, *, because: str) -> tuple[str, ...]:
@@ -271,17 +271,7 @@ class Project:
         if not because.strip():
             raise UsageError.of("`accept` needs a reason.", mend='say why: --because "..."')
         with self._open() as (pipeline, place):
-            plan = plan_wanted(pipeline, place, Wanted(selectors=[stage], only=True))[1]
-            changed = [(one.instance.id, accept.acceptable(one.reasons)) for one in plan.steps]
-            marked = [(name, reasons) for name, reasons in changed if reasons]
-            if not marked:
-                raise UsageError.of(
-                    f"nothing that could be accepted has changed in '{stage}'.",
-                    mend=f"see what makes it stale: nbpipeline plan {stage}",
-                )
-            for name, reasons in marked:
-                accept.add(Path(self.root), accept.acceptance(name, because, reasons, time.time()))
-            return tuple(name for name, _ in marked)
+            return mark_accepted(pipeline, place, stage, because)
 
     def record(self, stage: str) -> tuple[str, ...]:
         """Take outputs made by hand as the result of the present state; gives the instances' ids."""

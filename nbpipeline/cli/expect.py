@@ -5,6 +5,8 @@ from importlib import import_module
 import click
 
 SUMMARIES = {
+    "learn": "Draft checks from the data that a good run left.",
+    "diff": "Say how an input or output differs from its checks, or from an earlier run's.",
     "export": "Write checks as suites and checkpoints that Great Expectations loads.",
 }
 """Subcommands; the module of each is `nbpipeline.cli.expect_NAME`."""
@@ -36,7 +38,9 @@ class _Group(click.Group):
 @click.group(
     "expect",
     cls=_Group,
-    epilog="\b\nExamples:\n  nbpipeline expect export clean.features --to gx",
+    epilog="\b\nExamples:\n  nbpipeline expect learn clean.features\n"
+    "  nbpipeline expect diff clean.features\n"
+    "  nbpipeline expect export clean.features --to gx",
 )
 def command() -> None:
     """Work with the checks on data that stages expect to hold."""

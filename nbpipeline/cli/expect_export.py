@@ -28,5 +28,5 @@ def command(*, what: str | None, target: Path, **given: Any) -> int:
     One suite an input or output that has checks, or the one named. Checks that Great Expectations has no
     expectation for are named, and left out (exit code 6 where nothing else is left).
     """
-    say(open_project(given).export_checks(what, target))
+    say(open_project(given).data.export_checks(what, target))
     return 0

@@ -130,6 +130,8 @@ class Check:
     """`fail`, or `warn`: the stage goes on where it does not hold."""
     table: str = ""
     """Which table of a database, or sheet of a workbook; empty where there is but one."""
+    others: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Absolute paths of all the stage's artifacts that are there, by name: given where it is tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

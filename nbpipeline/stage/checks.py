@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from nbpipeline.encoding import verdict_data
@@ -32,9 +33,10 @@ def before(
         for path in artifact.paths:
             if not is_url(path) and not absolute(root, path).exists():
                 return failures.missing_input(artifact.spec, path)
+    standing = {one.name: _places(one, root) for one in instance.inputs}
     checker = _Checker(instance, backends, root, tell, cancel)
     for artifact in instance.inputs:
-        failure = checker.checked("input", artifact, _places(artifact, root))
+        failure = checker.checked("input", artifact, standing)
         if failure:
             return failure
     return None
@@ -60,9 +62,12 @@ def _wrong(instance: StageInstance, checker: "_Checker", run: str) -> Iterator[F
                 yield failures.empty_output(output.spec, path, folder=True)
         elif written.stat().st_size == 0:
             yield failures.empty_output(output.spec, path, folder=False)
+    standing = {one.name: _places(one, root) for one in instance.inputs}
     for output in instance.outputs:
         places = tuple(_written(output, path, root, run) for path in output.paths if not is_url(path))
-        failure = checker.checked("output", output, places)
+        standing[output.name] = places
+    for output in instance.outputs:
+        failure = checker.checked("output", output, standing)
         if failure:
             yield failure
 
@@ -81,6 +86,15 @@ def _places(artifact: BoundArtifact, root: Path) -> tuple[Path, ...]:
     return tuple(absolute(root, path) for path in artifact.paths if not is_url(path))
 
 
+def surroundings(instance: StageInstance, root: Path, cancel: Cancel) -> Surroundings:
+    """Say from where a stage's checks may import the project's modules."""
+    return Surroundings(
+        folder=absolute(root, instance.spec.working_folder),
+        roots=tuple(absolute(root, one) for one in instance.spec.pythonpath),
+        cancel=cancel,
+    )
+
+
 class _Checker:
     """Tries the checks of one instance, and tells of each."""
 
@@ -90,18 +104,18 @@ class _Checker:
         self.root = root
         self._instance, self._backends, self._tell, self._cancel = instance, backends, tell, cancel
 
-    def checked(self, side: str, artifact: BoundArtifact, places: tuple[Path, ...]) -> Failure | None:
-        """Have the artifact's files checked."""
+    def checked(
+        self, side: str, artifact: BoundArtifact, standing: Mapping[str, tuple[Path, ...]]
+    ) -> Failure | None:
+        """Have an artifact's files checked; `standing`: where it and what it is compared with stand."""
         spec = self._instance.spec
-        checks = spec.expect.get(artifact.name, ())
+        others = {name: tuple(map(str, paths)) for name, paths in standing.items()}
+        checks = tuple(replace(one, others=others) for one in spec.expect.get(artifact.name, ()))
+        places = standing[artifact.name]
         if not checks or not places:
             return None
-        surroundings = Surroundings(
-            folder=absolute(self.root, spec.working_folder),
-            roots=tuple(absolute(self.root, one) for one in spec.pythonpath),
-            cancel=self._cancel,
-        )
-        verdicts = self._backends.validators(places, checks, surroundings)
+        around = surroundings(self._instance, self.root, self._cancel)
+        verdicts = self._backends.validators(places, checks, around)
         if self._cancel.level:  # verdicts may be missing
             return failures.interrupted(self._instance)
         for one in verdicts:

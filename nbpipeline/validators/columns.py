@@ -1,7 +1,6 @@
-"""The built-in validator: exists, rows, columns, types, not_null, between, in_set, unique.
+"""The built-in validator: exists, rows, columns, types, not_null, between, in_set, unique, leaks.
 
-For CSV, Parquet, JSON (an array of records) and JSON lines, in one pass and bounded memory; Parquet
-needs pyarrow. Fills `ports.Validator`.
+For tables of all kinds in `tables`, in one pass and bounded memory. Fills `ports.Validator`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from nbpipeline.validators import arguments
 from nbpipeline.validators.arguments import ARGUMENTS
 from nbpipeline.validators.conditions import CONDITIONS, Condition
 from nbpipeline.validators.examples import rows_of
+from nbpipeline.validators.leaks import RELATIONS, names_of_others
 from nbpipeline.validators.tables import UnreadableTableError, open_table
 
 
@@ -35,7 +35,7 @@ def validate(paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Verdic
     """Try the checks on the files, each file by itself; one verdict a check, in order.
 
     A folder counts as one table of all its files. A check that is written wrongly fails with what is wrong.
-    Raises MissingPluginError where a Parquet file is to be read without pyarrow.
+    Raises MissingPluginError where the library that reads a file is not installed.
     """
     found: list[list[str]] = [list(complaints(check)) for check in checks]
     details: list[Mapping[str, Any]] = [{} for _ in checks]
@@ -56,30 +56,51 @@ Outcome = tuple[str, Mapping[str, Any]]
 """What a check complains of (empty where it passes), and its details."""
 
 
+def compared_with(check: Check) -> tuple[str, ...]:
+    """Name the artifacts beside its own that a check looks at; none where it is written wrongly."""
+    if check.name not in RELATIONS or complaints(check):
+        return ()
+    return names_of_others(check.arguments)
+
+
 def _one_file(path: Path, checks: Sequence[Check]) -> list[Outcome]:
     """Try checks on one file or folder."""
     if not path.exists():
         return [(f"{path.name} is not there", {})] * len(checks)
-    conditions = {number: _condition(one) for number, one in enumerate(checks) if one.name in CONDITIONS}
-    if not conditions:
-        return [("", {})] * len(checks)
-    found: dict[int, Outcome]
-    try:
-        found = dict(zip(conditions, _try(path, list(conditions.values())), strict=True))
-    except UnreadableTableError as error:
-        found = dict.fromkeys(conditions, (str(error), {}))
-    return [found.get(number, ("", {})) for number in range(len(checks))]
+    found: list[Outcome] = [("", {})] * len(checks)
+    tables: dict[str, dict[int, Condition]] = {}
+    for number, check in enumerate(checks):
+        try:
+            condition = _condition(check)
+        except UnreadableTableError as error:  # of another artifact
+            found[number] = (str(error), {})
+            continue
+        if condition is not None:
+            tables.setdefault(check.table, {})[number] = condition
+    for name, conditions in tables.items():
+        try:
+            said = _try(path, name, list(conditions.values()))
+        except UnreadableTableError as error:
+            said = [(str(error), {})] * len(conditions)
+        for number, outcome in zip(conditions, said, strict=True):
+            found[number] = outcome
+    return found
 
 
-def _condition(check: Check) -> Condition:
+def _condition(check: Check) -> Condition | None:
+    """Make what is tried; None for what opens no table."""
+    if check.name in RELATIONS:
+        return RELATIONS[check.name](check.arguments, check.others)
+    if check.name not in CONDITIONS:
+        return None
     condition = CONDITIONS[check.name](check.arguments)
     condition.mostly = check.mostly
     return condition
 
 
-def _try(path: Path, conditions: Sequence[Condition]) -> list[Outcome]:
+def _try(path: Path, name: str, conditions: Sequence[Condition]) -> list[Outcome]:
     """Show every condition the whole table once."""
-    table = open_table(path)
+    table = open_table(path, name)
     wanted = frozenset[str]().union(*(one.columns for one in conditions))
     for batch in table.batches(wanted):
         for one in conditions:

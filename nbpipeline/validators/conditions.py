@@ -193,10 +193,11 @@ def shown_rows(rows: Sequence[tuple[int, Any]], count: int) -> str:
 
 
 def _row(row: int, value: Any) -> str:
-    return f"row {row}" if value is None else f"row {row} ({_brief(value)})"
+    return f"row {row}" if value is None else f"row {row} ({brief(value)})"
 
 
-def _brief(value: Any) -> str:
+def brief(value: Any) -> str:
+    """Cut what would fill a line."""
     words = str(value)
     return words if len(words) <= 40 else f"{words[:37]}..."  # noqa: PLR2004 - what fits a line twice
 
@@ -264,9 +265,9 @@ class Types:
 
     mostly: float | None = None
 
-    def __init__(self, arguments: Mapping[str, str]) -> None:
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
         """Test values only where the file does not type its columns."""
-        self._wanted = dict(arguments)
+        self._wanted: Mapping[str, str] = dict(arguments)
         self._each = EachValue(
             self._wanted,
             wrong=lambda name, value, text: value is not None and not TYPES[self._wanted[name]](value, text),
