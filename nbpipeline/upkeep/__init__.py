@@ -16,7 +16,18 @@ if TYPE_CHECKING:
         trial,
     )
 
-__all__ = ["access", "byhand", "checking", "cleaning", "debugging", "doctor", "finding", "sharing", "trial"]
+__all__ = [
+    "access",
+    "byhand",
+    "checking",
+    "cleaning",
+    "debugging",
+    "doctor",
+    "dvc",
+    "finding",
+    "sharing",
+    "trial",
+]
 
 
 def __getattr__(name: str) -> Any:
