@@ -317,7 +317,7 @@ class Project:
 
     @property
     def sharing(self) -> Sharing:
-        """What a team does with a store that it shares: `push`, `pull` and `verify`."""
+        """What a team does with results: `push`, `pull` and `verify` for a store that it shares; `dvc`."""
         return Sharing(self._open, self._by_hand)
 
     # --- house-keeping -------------------------------------------------------------------------

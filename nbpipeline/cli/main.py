@@ -48,6 +48,7 @@ COMMANDS = {
     "push": Entry("push", "Push results to the store that a team shares."),
     "pull": Entry("pull", "Bring others' results here; runs nothing."),
     "verify": Entry("verify", "Check all that the store holds by its digests."),
+    "dvc": Entry("dvc", "Write outputs for DVC: .dvc files, and the bytes where it looks."),
     "doctor": Entry("doctor", "Say what is wrong with the installation, and mend what can be mended."),
     "run-stage": Entry("run_stage", "Run one instance, as an orchestrator's task does."),
     "completion": Entry("completion", "Print the completion script of a shell."),

@@ -24,6 +24,7 @@ __all__ = [
     "cleaning",
     "debugging",
     "doctor",
+    "dvc",
     "finding",
     "sharing",
     "trial",

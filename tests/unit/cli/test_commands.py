@@ -15,7 +15,7 @@ from nbpipeline.cli.main import COMMANDS
 
 CORE = [
     "init", "new", "check", "plan", "run", "graph", "runs", "show", "log", "diff", "report", "lineage", "debug", "test", "clean",
-    "accept", "record", "restore", "push", "pull", "verify", "doctor", "run-stage", "completion",
+    "accept", "record", "restore", "push", "pull", "verify", "dvc", "doctor", "run-stage", "completion",
 ]  # fmt: skip
 LATER = ["export", "import", "split", "adopt", "tune", "promote", "serve", "drift", "watch", "lab"]
 HEAVY = (
