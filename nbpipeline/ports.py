@@ -75,8 +75,20 @@ class Kernels(AbstractContextManager["Kernels"], Protocol):
 class Store(Protocol):
     """Objects by content digest, records by state digest. Entry points: `nbpipeline.stores`.
 
-    An object is never visible half: put is atomic, get verifies the digest and never serves wrong bytes.
+    An object is never visible half: put is atomic, get verifies the digest and never serves wrong bytes. A
+    store that is far away has a cache on this machine: it fails for nothing that the cache can do.
     """
+
+    @property
+    def near(self) -> "Store":
+        """What of the store is on this machine: itself, or its cache."""
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What its user should be told: that it does not answer, that results wait to be brought there."""
+
+    def finish(self, hurry: Callable[[], bool] | None = None) -> tuple[str, ...]:
+        """Wait until others find what was put, unless `hurry`; says what is not there yet, a line each."""
 
     def put(self, path: Path, output: StoredOutput) -> None:
         """Keep the file or folder at `path` (whose digest is `output.digest`)."""

@@ -86,6 +86,22 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelLog:
+    """An output of `kind: model` that the pipeline has, whether or not the run made it."""
+
+    stage: str
+    output: str
+    """Its declared name."""
+    path: str
+    """Project path."""
+    notebook: str = ""
+    """Project path of its stage's notebook."""
+    folder: str = ""
+    """Where its stage's kernel runs: what a pickled model may import from, beside `import_roots`."""
+    import_roots: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunLog:
     """What became of a run."""
 
@@ -100,11 +116,13 @@ class RunLog:
     """`succeeded`, `failed` or `interrupted` (a run that was killed, too); empty while it goes on."""
     seconds: float = 0.0
     command: str = ""
+    profile: str = ""
     fresh: int = 0
     """Instances that the plan found fresh: none of `stages` is one of them."""
     counts: Mapping[str, int] = field(default_factory=dict)
     stages: tuple[StageLog, ...] = ()
     """Those that were handed out or ended, in that order."""
+    models: tuple[ModelLog, ...] = ()
     commit: Commit | None = None
     """None outside of a git repository."""
     plan: str = ""

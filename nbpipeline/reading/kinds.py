@@ -239,6 +239,7 @@ STAGE_OR_FALSE = Scalar(
     json={"anyOf": [{"type": "string", "pattern": f"^{NAME}$"}, {"const": False}]},
 )
 KIND = choice("file", "directory")
+OUTPUT_KIND = choice("file", "directory", "model")
 ANY = Anything()
 
 PATHS = ListOf(item=TEXT)

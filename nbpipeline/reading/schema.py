@@ -19,6 +19,7 @@ from nbpipeline.reading.kinds import (
     FLAG,
     KIND,
     NUMBER,
+    OUTPUT_KIND,
     PATH_OR_PATHS,
     PATHS,
     REFERENCE,
@@ -54,7 +55,12 @@ OUTPUT = Table(
     wants="a path, or a mapping",
     keys=(
         _key("path", PATH_OR_PATHS, "Path, relative to the notebook (in pipeline.yaml: to the root)."),
-        _key("kind", KIND, "Whether it is one file, or a folder with all that is in it.", "file"),
+        _key(
+            "kind",
+            OUTPUT_KIND,
+            "Whether it is one file, a folder with all that is in it, or a model, which trackers register.",
+            "file",
+        ),
         _key("mode", choice("write", "update"), "`update`: several ordered stages may write it.", "write"),
         _key("store", FLAG, "Whether the content store keeps its bytes, so that it can be restored.", True),
         _key(
@@ -223,8 +229,19 @@ def project_table(plugin_keys: Collection[str] = ()) -> Table:
             "store",
             Table(
                 keys=(
-                    _key("path", TEXT, "Folder or URL."),
-                    _key("max_size", SIZE, "Kept under that, least used out first."),
+                    _key(
+                        "path",
+                        TEXT,
+                        "Folder, or URL (`s3://bucket/prefix`) that a folder here is a cache of.",
+                    ),
+                    _key("max_size", SIZE, "The folder is kept under that, least used out first."),
+                    _key("remote", TEXT, "URL that only `push`, `pull` and `verify --remote` talk to."),
+                    _key(
+                        "endpoint",
+                        TEXT,
+                        "Address of the service behind the URL, where it is not the usual one.",
+                    ),
+                    _key("options", MapOf(item=ANY), "Options of the URL's fsspec file system; no secrets."),
                 )
             ),
             "The content store.",

@@ -1,13 +1,15 @@
 """What is told of a run while it goes on: events, the state's rows, control.json."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from nbpipeline.encoding import plain, reason_data
 from nbpipeline.model import Action, Pipeline, Plan, RunResult, StageResult, Step
 from nbpipeline.ports import State
 from nbpipeline.run.board import Board
+from nbpipeline.run.commit import CommitTeller
 from nbpipeline.run.events import EventWriter
 from nbpipeline.run.folder import RunFolder, close_run
 from nbpipeline.run.options import RunOptions
@@ -26,6 +28,7 @@ class Chronicle:
         self._started = started
         self._clock = time.monotonic()
         self._pipeline: Pipeline | None = None
+        self._commit: CommitTeller | None = None
 
     def begin(self, plan: Plan, board: Board, options: RunOptions) -> None:
         """Say what is to be done: what may run, with the seconds that each is expected to take."""
@@ -38,6 +41,7 @@ class Chronicle:
             "fresh": len(plan.steps) - len(stages),
             "slots": options.slots,
             "command": options.command,
+            "profile": plan.pipeline.project.profile or "",
         }
         self._state.add_run(self.folder.run, started=self._started, data=data)
         listed = [
@@ -49,9 +53,11 @@ class Chronicle:
             }
             for step in stages
         ]
-        self.events.emit("run_started", **data, stages=listed)
+        self.events.emit("run_started", **data, stages=listed, models=list(_models(plan.pipeline)))
         for notice in plan.notices:
             self.events.emit("notice", text=notice)
+        if stages:
+            self._commit = CommitTeller(Path(plan.pipeline.project.root), self.events)
 
     def stage_started(self, step: Step, action: Action) -> None:
         """Tell that an instance was handed out, and why."""
@@ -90,6 +96,8 @@ class Chronicle:
 
     def _close(self, results: Sequence[StageResult], status: str, seconds: float) -> None:
         """Tell the end in the events and in control.json."""
+        if self._commit is not None:
+            self._commit.close()
         for text in self.events.trouble:
             self.events.emit("notice", text=text)
         self.events.emit("run_finished", status=status, seconds=round(seconds, 3), counts=counts(results))
@@ -104,3 +112,18 @@ class Chronicle:
             return
         for stage, text in notices(self._pipeline, results, self._state.last_records()):
             self.events.emit("notice", stage, text=text)
+
+
+def _models(pipeline: Pipeline) -> Iterator[dict[str, Any]]:
+    for instance in pipeline:
+        for output in instance.outputs:
+            if output.spec.kind == "model":
+                for path in output.paths:
+                    yield {
+                        "stage": instance.id,
+                        "output": output.name,
+                        "path": path,
+                        "notebook": instance.spec.notebook.path,
+                        "folder": instance.spec.working_folder,
+                        "import_roots": list(instance.spec.pythonpath),
+                    }

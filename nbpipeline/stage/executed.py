@@ -62,7 +62,7 @@ def keep_copy(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with replaced(target) as beside:
-            beside.write_bytes(_converted(notebook, target.suffix))
+            beside.write_bytes(converted(notebook, target.suffix))
             written = digest_file(beside)
             told = _kept_first(instance.executed, _mark(instance, root), root, written, run)
         mark = {"path": instance.executed, "digest": written, "run": run, "attempt": attempt}
@@ -137,7 +137,8 @@ def _mark(instance: StageInstance, root: Path) -> Mapping[str, Any]:
     return found if isinstance(found, dict) and found.get("path") == instance.executed else {}
 
 
-def _converted(notebook: Path, suffix: str) -> bytes:
+def converted(notebook: Path, suffix: str) -> bytes:
+    """Give an executed notebook as `.ipynb`, `.html`, `.md` or `.pdf`. Raises what nbconvert does."""
     if suffix == ".ipynb":
         return notebook.read_bytes()
     exporters = importlib.import_module("nbconvert")  # heavy, and an extra

@@ -27,6 +27,7 @@ from nbpipeline.trackers.mlflow_client import (
     log,
     variables,
 )
+from nbpipeline.trackers.mlflow_models import ALIAS, Models
 from nbpipeline.trackers.mlflow_values import (
     LONGEST_VALUE,
     cell_metrics,
@@ -44,12 +45,13 @@ if TYPE_CHECKING:
 
 JOINED_BY = frozenset({"mlflow"})
 """Modules whose calls in a notebook land in its stage's own run."""
-KEYS = ("uri", "experiment", "artifacts")
+KEYS = ("uri", "experiment", "artifacts", "models", "alias")
 DEFAULT_URI = "sqlite:///mlflow.db"
 PARENT, RUN, STAGE, SLUG = "mlflow.parentRunId", "nbpipeline.run", "nbpipeline.stage", "nbpipeline.slug"
 WHOLE = "-"
 """Stands in the slug's tag of a parent run."""
 SPOOL = "mlflow-spool.db"
+_RESERVED = ("latest",)
 _BY_NAME = ("databricks", "databricks-uc")
 """Servers that MLflow knows without an address."""
 
@@ -74,13 +76,27 @@ def require() -> None:
 
 def complaints(settings: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
     """Give what is wrong with `tracking: {mlflow: ...}`, and the mend."""
-    yield from wrong(settings, KEYS)
+    yield from wrong({key: one for key, one in settings.items() if key != "models"}, KEYS)
+    if "models" in settings:
+        yield from _model_complaints(settings["models"])
+    if settings.get("alias") in _RESERVED:
+        yield "alias: MLflow keeps 'latest' for itself.", f"take another word, such as '{ALIAS}'"
     uri = settings.get("uri", DEFAULT_URI)
     if isinstance(uri, str) and uri.strip() and "://" not in uri and uri not in _BY_NAME:
         yield (
             f"uri: MLflow takes no folder such as {uri!r}.",
             f"name a database (`{DEFAULT_URI}`) or a server (`http://127.0.0.1:5000`)",
         )
+
+
+def _model_complaints(names: Value) -> Iterator[tuple[str, str]]:
+    mend = "map outputs to names: `models: {train.model: delays}`"
+    if not isinstance(names, Mapping):
+        yield f"models: {names!r} is no mapping.", mend
+        return
+    for output, name in names.items():
+        if output.count(".") != 1 or not isinstance(name, str) or not name.strip():
+            yield f"models: {output}: {name!r} names no STAGE.OUTPUT and its model.", mend
 
 
 def files(settings: Mapping[str, Value], root: Path) -> tuple[str, ...]:
@@ -106,6 +122,7 @@ class MlflowTracker:
         self._runs: dict[str, str] = {}
         """MLflow's ids, by the slugs of stages; of the parent by WHOLE."""
         self._sent: dict[str, StageLog] = {}
+        self._models = Models(settings, project, root, spool)
 
     def __enter__(self) -> Self:
         """Keep MLflow quiet, and its waits short."""
@@ -140,7 +157,7 @@ class MlflowTracker:
         for one in run.stages:
             before = self._sent.get(one.stage)
             if before != one:
-                self._send_stage(self._run_of(run, one.stage), one, before)
+                self._send_stage(run, one, before)
                 self._sent[one.stage] = one
         if run.finished is not None:
             self._bring_over(run)
@@ -148,6 +165,11 @@ class MlflowTracker:
                 stopped = milliseconds(run.finished)
                 self._connected().set_terminated(self._run_of(run, one.stage), "KILLED", end_time=stopped)
             self._end(parent, run)
+            try:
+                self._models.wait()
+            except RuntimeError:
+                self._sent.clear()  # so that they are tried once more
+                raise
 
     # --- where -----------------------------------------------------------------------------------
 
@@ -202,12 +224,13 @@ class MlflowTracker:
 
     # --- what ------------------------------------------------------------------------------------
 
-    def _send_stage(self, run_id: str, one: StageLog, before: StageLog | None) -> None:
-        client = self._connected()
+    def _send_stage(self, run: RunLog, one: StageLog, before: StageLog | None) -> None:
+        client, run_id = self._connected(), self._run_of(run, one.stage)
         known = before.cells if before and before.attempts == one.attempts else ()
         new = cell_metrics(one.cells[len(known) :])
         parameters = {} if before else one.parameters
         if one.finished is None:
+            self._models.expect(run, one.stage, self._uri)
             log(client, run_id, new, parameters)
             return
         log(client, run_id, [*new, *end_metrics(one, one.finished)], parameters)
@@ -218,7 +241,9 @@ class MlflowTracker:
             client.log_inputs(run_id, datasets=datasets)
         for path in one.files.values():
             client.log_artifact(run_id, path)
-        client.set_terminated(run_id, _ENDED.get(one.status, "FAILED"), end_time=milliseconds(one.finished))
+        ended, end_time = _ENDED.get(one.status, "FAILED"), milliseconds(one.finished)
+        client.set_terminated(run_id, ended, end_time=end_time)
+        self._models.log(run, one, uri=self._uri, run_id=run_id, ended=ended, end_time=end_time)
 
     def _end(self, parent: str, run: RunLog) -> None:
         client = self._connected()

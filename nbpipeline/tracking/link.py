@@ -60,7 +60,7 @@ class SenderLink:
     def _start(self) -> None:
         recipients = {name: Recipient(settings=one or {}) for name, one in self._project.tracking.items()}
         write(self._folder, Outbox(project=self._project.name, trackers=recipients))
-        command = [sys.executable, "-m", "nbpipeline.tracking", self._project.root, self._folder.run]
+        command = [sys.executable, "-P", "-m", "nbpipeline.tracking", self._project.root, self._folder.run]
         with (self._folder.path / LOG).open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - this Python, and our own words
                 command,

@@ -9,7 +9,7 @@ from typing import Any
 
 from nbpipeline.encoding import value_from
 from nbpipeline.model import EXECUTED, StageRecord, StoredOutput, slug_of
-from nbpipeline.model.told import CellLog, CheckLog, Commit, RunLog, StageLog
+from nbpipeline.model.told import CellLog, CheckLog, Commit, ModelLog, RunLog, StageLog
 from nbpipeline.ports import State
 from nbpipeline.run.folder import RunFolder, began, is_running, read_control
 
@@ -77,11 +77,19 @@ class RunReader:
         known = self._stages.get(name, StageLog(stage=name))
         if kind == "run_started":
             self._log = replace(
-                self._log, started=time, command=data.get("command", ""), fresh=data.get("fresh", 0)
+                self._log,
+                started=time,
+                command=data.get("command", ""),
+                profile=data.get("profile", ""),
+                fresh=data.get("fresh", 0),
+                models=tuple(ModelLog(**value_from(one)) for one in data.get("models", ())),
             )
         elif kind == "run_finished":
             ended = {"status": data.get("status", ""), "seconds": data.get("seconds", 0.0)}
             self._log = replace(self._log, finished=time, counts=data.get("counts", {}), **ended)
+        elif kind == "commit":
+            told = Commit(id=str(data["id"]), dirty=data["dirty"] is True)
+            self._log = replace(self._log, commit=self._log.commit or told)
         elif kind == "stage_started":
             self._stages[name] = replace(
                 known,

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import queue
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -17,13 +16,15 @@ from filelock import FileLock, Timeout
 
 from nbpipeline import plugins
 from nbpipeline.errors import NbpipelineError
-from nbpipeline.model.told import Commit, RunLog
+from nbpipeline.model.told import RunLog
 from nbpipeline.ports import Tracker
+from nbpipeline.run.commit import commit_of
 from nbpipeline.run.folder import RunFolder, is_running, read_control, runs_folder, state_folder
 from nbpipeline.state.sqlite import open_state
 from nbpipeline.tracking.lines import Lines
 from nbpipeline.tracking.log import RunReader
 from nbpipeline.tracking.outbox import Outbox, read, unsent, write
+from nbpipeline.tracking.pages import Pages
 from nbpipeline.tracking.teller import Teller, said
 
 LOCK = ".tracking.lock"
@@ -48,6 +49,7 @@ class Sender:
     def __init__(self, root: Path, folder: RunFolder, outbox: Outbox, reader: RunReader) -> None:
         """Begin to open the trackers; what of them is not installed is noted as their trouble."""
         self._folder, self._outbox, self._reader = folder, outbox, reader
+        self._pages = Pages()
         self._told: RunLog | None = None
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._tellers = {
@@ -75,9 +77,12 @@ class Sender:
                 self._tellers[name].give_up_asking()
         return found
 
+    def _read(self) -> RunLog:
+        return self._pages.added(self._reader.read(time.time()))
+
     def tell(self) -> RunLog:
         """Have every tracker told of what is new, and those again that failed."""
-        log = self._reader.read(time.time())
+        log = self._read()
         for teller in self._tellers.values():
             if log != self._told or teller.trouble:
                 teller.tell(log)
@@ -89,7 +94,7 @@ class Sender:
 
         Raises OSError.
         """
-        log = self._reader.read(time.time())
+        log = self._read()
         for teller in self._tellers.values():
             teller.tell(log, last=True)
         until = time.monotonic() + patience
@@ -197,22 +202,6 @@ def _told(outbox: Outbox | str) -> str:
     if not outbox.waiting:
         return f"sent to {', '.join(outbox.trackers)}"
     return "; ".join(f"not sent to {name}: {outbox.trackers[name].trouble}" for name in outbox.waiting)
-
-
-def commit_of(root: Path) -> Commit | None:
-    """Ask git for the commit that the project is at."""
-    try:
-        head = _git(root, "rev-parse", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return Commit(id=head, dirty=bool(changed))
-
-
-def _git(root: Path, *words: str) -> str:
-    command = ["git", "-C", os.fspath(root), *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603 - our words
-    return done.stdout.strip()
 
 
 def main(arguments: list[str]) -> int:

@@ -1,16 +1,22 @@
-"""The example: plain Jupyter does the same work, and ten kills change nothing of what it ends with."""
+"""The example: plain Jupyter does the same work, ten kills change nothing of what it ends with, MLflow shows it."""
 
 import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
+from browser import browsing
 from builders import command
+from mlflow.tracking import MlflowClient
 
 REPOSITORY = Path(__file__).parents[2]
 STAGES = ("fetch", "clean", "features", "split", "baseline", "train", "evaluate", "report")
@@ -36,12 +42,18 @@ def bytes_of(root: Path) -> dict[str, bytes | None]:
 
 
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes | None]:
-    """What one undisturbed run ends with."""
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example, run once."""
     root = clone(tmp_path_factory.mktemp("undisturbed"))
     done = command("run", cwd=root, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = bytes_of(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def expected(undisturbed: Path) -> dict[str, bytes | None]:
+    """What one undisturbed run ends with."""
+    found = bytes_of(undisturbed)
     assert None not in found.values()
     return found
 
@@ -79,7 +91,7 @@ def test_ten_kills_end_with_the_same_files(tmp_path: Path, expected: dict[str, b
     root = clone(tmp_path)
     for _ in range(10):
         process = subprocess.Popen(
-            [sys.executable, "-m", "nbpipeline", "run", "--format", "json"],
+            [sys.executable, "-m", "nbpipeline", "run", "--no-track", "--format", "json"],
             cwd=root,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -102,3 +114,74 @@ def test_ten_kills_end_with_the_same_files(tmp_path: Path, expected: dict[str, b
     found = bytes_of(root)
     assert [name for name in SAME if found[name] != expected[name]] == []
     assert "all fresh" in command("plan", cwd=root).stdout
+
+
+@contextmanager
+def mlflow_ui(root: Path) -> Iterator[str]:
+    """`mlflow ui` as the README says it, on a free port; gives its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "ui", "--port", str(port)],
+        cwd=root,
+        env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    tree = psutil.Process(server.pid)
+    try:
+        assert server.stdout is not None
+        said = []
+        for line in server.stdout:  # it ends where the server does
+            said.append(line)
+            if "Application startup complete" in line:
+                break
+        else:
+            pytest.fail("".join(said))
+        reader = threading.Thread(target=server.stdout.read)  # a full pipe would stop it
+        reader.start()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        family = [tree, *tree.children(recursive=True)]
+        for one in family:
+            one.terminate()
+        _, alive = psutil.wait_procs(family, timeout=10)
+        for one in alive:
+            one.kill()
+
+
+@pytest.mark.xdist_group("example")
+def test_mlflow_ui_shows_runs_metrics_data_notebooks_and_the_model(undisturbed: Path) -> None:
+    synced = command("runs", "--sync", cwd=undisturbed)
+    assert "not sent" not in synced.stderr, synced.stderr
+    client = MlflowClient(f"sqlite:///{undisturbed}/mlflow.db")
+    experiment = client.get_experiment_by_name("flight-delays").experiment_id
+    (run,) = client.search_runs([experiment], "tags.`nbpipeline.stage` = 'train'")
+    with mlflow_ui(undisturbed) as address, browsing(width=1500, height=1100) as tab:
+        page = tab.page
+
+        def shows(place: str, *texts: str) -> None:
+            page.goto(f"{address}/#/{place}")
+            for text in texts:
+                page.get_by_text(text).first.wait_for(timeout=60_000)
+
+        shows(f"experiments/{experiment}/runs", "flight-delays", run.data.tags["nbpipeline.run"])
+        shows(
+            f"experiments/{experiment}/runs/{run.info.run_id}",
+            "valid_roc_auc",
+            str(run.data.metrics["valid_roc_auc"]),
+            "learning_rate",
+            "data/derived/train.parquet",
+            "Finished",
+        )
+        tab.picture("mlflow-run", whole=False)
+        shows(f"experiments/{experiment}/runs/{run.info.run_id}/artifacts", "attempt-1.ipynb", "log")
+        page.get_by_text("attempt-1.html").first.click()
+        frame = page.frame_locator("iframe").first
+        frame.get_by_text("Choose the number of trees").first.wait_for(timeout=60_000)
+        tab.picture("mlflow-notebook", whole=False)
+        shows("models/flight-delays/versions/1", "candidate", "Inputs (21)")
+        tab.picture("mlflow-model", whole=False)
+        assert [one for one in tab.requests if not one.startswith((address, "data:", "blob:"))] == []

@@ -70,7 +70,7 @@ def test_a_run_is_in_mlflow_with_what_its_notebooks_logged_themselves(root):
     read = {one.dataset.name: one.dataset.digest for one in train.inputs.dataset_inputs}
     assert read["data/table.csv"] == written["data/table.csv"]
     files = MlflowClient(database(root)).list_artifacts(train.info.run_id)
-    assert [one.path for one in files] == ["attempt-1.ipynb", "log"]
+    assert [one.path for one in files] == ["attempt-1.html", "attempt-1.ipynb", "log"]
     assert len(found) == 3
 
     again = command("run", cwd=root)  # nothing to do: nobody is told

@@ -31,9 +31,11 @@ USES: dict[str, tuple[dict[str, str], str, str]] = {
     "mlflow": (
         {"pipeline.yaml": TRACKED % 'mlflow: {uri: "sqlite:///mlflow.db"}'},
         "",
-        "from mlflow.tracking import MlflowClient as C; c = C('sqlite:///mlflow.db');"
-        "(e,) = [one for one in c.search_experiments() if one.name == 'flights'];"
-        "assert len(c.search_runs([e.experiment_id])) == 2",
+        (
+            "from mlflow.tracking import MlflowClient as C; c = C('sqlite:///mlflow.db');"
+            "(e,) = [one for one in c.search_experiments() if one.name == 'flights'];"
+            "assert len(c.search_runs([e.experiment_id])) == 2"
+        ),
     ),
     "tensorboard": (
         {"pipeline.yaml": TRACKED % "tensorboard: {}"},

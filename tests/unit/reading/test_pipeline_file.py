@@ -145,7 +145,7 @@ VALUES = [
     ),
     (
         "stages: [{name: train, outputs: {a: {path: a, kind: modle}}}]",
-        "'kind' is 'modle'; it wants one of file, directory.\n  mend: write, for example, `file`.",
+        "'kind' is 'modle'; it wants one of file, directory, model.\n  mend: did you mean 'model'?",
     ),
     (
         "stages: [{name: train, inputs: {a: {path: a, kind: Directory}}}]",

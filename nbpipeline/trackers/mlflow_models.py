@@ -1,0 +1,128 @@
+"""Outputs of `kind: model`: each is handed to a process that logs it, waited for at the run's end."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from nbpipeline.model import Value, slug_of
+from nbpipeline.model.told import ModelLog, RunLog, StageLog
+
+ALIAS = "candidate"
+PATIENCE = 180.0
+"""Seconds that one model may take."""
+_LOG = "mlflow-models.log"
+
+
+class Models:
+    """The models of one run that are being logged."""
+
+    def __init__(self, settings: Mapping[str, Value], project: str, root: Path, spool: Path) -> None:
+        """Start nothing yet; `spool` is the tracker's folder in the run's."""
+        names = settings.get("models")
+        self._names: Mapping[str, Value] = names if isinstance(names, Mapping) else {}
+        self._alias = str(settings.get("alias", ALIAS))
+        self._project = project
+        self._root = root
+        self._spool = spool
+        self._expected: dict[tuple[str, str], subprocess.Popen[str]] = {}
+        """By stage and path: they have their libraries loaded by the time that the stage has ended."""
+        self._running: dict[tuple[str, str], subprocess.Popen[str]] = {}
+
+    def expect(self, run: RunLog, stage: str, uri: str) -> None:
+        """Start what will log the models of a stage that has begun. Raises OSError."""
+        for model in run.models:
+            key = (model.stage, model.path)
+            if model.stage == stage and key not in self._expected and key not in self._running:
+                self._expected[key] = self._started(uri, model)
+
+    def log(self, run: RunLog, one: StageLog, *, uri: str, run_id: str, ended: str, end_time: int) -> None:
+        """Have the models that an ended stage left logged, in the background. Raises OSError."""
+        for model, digest in self._left(run, one):
+            key = (model.stage, model.path)
+            if key in self._running:
+                continue
+            order = {
+                "uri": uri,
+                "run_id": run_id,
+                "ended": ended,
+                "end_time": end_time,
+                "run": run.run,
+                "output": model.output,
+                "path": str(self._root / model.path),
+                "digest": digest,
+                "name": self.name(run, model),
+                "alias": self._alias,
+                "inputs": [
+                    str(self._root / path) for path in (one.fingerprint.inputs if one.fingerprint else ())
+                ],
+                "parameters": dict(one.parameters),
+                "import_roots": [str(self._root / path) for path in model.import_roots],
+                "folder": str(self._root / model.folder),
+            }
+            lock = str(self._spool / f"model-{slug_of(one.stage)}.lock")
+            self._running[key] = (
+                self._expected.pop(key) if key in self._expected else self._started(uri, model)
+            )
+            _say(self._running[key], json.dumps({**order, "lock": lock}))
+
+    def _left(self, run: RunLog, one: StageLog) -> Iterator[tuple[ModelLog, str]]:
+        digests = {output.path: output.digest for output in one.outputs}
+        for model in run.models:
+            if model.stage == one.stage and model.path in digests:
+                yield model, digests[model.path]
+
+    def name(self, run: RunLog, model: ModelLog) -> str:
+        """Say what a model is registered as: as settings say, else as the pipeline if it has one alone."""
+        stage, bracket, axes = model.stage.partition("[")
+        source = f"{stage}.{model.output}"
+        given = self._names.get(source)
+        only = len({(one.stage.partition("[")[0], one.output) for one in run.models}) == 1
+        name = str(given) if given else self._project if only else f"{self._project}-{stage}-{model.output}"
+        name += f"-{axes.removesuffix(']')}" if bracket else ""
+        return "".join("-" if one in "/:'`" else one for one in name)
+
+    def _started(self, uri: str, model: ModelLog) -> subprocess.Popen[str]:
+        self._spool.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-P", "-m", "nbpipeline.trackers.mlflow_model", uri]
+        command.append(str(self._root / model.notebook))
+        with (self._spool / _LOG).open("ab") as log:
+            return subprocess.Popen(  # noqa: S603 - this Python, and our own words
+                command, stdin=subprocess.PIPE, stdout=log, stderr=log, text=True
+            )
+
+    def wait(self) -> None:
+        """Wait until all are logged. Raises RuntimeError where one could not be: it is tried again later."""
+        for process in self._expected.values():  # of stages that left no model
+            _say(process, "")
+            process.wait()
+        self._expected.clear()
+        failed = [f"{path} ({stage})" for (stage, path), one in self._running.items() if not _ended_well(one)]
+        self._running.clear()
+        if failed:
+            log = self._spool / _LOG
+            raise RuntimeError(f"models not logged: {', '.join(failed)}: {_last_line(log)} (see {log})")
+
+
+def _say(process: subprocess.Popen[str], text: str) -> None:
+    if process.stdin is not None:
+        with suppress(OSError), process.stdin:  # one that has ended said why in its log
+            process.stdin.write(text)
+
+
+def _ended_well(process: subprocess.Popen[str]) -> bool:
+    try:
+        return process.wait(PATIENCE) == 0
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return False
+
+
+def _last_line(log: Path) -> str:
+    with suppress(OSError):
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return lines[-1][:300] if lines else ""
+    return ""

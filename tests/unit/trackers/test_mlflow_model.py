@@ -1,0 +1,186 @@
+"""Outputs of `kind: model` in MLflow: what is logged, registered, refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import joblib
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from nbpipeline.model import StoredOutput
+from nbpipeline.model.told import ModelLog, RunLog, StageLog
+from nbpipeline.trackers.mlflow_model import LOGGED, Order, log_model
+from nbpipeline.trackers.mlflow_models import Models
+
+mlflow = pytest.importorskip("mlflow")
+pytestmark = pytest.mark.timeout(240)
+OUTPUT = StoredOutput(path="late.joblib", digest="f" * 64, kind="model")
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory) -> str:
+    """A database, made once: that takes seconds."""
+    uri = f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
+    mlflow.MlflowClient(uri).search_experiments()
+    return uri
+
+
+@pytest.fixture
+def client(uri):
+    return mlflow.MlflowClient(uri)
+
+
+@pytest.fixture
+def order(client, uri, tmp_path) -> Order:
+    """A model of two features, and the table that it was fitted on."""
+    table = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0], "late": [0, 0, 1, 1], "b": [1.0, 0.0, 1.0, 0.0]})
+    table.to_csv(tmp_path / "other.csv", columns=["a"])
+    table.to_parquet(tmp_path / "train.parquet")
+    joblib.dump(LogisticRegression().fit(table[["b", "a"]], table["late"]), tmp_path / "late.joblib")
+    experiment = client.create_experiment(tmp_path.name, artifact_location=(tmp_path / "mlruns").as_uri())
+    run = client.create_run(experiment)
+    client.set_terminated(run.info.run_id, "FINISHED", end_time=12345)
+    return Order(
+        uri=uri,
+        run_id=run.info.run_id,
+        ended="FINISHED",
+        end_time=12345,
+        run="20260101-000000-abcd",
+        output="model_file",
+        path=str(tmp_path / "late.joblib"),
+        digest="d" * 64,
+        name=f"flights-{tmp_path.name}",
+        alias="candidate",
+        inputs=tuple(str(tmp_path / name) for name in ("gone.csv", "other.csv", "train.parquet")),
+        parameters={"C": 1.0},
+        folder=str(tmp_path),
+    )
+
+
+def said(client, order) -> str:
+    return client.get_run(order.run_id).data.tags.get(LOGGED + order.output, "")
+
+
+def test_a_model_is_logged_with_its_signature_and_registered_under_an_alias(client, order, tmp_path):
+    log_model(order)
+    assert said(client, order) == f"{order.name} version 1"
+    version = client.get_model_version_by_alias(order.name, "candidate")
+    assert (version.version, version.run_id, version.tags["nbpipeline.digest"]) == (
+        1,
+        order.run_id,
+        order.digest,
+    )
+    run = client.get_run(order.run_id)
+    assert (run.info.status, run.info.end_time) == ("FINISHED", 12345)
+    model = mlflow.pyfunc.load_model(f"models:/{order.name}/{version.version}")
+    assert model.metadata.signature.inputs.input_names() == ["b", "a"]
+    rows = pd.DataFrame({"b": [1.0], "a": [3.0]})
+    assert list(model.predict(rows)) == list(joblib.load(order.path).predict(rows))
+    pinned = (
+        Path(client.get_model_version_download_uri(order.name, "1")[7:]) / "requirements.txt"
+    ).read_text()
+    assert "scikit-learn==" in pinned
+
+
+def test_the_same_bytes_stay_one_version_and_the_alias_goes_back_to_them(client, order, tmp_path):
+    log_model(order)
+    log_model(order)  # sent again
+    other = client.create_run(client.get_run(order.run_id).info.experiment_id).info.run_id
+    log_model(replace(order, run_id=other, digest="e" * 64))
+    assert client.get_model_version_by_alias(order.name, "candidate").version == 2
+    third = client.create_run(client.get_run(order.run_id).info.experiment_id).info.run_id
+    back = replace(order, run_id=third)  # restored
+    log_model(back)
+    assert said(client, back) == f"{order.name} version 1"
+    assert client.get_model_version_by_alias(order.name, "candidate").version == 1
+    assert len(client.search_model_versions(f"name = '{order.name}'")) == 2
+
+
+def test_a_folder_of_mlflow_s_own_is_logged_as_it_is(client, order, tmp_path):
+    mlflow.sklearn.save_model(
+        joblib.load(order.path),
+        str(tmp_path / "saved"),
+        serialization_format="cloudpickle",
+        pip_requirements=[],
+    )
+    log_model(replace(order, path=str(tmp_path / "saved")))
+    model = mlflow.pyfunc.load_model(f"models:/{order.name}@candidate")
+    assert list(model.predict(pd.DataFrame({"b": [1.0], "a": [3.0]}))) == [1]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        (
+            "late.txt",
+            "late.txt is none of .joblib, .pkl, .pickle, .cloudpickle, .onnx, nor a folder of MLflow's",
+        ),
+        ("cut.pkl", "cut.pkl cannot be loaded where nbpipeline runs: "),
+        ("odd.joblib", "builtins.dict is of none of sklearn, xgboost, lightgbm, catboost, statsmodels"),
+        ("folder", "the folder folder holds no MLmodel: write it with mlflow's save_model"),
+        ("net.onnx", "onnx is not installed where nbpipeline runs"),
+    ],
+)
+def test_what_is_no_model_is_noted_and_not_registered(client, order, tmp_path, name, why):
+    (tmp_path / "late.txt").write_text("5")
+    (tmp_path / "net.onnx").write_text("5")
+    (tmp_path / "cut.pkl").write_bytes(Path(order.path).read_bytes()[:200])
+    (tmp_path / "folder").mkdir()
+    joblib.dump({"a": 1}, tmp_path / "odd.joblib")
+    log_model(replace(order, path=str(tmp_path / name)))
+    assert said(client, order).startswith(f"not logged: {why}")
+    assert client.search_model_versions(f"name = '{order.name}'") == []
+    run = client.get_run(order.run_id)
+    assert (run.info.status, run.info.end_time) == ("FINISHED", 12345)
+
+
+def model(stage="train", output="model", path="m.joblib") -> ModelLog:
+    return ModelLog(stage=stage, output=output, path=path)
+
+
+@pytest.mark.parametrize(
+    ("models", "settings", "names"),
+    [
+        ([model()], {}, ["flights"]),
+        (
+            [model("train[region=eu]"), model("train[region=us]")],
+            {},
+            ["flights-region=eu", "flights-region=us"],
+        ),
+        ([model(), model(output="encoder")], {}, ["flights-train-model", "flights-train-encoder"]),
+        (
+            [model(), model(output="encoder")],
+            {"models": {"train.model": "late"}},
+            ["late", "flights-train-encoder"],
+        ),
+        ([model('train[region=a/b:c"]')], {}, ['flights-region=a-b-c"']),
+    ],
+)
+def test_what_models_are_registered_as(models, settings, names, tmp_path):
+    run = RunLog(run="r", root=str(tmp_path), project="flights", models=tuple(models))
+    found = Models(settings, "flights", tmp_path, tmp_path / "spool")
+    assert [found.name(run, one) for one in models] == names
+
+
+def test_a_model_that_the_server_does_not_take_is_said_and_tried_again(order, tmp_path):
+    run = RunLog(run="r", root=str(tmp_path), project="flights", models=(model(path="late.joblib"),))
+    stage = StageLog(stage="train", status="succeeded", outputs=(OUTPUT,))
+    found = Models({}, "flights", tmp_path, tmp_path / "spool")
+    found.expect(run, "train", order.uri)
+    found.log(run, stage, uri=order.uri, run_id="0" * 32, ended="FINISHED", end_time=1)
+    with pytest.raises(RuntimeError, match=r"models not logged: late.joblib \(train\): .*not found"):
+        found.wait()
+    found.log(run, stage, uri=order.uri, run_id=order.run_id, ended="FINISHED", end_time=1)
+    found.wait()
+    assert mlflow.MlflowClient(order.uri).get_model_version_by_alias("flights", "candidate").version == 1
+
+
+def test_a_stage_that_left_no_model_leaves_no_process(tmp_path):
+    run = RunLog(run="r", root=str(tmp_path), project="flights", models=(model(path="late.joblib"),))
+    found = Models({}, "flights", tmp_path, tmp_path / "spool")
+    found.expect(run, "train", "sqlite:///gone")
+    (waiting,) = found._expected.values()
+    found.log(run, StageLog(stage="train", status="failed"), uri="", run_id="", ended="FAILED", end_time=1)
+    found.wait()
+    assert waiting.returncode == 0
