@@ -13,7 +13,11 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "executors": {"local": "nbpipeline.executors.local"},
     "kernels": {"fork": "nbpipeline.kernels.fork", "plain": "nbpipeline.kernels.plain"},
     "stores": {"local": "nbpipeline.stores.local"},
-    "validators": {"columns": "nbpipeline.validators.columns"},
+    "validators": {
+        "columns": "nbpipeline.validators.columns",
+        "great_expectations": "nbpipeline.validators.great_expectations",
+        "pandera": "nbpipeline.validators.pandera",
+    },
     "trackers": {"mlflow": "nbpipeline.trackers.mlflow"},
     "exporters": {},
     "importers": {},
@@ -27,6 +31,8 @@ EXTRAS: Mapping[str, str] = {
     "duckdb": "tables",
     "jupyter_console": "console",
     "mlflow": "mlflow",
+    "great_expectations": "expectations",
+    "pandera": "pandera",
 }
 """Third-party module -> the extra that installs it."""
 
@@ -66,6 +72,11 @@ def install(extra: str) -> str:
 def names(port: str) -> tuple[str, ...]:
     """Every name that can be loaded for the port; scans entry points."""
     return tuple(sorted({*BUILT_IN[port], *_offered(port)}))
+
+
+def further(port: str) -> tuple[str, ...]:
+    """Every name that others offer for the port; scans entry points."""
+    return tuple(sorted(set(_offered(port)) - set(BUILT_IN[port])))
 
 
 def _offered(port: str) -> dict[str, Any]:

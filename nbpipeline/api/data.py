@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from nbpipeline import report, upkeep
 from nbpipeline.errors import UsageError
 from nbpipeline.location import is_url
-from nbpipeline.model import Check, Pipeline, Verdict
+from nbpipeline.model import Check, Pipeline
+from nbpipeline.run.cancel import CancelSwitch
+from nbpipeline.stage.checks import bound, surroundings
 from nbpipeline.stage.places import absolute
 from nbpipeline.worker import Workplace
-
-Validate = Callable[[tuple[Path, ...], tuple[Check, ...]], tuple[Verdict, ...]]
 
 
 def learned_from(
@@ -56,7 +54,7 @@ def since_run(
 
 
 def since_checks(
-    pipeline: Pipeline, what: str, validate: Validate, table: str, sample: int | None
+    pipeline: Pipeline, place: Workplace, what: str, table: str, sample: int | None
 ) -> report.wording.Page:
     """Try the checks that are written about the data on them as they stand. Raises UsageError without any."""
     root = Path(pipeline.project.root)
@@ -76,7 +74,11 @@ def since_checks(
             stage=one.instance.id,
             path=f"{one.path}, table {name}" if name else one.path,
             profile=read,
-            verdicts=validate((one.place,), tuple(_checks(one, name, root, exactly=not table))),
+            verdicts=place.validate(
+                (one.place,),
+                _checks(one, name, root, exactly=not table),
+                surroundings(one.instance.spec, root, CancelSwitch()),
+            ),
         )
         for name in tables
         for one, read in upkeep.versions.profiled(versions, name, sample)
@@ -86,14 +88,13 @@ def since_checks(
 
 def _checks(
     version: upkeep.versions.Version, table: str, root: Path, *, exactly: bool = False
-) -> list[Check]:
+) -> tuple[Check, ...]:
     """Give the checks about a file's table (empty: about any), bound to where other artifacts stand."""
-    others = dict(_standing(version, root))
-    given = version.instance.spec.expect.get(version.artifact.name, ())
-    wanted = (one for one in given if one.table == table or not (table or exactly))
-    return [replace(one, others=others) for one in wanted]
-
-
-def _standing(version: upkeep.versions.Version, root: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    for one in (*version.instance.inputs, *version.instance.outputs):
-        yield one.name, tuple(str(absolute(root, path)) for path in one.paths if not is_url(path))
+    instance = version.instance
+    given = instance.spec.expect.get(version.artifact.name, ())
+    wanted = [one for one in given if one.table == table or not (table or exactly)]
+    standing = {
+        one.name: tuple(absolute(root, path) for path in one.paths if not is_url(path))
+        for one in (*instance.inputs, *instance.outputs)
+    }
+    return bound(wanted, standing)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from nbpipeline import plugins
+from nbpipeline import plugins, validators
 from nbpipeline.errors import (
     Complaint,
     MissingPluginError,
@@ -21,6 +21,7 @@ from nbpipeline.pipeline import build
 from nbpipeline.ports import Cache
 from nbpipeline.reading.project import read_project
 from nbpipeline.reading.remembered import KINDS
+from nbpipeline.reading.suites import is_suite
 from nbpipeline.state.memory import MemoryState
 from nbpipeline.state.sqlite import FILE, SqliteState, open_state
 from nbpipeline.values import dataclass
@@ -62,7 +63,7 @@ def load(root: Path, profile: str | None, given: Sequence[Override], cache: Cach
 def _expectation_complaints(stages: Iterable[StageSpec]) -> Iterator[Complaint]:
     """Refuse checks that no validator knows or that are written wrongly, before anything runs."""
     for one in (one for spec in stages for checks in spec.expect.values() for one in checks):
-        for text in plugins.load("validators", "columns").complaints(one):
+        for text in validators.choice.complaints(one):
             yield Complaint(
                 where=one.where,
                 what=f"check '{one.name}': {text}{'' if text.endswith('?') else '.'}",
@@ -137,7 +138,10 @@ class Reading:
 def lacks_a_stage(spec: ProjectSpec, complaints: Sequence[Complaint]) -> bool:
     """Whether a notebook could not be read: links to its stage would then be complained of wrongly."""
     known = {one.notebook.path for one in spec.stages} | {spec.file}
-    return any(not one.warning and one.where and one.where.path not in known for one in complaints)
+    return any(
+        not one.warning and one.where and one.where.path not in known and not is_suite(one.where.path)
+        for one in complaints
+    )
 
 
 def overrides(params: Mapping[str, Any] | Sequence[str]) -> tuple[Override, ...]:

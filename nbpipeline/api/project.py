@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from nbpipeline import plugins, report, tracking, upkeep
+from nbpipeline import plugins, report, tracking, upkeep, validators
 from nbpipeline.api import data
 from nbpipeline.api.loading import Loaded, Reading, load, overrides
 from nbpipeline.api.planning import (
@@ -25,6 +25,7 @@ from nbpipeline.api.planning import (
     told_ahead,
 )
 from nbpipeline.api.running import carried_out, telling, told_of_all
+from nbpipeline.api.warming import require_validators
 from nbpipeline.errors import UsageError
 from nbpipeline.model import (
     Event,
@@ -41,7 +42,7 @@ from nbpipeline.run.cancel import CancelSwitch
 from nbpipeline.run.claim import begun, by_hand
 from nbpipeline.run.options import RunOptions
 from nbpipeline.selection import select
-from nbpipeline.worker import Workplace, validate
+from nbpipeline.worker import Workplace
 
 
 class RunKeywords(TypedDict, total=False):
@@ -171,6 +172,7 @@ class Project:
             tell = (on_event or _deaf) if wait else None
             run = begin_apart(pipeline, place, wanted, tell, cancel or CancelSwitch())
             with begun(run.folder), telling(pipeline.project, run, track=track) as sender:
+                require_validators(run.plan)
                 if on_plan is not None:
                     on_plan(run.plan)
                 result = carried_out(
@@ -232,6 +234,13 @@ class Project:
         """Send what trackers could not be told of earlier runs; gives a line a run."""
         return tracking.sender.sent_lines(Path(self.root))
 
+    def export_checks(self, what: str | None, target: Path) -> Iterator[str]:
+        """Write checks, all or those on STAGE.NAME, as a project of Great Expectations; gives a line each.
+
+        Raises UsageError for an unknown name, LossError where nothing is left, MissingPluginError.
+        """
+        return validators.export.export(self.pipeline, what, target, Path(self.root))
+
     def log(self, stage: str, run: str | None = None) -> str:
         """Give what a stage wrote in a run (by default the last that executed it). Raises UsageError."""
         with self._past() as (place, stages):
@@ -260,7 +269,7 @@ class Project:
         """Compare `STAGE.NAME` as it stands with its checks, or with it after a run. Raises UsageError."""
         with self._open() as (pipeline, place):
             if against is None:
-                return data.since_checks(pipeline, what, validate, table, sample)
+                return data.since_checks(pipeline, place, what, table, sample)
             return data.since_run(pipeline, place, what, against, table, sample)
 
     # --- by hand -------------------------------------------------------------------------------

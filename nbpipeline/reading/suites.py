@@ -33,6 +33,11 @@ class Suite:
     """Where it names what they are about."""
 
 
+def is_suite(path: str) -> bool:
+    """Whether a project path is that of a suite."""
+    return path == FOLDER or (path.startswith(f"{FOLDER}/") and path.endswith(SUFFIXES))
+
+
 def read_suites(root: Path, findings: Findings, memory: Memory) -> tuple[Suite, ...]:
     """Read every suite; complain of what is wrong, and go on with the rest."""
     try:

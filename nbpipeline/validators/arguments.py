@@ -1,9 +1,10 @@
-"""What is wrong with a check as it is written, before any data is read."""
+"""What is wrong with a built-in check as it is written, before any data is read."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nbpipeline.errors import did_you_mean
+from nbpipeline.model import Check
 from nbpipeline.validators.values import TYPES, moment
 
 
@@ -75,11 +76,7 @@ def _names(name: str) -> Callable[[Any], Iterator[str]]:
     def complain(arguments: Any) -> Iterator[str]:
         if isinstance(arguments, Mapping):
             yield from _keys(name, arguments, ("column", "columns"))
-            given = [arguments[key] for key in ("column", "columns") if key in arguments]
-            if len(given) != 1:
-                yield f"'{name}' wants a column's name or a list of them, as `columns: [NAME]`"
-                return
-            arguments = given[0]
+            arguments = columns_of(arguments)
         if not (isinstance(arguments, str) and arguments) and not _is_names(arguments):
             yield f"'{name}' wants a column's name or a list of them, not {arguments!r}"
 
@@ -154,6 +151,13 @@ def _earlier_than(arguments: Any) -> Iterator[str]:
         yield f"'earlier_than' wants true or false as or_equal, not {arguments['or_equal']!r}"
 
 
+def columns_of(arguments: Any) -> Any:
+    """Give the column, or the list of them, that a check is about, in the short form or the long one."""
+    if not isinstance(arguments, Mapping):
+        return arguments
+    return arguments.get("column", arguments.get("columns"))
+
+
 ARGUMENTS: Mapping[str, Callable[[Any], Iterator[str]]] = {
     "exists": _exists,
     "rows": _rows,
@@ -167,3 +171,13 @@ ARGUMENTS: Mapping[str, Callable[[Any], Iterator[str]]] = {
     "earlier_than": _earlier_than,
 }
 """Every check of `columns`, by name."""
+OF_VALUES = frozenset({"types", "not_null", "between", "in_set", "unique"})
+"""Checks of single values, which may hold for most of them."""
+
+
+def complaints(check: Check) -> tuple[str, ...]:
+    """Say what is wrong with a built-in check as it is written."""
+    found = tuple(ARGUMENTS[check.name](check.arguments))
+    if check.mostly is not None and check.name not in OF_VALUES:
+        return (*found, f"'{check.name}' is about the table as a whole and has no 'mostly'")
+    return found
