@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 
 from nbpipeline import report, upkeep, validators
 from nbpipeline.errors import UsageError
 from nbpipeline.location import is_url
-from nbpipeline.model import Check, Pipeline, Verdict
+from nbpipeline.model import Check, Pipeline
 from nbpipeline.run.cancel import CancelSwitch
-from nbpipeline.stage.checks import surroundings
+from nbpipeline.stage.checks import bound, surroundings
 from nbpipeline.stage.places import absolute
 from nbpipeline.worker import Workplace
 
@@ -114,7 +113,11 @@ def _since_checks(
             stage=one.instance.id,
             path=f"{one.path}, table {name}" if name else one.path,
             profile=read,
-            verdicts=_tried(place, one, tuple(_checks(one, name, root, exactly=not table)), root),
+            verdicts=place.validate(
+                (one.place,),
+                _checks(one, name, root, exactly=not table),
+                surroundings(one.instance.spec, root, CancelSwitch()),
+            ),
         )
         for name in tables
         for one, read in upkeep.versions.profiled(versions, name, sample)
@@ -122,22 +125,15 @@ def _since_checks(
     return report.data_changes.since_checks(what, files)
 
 
-def _tried(
-    place: Workplace, version: upkeep.versions.Version, checks: tuple[Check, ...], root: Path
-) -> tuple[Verdict, ...]:
-    return place.validate((version.place,), checks, surroundings(version.instance, root, CancelSwitch()))
-
-
 def _checks(
     version: upkeep.versions.Version, table: str, root: Path, *, exactly: bool = False
-) -> list[Check]:
+) -> tuple[Check, ...]:
     """Give the checks about a file's table (empty: about any), bound to where other artifacts stand."""
-    others = dict(_standing(version, root))
-    given = version.instance.spec.expect.get(version.artifact.name, ())
-    wanted = (one for one in given if one.table == table or not (table or exactly))
-    return [replace(one, others=others) for one in wanted]
-
-
-def _standing(version: upkeep.versions.Version, root: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    for one in (*version.instance.inputs, *version.instance.outputs):
-        yield one.name, tuple(str(absolute(root, path)) for path in one.paths if not is_url(path))
+    instance = version.instance
+    given = instance.spec.expect.get(version.artifact.name, ())
+    wanted = [one for one in given if one.table == table or not (table or exactly)]
+    standing = {
+        one.name: tuple(absolute(root, path) for path in one.paths if not is_url(path))
+        for one in (*instance.inputs, *instance.outputs)
+    }
+    return bound(wanted, standing)

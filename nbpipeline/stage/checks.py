@@ -1,13 +1,13 @@
 """What must hold before a stage runs and after it ran."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from nbpipeline.encoding import verdict_data
 from nbpipeline.location import is_url
-from nbpipeline.model import BoundArtifact, Failure, StageInstance, Value
+from nbpipeline.model import BoundArtifact, Check, Failure, StageInstance, StageSpec, Value
 from nbpipeline.ports import Cancel
 from nbpipeline.stage import failures
 from nbpipeline.stage.backends import Backends, Surroundings
@@ -86,11 +86,17 @@ def _places(artifact: BoundArtifact, root: Path) -> tuple[Path, ...]:
     return tuple(absolute(root, path) for path in artifact.paths if not is_url(path))
 
 
-def surroundings(instance: StageInstance, root: Path, cancel: Cancel) -> Surroundings:
-    """Say from where a stage's checks may import the project's modules."""
+def bound(checks: Iterable[Check], standing: Mapping[str, tuple[Path, ...]]) -> tuple[Check, ...]:
+    """Give checks the paths of the artifacts that they may compare with."""
+    others = {name: tuple(map(str, paths)) for name, paths in standing.items()}
+    return tuple(replace(one, others=others) for one in checks)
+
+
+def surroundings(spec: StageSpec, root: Path, cancel: Cancel) -> Surroundings:
+    """Say where the modules are that a stage's checks may name."""
     return Surroundings(
-        folder=absolute(root, instance.spec.working_folder),
-        roots=tuple(absolute(root, one) for one in instance.spec.pythonpath),
+        folder=absolute(root, spec.working_folder),
+        roots=tuple(absolute(root, one) for one in spec.pythonpath),
         cancel=cancel,
     )
 
@@ -107,14 +113,12 @@ class _Checker:
     def checked(
         self, side: str, artifact: BoundArtifact, standing: Mapping[str, tuple[Path, ...]]
     ) -> Failure | None:
-        """Have an artifact's files checked; `standing`: where it and what it is compared with stand."""
-        spec = self._instance.spec
-        others = {name: tuple(map(str, paths)) for name, paths in standing.items()}
-        checks = tuple(replace(one, others=others) for one in spec.expect.get(artifact.name, ()))
-        places = standing[artifact.name]
+        """Have the artifact's files checked; `standing` is where it and those to compare it with are."""
+        spec, places = self._instance.spec, standing[artifact.name]
+        checks = bound(spec.expect.get(artifact.name, ()), standing)
         if not checks or not places:
             return None
-        around = surroundings(self._instance, self.root, self._cancel)
+        around = surroundings(spec, self.root, self._cancel)
         verdicts = self._backends.validators(places, checks, around)
         if self._cancel.level:  # verdicts may be missing
             return failures.interrupted(self._instance)

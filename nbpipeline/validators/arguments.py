@@ -76,11 +76,7 @@ def _names(name: str) -> Callable[[Any], Iterator[str]]:
     def complain(arguments: Any) -> Iterator[str]:
         if isinstance(arguments, Mapping):
             yield from _keys(name, arguments, ("column", "columns"))
-            given = [arguments[key] for key in ("column", "columns") if key in arguments]
-            if len(given) != 1:
-                yield f"'{name}' wants a column's name or a list of them, as `columns: [NAME]`"
-                return
-            arguments = given[0]
+            arguments = columns_of(arguments)
         if not (isinstance(arguments, str) and arguments) and not _is_names(arguments):
             yield f"'{name}' wants a column's name or a list of them, not {arguments!r}"
 
@@ -126,13 +122,6 @@ def _in_set(arguments: Any) -> Iterator[str]:
         yield f"'in_set' wants a list with at least one entry as values, not {values!r}"
 
 
-def columns_of(arguments: Any) -> Any:
-    """Give the column, or the list of them, that a check is about, in the short form or the long one."""
-    if not isinstance(arguments, Mapping):
-        return arguments
-    return arguments.get("column", arguments.get("columns"))
-
-
 def _other(name: str, arguments: Mapping[str, Any]) -> Iterator[str]:
     """Check which artifact, and which table of it, a check compares with."""
     other = arguments.get("other")
@@ -160,6 +149,13 @@ def _earlier_than(arguments: Any) -> Iterator[str]:
     yield from _column("earlier_than", arguments)
     if not isinstance(arguments.get("or_equal", False), bool):
         yield f"'earlier_than' wants true or false as or_equal, not {arguments['or_equal']!r}"
+
+
+def columns_of(arguments: Any) -> Any:
+    """Give the column, or the list of them, that a check is about, in the short form or the long one."""
+    if not isinstance(arguments, Mapping):
+        return arguments
+    return arguments.get("column", arguments.get("columns"))
 
 
 ARGUMENTS: Mapping[str, Callable[[Any], Iterator[str]]] = {

@@ -52,10 +52,6 @@ def validate(paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Verdic
     )
 
 
-Outcome = tuple[str, Mapping[str, Any]]
-"""What a check complains of (empty where it passes), and its details."""
-
-
 def compared_with(check: Check) -> tuple[str, ...]:
     """Name the artifacts beside its own that a check looks at; none where it is written wrongly."""
     if check.name not in RELATIONS or complaints(check):
@@ -63,8 +59,12 @@ def compared_with(check: Check) -> tuple[str, ...]:
     return names_of_others(check.arguments)
 
 
+Outcome = tuple[str, Mapping[str, Any]]
+"""What a check complains of (empty where it passes), and its details."""
+
+
 def _one_file(path: Path, checks: Sequence[Check]) -> list[Outcome]:
-    """Try checks on one file or folder."""
+    """Try checks on one file or folder, all of a table in one pass."""
     if not path.exists():
         return [(f"{path.name} is not there", {})] * len(checks)
     found: list[Outcome] = [("", {})] * len(checks)

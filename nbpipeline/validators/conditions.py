@@ -265,7 +265,7 @@ class Types:
 
     mostly: float | None = None
 
-    def __init__(self, arguments: Mapping[str, Any]) -> None:
+    def __init__(self, arguments: Mapping[str, str]) -> None:
         """Test values only where the file does not type its columns."""
         self._wanted: Mapping[str, str] = dict(arguments)
         self._each = EachValue(

@@ -187,7 +187,7 @@ def test_the_rest_is_checked_where_the_other_is_gone(tmp_path):
         (
             "disjoint_from",
             {"other": "valid"},
-            "'disjoint_from' wants a column's name or a list of them, as `columns: [NAME]`",
+            "'disjoint_from' wants a column's name or a list of them, not None",
         ),
         (
             "earlier_than",
