@@ -14,7 +14,13 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "kernels": {"fork": "nbpipeline.kernels.fork", "plain": "nbpipeline.kernels.plain"},
     "stores": {"local": "nbpipeline.stores.local"},
     "validators": {"columns": "nbpipeline.validators.columns"},
-    "trackers": {"mlflow": "nbpipeline.trackers.mlflow"},
+    "trackers": {
+        "mlflow": "nbpipeline.trackers.mlflow",
+        "openlineage": "nbpipeline.trackers.openlineage",
+        "alerts": "nbpipeline.trackers.alerts",
+        "opentelemetry": "nbpipeline.trackers.opentelemetry",
+        "prometheus": "nbpipeline.trackers.prometheus",
+    },
     "exporters": {},
     "importers": {},
 }
@@ -25,6 +31,10 @@ EXTRAS: Mapping[str, str] = {
     "pandas": "data",
     "jupyter_console": "console",
     "mlflow": "mlflow",
+    "openlineage": "openlineage",
+    "apprise": "alerts",
+    "opentelemetry": "telemetry",
+    "prometheus_client": "prometheus",
 }
 """Third-party module -> the extra that installs it."""
 

@@ -17,7 +17,7 @@ from nbpipeline.values import dataclass
 
 FILE = "pipeline.yaml"
 _MISNAMED = ("pipeline.yml", "Pipeline.yaml", "nbpipeline.yaml", "nbpipeline.yml")
-_MAPPINGS = frozenset({"store", "tracking"})
+_MAPPINGS = frozenset({"store", "tracking", "alerts"})
 """Keys to which a profile adds, key by key."""
 
 

@@ -30,7 +30,7 @@ def test_an_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
         plugins.load("trackers", "nowhere")
     assert str(caught.value) == (
         "there is no tracker 'nowhere'.\n"
-        "  known trackers: mlflow\n"
+        "  known trackers: alerts, mlflow, openlineage, opentelemetry, prometheus\n"
         "  mend: pip install the package that offers it (entry point group nbpipeline.trackers)."
     )
 
@@ -47,7 +47,15 @@ def test_a_name_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     assert plugins.load("trackers", "theirs").__name__ == "Tracker"
-    assert plugins.names("trackers") == ("broken", "mlflow", "theirs")
+    assert plugins.names("trackers") == (
+        "alerts",
+        "broken",
+        "mlflow",
+        "openlineage",
+        "opentelemetry",
+        "prometheus",
+        "theirs",
+    )
     with pytest.raises(MissingPluginError) as caught:
         plugins.load("trackers", "broken")
     assert str(caught.value) == (

@@ -312,12 +312,12 @@ def test_project_keys(root):
             store: {path: s3://bucket/x, max_size: 10GB}
             tracking: {mlflow: {uri: "sqlite:///mlflow.db"}}
             schedule: {cron: "0 3 * * *", timezone: UTC}
-            alerts: [mail]
+            gates: [auc]
             profiles: {prod: {tracking: {wandb: {}}, environment: none, store: {path: here}}}
             """
         },
     )
-    spec, complaints = read_project(root, profile="prod", plugin_keys=["alerts"])
+    spec, complaints = read_project(root, profile="prod", plugin_keys=["gates"])
     assert complaints == ()
     assert (spec.name, spec.file, spec.profile, spec.environment) == (
         "flights",
@@ -327,7 +327,7 @@ def test_project_keys(root):
     )
     assert spec.store == {"path": "here", "max_size": 10_000_000_000}
     assert (list(spec.tracking), spec.schedule["cron"]) == (["mlflow", "wandb"], "0 3 * * *")
-    assert spec.plugins == {"alerts": ["mail"]}
+    assert spec.plugins == {"gates": ["auc"]}
 
 
 def test_find_root(root):

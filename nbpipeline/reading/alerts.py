@@ -1,0 +1,108 @@
+"""`alerts:` in pipeline.yaml. Its URLs often hold secrets, so what is handed on names them and holds none."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from nbpipeline.content import digest_text
+from nbpipeline.model import Value
+from nbpipeline.patterns import regex
+from nbpipeline.reading.kinds import FLAG, choice
+from nbpipeline.reading.place import Place
+from nbpipeline.reading.shapes import INVALID, Key, ListOf, Table
+from nbpipeline.reading.yaml12 import YamlError, load
+
+FILE = "pipeline.yaml"
+OCCASIONS = ("failure", "check_failure", "recovery", "warning")
+DEFAULT_OCCASIONS = OCCASIONS[:3]
+NAMED = f"{FILE}:"
+"""Begins what stands for a URL of pipeline.yaml: the digest of it as it is written follows."""
+_VARIABLE = regex(r"\$\{(\w+)\}")
+_SCHEME = regex(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+class NoUrlError(ValueError):
+    """What stands for a URL leads to none; says why, and nothing of the URL."""
+
+
+class _Url:
+    """A URL of apprise's, in which `${NAME}` stands for an environment variable."""
+
+    def read(self, value: Value, place: Place) -> Value:
+        """Take the text as it is; what is wrong with it is said without it."""
+        if isinstance(value, str) and (_SCHEME.match(value) or _VARIABLE.match(value)):
+            return value
+        place.complain(
+            f"{place.key} is no URL of an alert.",
+            mend="write one that apprise knows, such as `mailtos://${MAIL_USER}:${MAIL_PASSWORD}@gmail.com`.",
+        )
+        return INVALID
+
+    def schema(self) -> dict[str, Any]:
+        """Describe the text."""
+        return {"type": "string"}
+
+
+ALERTS: Final = Table(
+    keys=(
+        Key(
+            name="urls",
+            shape=ListOf(item=_Url()),
+            help="Whom to tell: URLs of apprise; `${NAME}` in them is an environment variable.",
+        ),
+        Key(
+            name="on",
+            shape=ListOf(item=choice(*OCCASIONS)),
+            help="When: a stage failed, a check failed, what failed works again, a check that only warns failed.",
+            default=list(DEFAULT_OCCASIONS),
+        ),
+        Key(
+            name="rows",
+            shape=FLAG,
+            help="Whether the first failing rows of a check are told.",
+            default=True,
+        ),
+    )
+)
+
+
+def recipient(alerts: Mapping[str, Value]) -> dict[str, Value]:
+    """Give the settings of the tracker that sends alerts, without a secret; nothing where nobody is to be told."""
+    urls: Sequence[str] = alerts.get("urls") or ()
+    if not urls:
+        return {}
+    occasions = list(alerts.get("on") or DEFAULT_OCCASIONS)
+    return {
+        "alerts": {"urls": [_named(one) for one in urls], "on": occasions, "rows": alerts.get("rows") is not False}
+    }
+
+
+def _named(url: str) -> str:
+    return f"{NAMED}{digest_text(url)}"
+
+
+def url_of(name: str, root: Path, environment: Mapping[str, str]) -> str:
+    """Give the URL that a name of `recipient` stands for. Raises NoUrlError."""
+    found = next((one for one in _written(root) if _named(one) == name), None)
+    if found is None:
+        raise NoUrlError(f"its URL stands in {FILE} no more")
+    lacking = [one for one in _VARIABLE.findall(found) if not environment.get(one)]
+    if lacking:
+        raise NoUrlError(f"{' and '.join(lacking)} is not set in the environment")
+    return _VARIABLE.sub(lambda variable: environment[variable[1]], found)
+
+
+def _written(root: Path) -> Iterator[str]:
+    """Give all URLs of pipeline.yaml, those of its profiles too."""
+    try:
+        data = load((root / FILE).read_text(encoding="utf-8")).value
+    except (OSError, ValueError, YamlError) as error:
+        raise NoUrlError(f"{FILE} cannot be read") from error
+    profiles = _mapping(_mapping(data).get("profiles"))
+    for layer in (data, *profiles.values()):
+        urls = _mapping(_mapping(layer).get("alerts")).get("urls")
+        yield from (one for one in (urls if isinstance(urls, list) else [urls]) if isinstance(one, str))
+
+
+def _mapping(value: Value) -> Mapping[str, Value]:
+    return value if isinstance(value, Mapping) else {}
