@@ -53,7 +53,7 @@ ALERTS: Final = Table(
         Key(
             name="on",
             shape=ListOf(item=choice(*OCCASIONS)),
-            help="When: a stage failed, a check failed, what failed works again, a check that only warns failed.",
+            help="When: a stage failed, a check failed, what failed works again, a check warned.",
             default=list(DEFAULT_OCCASIONS),
         ),
         Key(
@@ -67,13 +67,17 @@ ALERTS: Final = Table(
 
 
 def recipient(alerts: Mapping[str, Value]) -> dict[str, Value]:
-    """Give the settings of the tracker that sends alerts, without a secret; nothing where nobody is to be told."""
+    """Give the settings of the tracker that sends alerts, without a secret; none where nobody is told."""
     urls: Sequence[str] = alerts.get("urls") or ()
     if not urls:
         return {}
     occasions = list(alerts.get("on") or DEFAULT_OCCASIONS)
     return {
-        "alerts": {"urls": [_named(one) for one in urls], "on": occasions, "rows": alerts.get("rows") is not False}
+        "alerts": {
+            "urls": [_named(one) for one in urls],
+            "on": occasions,
+            "rows": alerts.get("rows") is not False,
+        }
     }
 
 

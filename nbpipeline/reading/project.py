@@ -11,8 +11,8 @@ from nbpipeline.model import Notebook, ProjectSpec, StageSpec, Value
 from nbpipeline.patterns import regex
 from nbpipeline.ports import Cache
 from nbpipeline.reading import stage
-from nbpipeline.reading.declared_parameters import refuse_axis
 from nbpipeline.reading.alerts import recipient
+from nbpipeline.reading.declared_parameters import refuse_axis
 from nbpipeline.reading.discovery import (
     DEFAULT_PATTERNS,
     find_notebooks,

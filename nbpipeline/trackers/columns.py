@@ -25,7 +25,7 @@ class Columns:
 
 
 def columns_of(path: Path, before: float) -> Columns | None:
-    """Read a table's columns; None for what is none, cannot be read, or was written after `before` (Unix time)."""
+    """Read a table's columns; None for what is none, or was written after `before` (Unix time)."""
     with suppress(OSError, ValueError, csv.Error):
         if not path.is_file() or path.stat().st_mtime > before:
             return None

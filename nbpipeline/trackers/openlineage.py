@@ -1,7 +1,7 @@
 """OpenLineage: events of a run and its stages, to a file of lines or to a collector such as Marquez.
 
-An event is sent once: the file is looked at for it; what a collector took is noted beside the run, and its run
-ids follow from the run, so that an event which arrives twice changes nothing there.
+An event is sent once: the file is looked at for it; what a collector took is noted beside the run, and run ids
+there follow from the run, so that an event which arrives twice changes nothing.
 Written against openlineage-python 1.54, https://openlineage.io/docs/client/python.
 """
 
@@ -31,7 +31,7 @@ DEFAULT_FILE = "openlineage.jsonl"
 API_KEY = "OPENLINEAGE_API_KEY"
 _SECONDS = 5.0
 """A request may take."""
-_REFUSED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
+_REFUSED = frozenset({HTTPStatus.BAD_REQUEST.value, HTTPStatus.UNPROCESSABLE_ENTITY.value})
 """Said of an event, not of the one who sends it: the next one may be taken."""
 
 
@@ -84,7 +84,7 @@ class OpenLineageTracker:
         return {}
 
     def send(self, run: RunLog) -> None:
-        """Send the events that are due. Raises what the client does, and RuntimeError where some were refused."""
+        """Send the events that are due. Raises what the client does; RuntimeError where some were refused."""
         due = {key: one for key, one in self._lineage.due(run).items() if key not in self._told}
         if not due:
             return
@@ -110,7 +110,7 @@ class OpenLineageTracker:
             try:
                 transport.emit(one())
             except HTTPError as error:
-                if error.response.status_code not in _REFUSED:
+                if error.response is None or error.response.status_code not in _REFUSED:
                     raise
                 refused.append(f"{key}: {error}")
             else:
@@ -132,8 +132,6 @@ class OpenLineageTracker:
         return self._transport
 
 
-def open_tracker(
-    settings: Mapping[str, Value], root: Path, project: str, spool: Path
-) -> OpenLineageTracker:
+def open_tracker(settings: Mapping[str, Value], root: Path, project: str, spool: Path) -> OpenLineageTracker:
     """Make the tracker of a project; it opens nothing before it is asked."""
     return OpenLineageTracker(settings, root, project, spool)

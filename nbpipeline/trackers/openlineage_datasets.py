@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 _SEVERITIES = {"fail": "error", "warn": "warn"}
 _LATE = 1.0
-"""Seconds after a stage's end at which its files may still have been written: clocks of file systems are coarse."""
+"""Seconds that the time of a file may lie behind: clocks of file systems are coarse."""
 
 
 class Datasets:
     """The datasets of one project."""
 
     def __init__(self, root: Path, namespace: str) -> None:
-        """Read nothing yet; `namespace` holds the project's files by their project paths, empty: by where they are."""
+        """Read nothing yet; without a `namespace` of their own files are named by where they stand."""
         self._root = root
         self._namespace = namespace
 
@@ -57,7 +57,7 @@ class Datasets:
             output = left.get(path)
             columns = self._columns(path, one.finished) if output else None
             facets = self._facets(path, output.digest if output else "", columns, producer)
-            # OpenLineage knows assertions as facets of what a job reads; of what it writes they are the dataset's own
+            # OpenLineage has assertions as facets of what a job reads; of what it writes, they are the dataset's
             facets |= _assertions(one, "output", _names(one.writes, path), producer)
             size = _size(output, columns, producer) if output else {}
             namespace, name = self._named(path)
@@ -82,8 +82,8 @@ class Datasets:
 
     def _facets(self, path: str, digest: str, columns: Columns | None, producer: str) -> dict[str, Any]:
         from openlineage.client.facet_v2 import (  # noqa: PLC0415 - as above
-            datasource_dataset,
             dataset_version_dataset,
+            datasource_dataset,
             schema_dataset,
             storage_dataset,
         )
@@ -91,7 +91,9 @@ class Datasets:
         namespace, name = self._named(path)
         uri = f"{namespace}/{name}" if is_url(path) else (self._root / path).as_uri()
         facets: dict[str, Any] = {
-            "dataSource": datasource_dataset.DatasourceDatasetFacet(name=namespace, uri=uri, producer=producer)
+            "dataSource": datasource_dataset.DatasourceDatasetFacet(
+                name=namespace, uri=uri, producer=producer
+            )
         }
         kind = PurePosixPath(path).suffix.removeprefix(".")
         if kind:
@@ -105,7 +107,8 @@ class Datasets:
             )
         if columns is not None:
             fields = [
-                schema_dataset.SchemaDatasetFacetFields(name=column, type=kind) for column, kind in columns.types
+                schema_dataset.SchemaDatasetFacetFields(name=column, type=kind)
+                for column, kind in columns.types
             ]
             facets["schema"] = schema_dataset.SchemaDatasetFacet(fields=fields, producer=producer)
         return facets
@@ -127,7 +130,9 @@ def _assertions(one: StageLog, side: str, names: frozenset[str], producer: str) 
     """Make the facet of what checks said of an artifact; none where there were none."""
     from openlineage.client.facet_v2 import data_quality_assertions_dataset as facet  # noqa: PLC0415 - as above
 
-    known = {field.name for field in facet.Assertion.__attrs_attrs__}  # later releases of the client know more
+    known = {
+        field.name for field in facet.Assertion.__attrs_attrs__
+    }  # later releases of the client know more
     said = [
         facet.Assertion(**{key: value for key, value in _assertion(check).items() if key in known})
         for check in one.checks
@@ -135,7 +140,9 @@ def _assertions(one: StageLog, side: str, names: frozenset[str], producer: str) 
     ]
     if not said:
         return {}
-    return {"dataQualityAssertions": facet.DataQualityAssertionsDatasetFacet(assertions=said, producer=producer)}
+    return {
+        "dataQualityAssertions": facet.DataQualityAssertionsDatasetFacet(assertions=said, producer=producer)
+    }
 
 
 def _assertion(check: CheckLog) -> dict[str, Value]:

@@ -1,4 +1,4 @@
-"""A run as OpenLineage's events: the pipeline and each stage instance is a job, each with a run of its own."""
+"""A run as OpenLineage's events: the pipeline and each stage instance is a job, with a run of its own."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Lineage:
         return Repository.of(self._root)
 
     def due(self, run: RunLog) -> dict[str, Due]:
-        """Give the events that the run has come to, by their keys: the run's id there, and the event's type."""
+        """Give the events that the run has come to, by their keys: the run's id there, the event's type."""
         whole = run_id(run, "")
         found: dict[str, Due] = {f"{whole}/START": partial(self._of_run, run, "START", run.started)}
         for one in run.stages:
@@ -123,19 +123,15 @@ class Lineage:
         from openlineage.client.facet_v2 import parent_run as facet  # noqa: PLC0415 - as above
 
         own = run_id(run, "")
-        root = {}
-        if hasattr(facet, "Root"):  # clients of an older release have none
-            top = facet.Root(
-                run=facet.RootRun(runId=own),
-                job=facet.RootJob(namespace=self._namespace, name=self._project),
-            )
-            root = {"root": top}
-        return facet.ParentRunFacet(
+        made = facet.ParentRunFacet(
             run=facet.Run(runId=own),
             job=facet.Job(namespace=self._namespace, name=self._project),
-            **root,
             **_SAID_BY,
         )
+        if hasattr(facet, "Root"):  # clients of an older release have none
+            job = facet.RootJob(namespace=self._namespace, name=self._project)
+            made.root = facet.Root(run=facet.RootRun(runId=own), job=job)
+        return made
 
     def _source(self, run: RunLog, one: StageLog) -> dict[str, Any]:
         from openlineage.client.facet_v2 import source_code_location_job as facet  # noqa: PLC0415 - as above
@@ -180,9 +176,7 @@ def _engine() -> Any:
 def _job_type(kind: str) -> Any:
     from openlineage.client.facet_v2 import job_type_job as facet  # noqa: PLC0415 - as above
 
-    return facet.JobTypeJobFacet(
-        processingType="BATCH", integration="NBPIPELINE", jobType=kind, **_SAID_BY
-    )
+    return facet.JobTypeJobFacet(processingType="BATCH", integration="NBPIPELINE", jobType=kind, **_SAID_BY)
 
 
 def _error(one: StageLog, prefix: str = "") -> Any:

@@ -1,6 +1,6 @@
-"""OpenTelemetry: a run is a trace, with a span for the run, its stages, their cells; sent by OTLP/HTTP, or to a file.
+"""OpenTelemetry: a run is a trace, with a span for the run, its stages, their cells; by OTLP/HTTP, or to a file.
 
-Ids follow from the run, so what arrives twice is the same span; what a collector took is noted beside the run.
+Ids follow from the run, so what arrives twice is the same span; what a collector took is noted beside it.
 Written against OpenTelemetry 1.45, https://opentelemetry.io/docs/specs/otlp.
 """
 
@@ -76,7 +76,7 @@ class OpenTelemetryTracker:
         """Nothing is held open."""
 
     def environment(self, run: RunLog, stage: str) -> Mapping[str, str]:
-        """Name the stage's span, which a notebook's own spans may have as their parent (W3C Trace Context)."""
+        """Name the stage's span, for a notebook's own spans to be its children (W3C Trace Context)."""
         return {"TRACEPARENT": f"00-{trace_id(run):032x}-{span_id(run, stage):016x}-01"}
 
     def send(self, run: RunLog) -> None:
@@ -123,7 +123,7 @@ class OpenTelemetryTracker:
         given = self._settings["endpoint"].rstrip("/")
         endpoint = given if given.endswith(_PATH) else f"{given}{_PATH}"
         said = _Said()
-        exporter = OTLPSpanExporter(endpoint=endpoint, timeout=_SECONDS)
+        exporter: Any = OTLPSpanExporter(endpoint=endpoint, timeout=_SECONDS)
         log = logging.getLogger("opentelemetry.exporter")
         log.addHandler(said)
         try:

@@ -120,7 +120,7 @@ def _reason(reason: Mapping[str, Value]) -> str:
 
 
 def _attribute(value: Value) -> str | bool | int | float:
-    """Give a value as an attribute may be: one that is none of these, and a number beyond 64 bits, as JSON."""
+    """Give a value as an attribute may be: what is none of these, and a number beyond 64 bits, as JSON."""
     if isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 1 << 63):
         return value
     text = value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)

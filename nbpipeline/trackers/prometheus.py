@@ -37,13 +37,13 @@ _HELP: Mapping[str, str] = {
     GOOD: "Unix time at which the last run that succeeded ended.",
     "nbpipeline_run_duration_seconds": "How long the last run took.",
     "nbpipeline_run_status": "1 for the way in which the last run ended, 0 for the others.",
-    "nbpipeline_run_stages": "How many instances ended in which way in the last run; fresh: found fresh by its plan.",
+    "nbpipeline_run_stages": "How many instances ended in which way in the last run.",
     "nbpipeline_stage_finished_timestamp_seconds": "Unix time at which the stage last ended.",
     "nbpipeline_stage_status": "1 for the way in which the stage last ended, 0 for the others.",
     "nbpipeline_stage_duration_seconds": "How long the stage last took.",
     "nbpipeline_stage_attempts": "How many attempts the stage last took.",
     "nbpipeline_stage_peak_memory_bytes": "What the stage's kernel last held at its highest.",
-    "nbpipeline_stage_checks": "How many checks on the stage's files were last tried, by result: passed, failed, warned.",
+    "nbpipeline_stage_checks": "Checks on the stage's files that were last tried, by result: passed, failed, warned.",
     "nbpipeline_stage_metric": "A number of the stage's metrics cells.",
 }
 
@@ -93,7 +93,7 @@ class PrometheusTracker:
         return {}
 
     def send(self, run: RunLog) -> None:
-        """Write the file when the run has ended, unless it tells of a later one. Raises OSError, filelock.Timeout."""
+        """Write the file when the run has ended, unless it tells of a later one. Raises OSError."""
         if run.finished is None or self._told == run.run:
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,9 @@ class Ledger:
     def _known(self) -> set[str]:
         if self._keys is None:
             text = self._file.read_text(encoding="utf-8") if self._file.exists() else ""
-            self._keys = set(text[: text.rfind("\n") + 1].splitlines())  # a killed sender may leave half a line
+            self._keys = set(
+                text[: text.rfind("\n") + 1].splitlines()
+            )  # a killed sender may leave half a line
         return self._keys
 
     def note(self, keys: Iterable[str]) -> None:
@@ -50,15 +52,15 @@ class LinesFile:
         self._key_of = key_of
 
     def add(self, lines: Mapping[str, str], mark: str) -> None:
-        """Add the lines whose keys are not there. Each holds the text `mark`. Raises OSError, filelock.Timeout."""
+        """Add the lines whose keys are not there. Each holds the text `mark`. Raises OSError."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._path.with_name(f".{self._path.name}.lock"), timeout=PATIENCE):
-            with self._path.open("a+b") as file:
-                file.seek(0)
-                there = self._keys(file, mark.encode())
-                new = [line for key, line in lines.items() if key not in there]
-                if new:
-                    file.write(_separation(file) + "".join(f"{line}\n" for line in new).encode())
+        lock = FileLock(self._path.with_name(f".{self._path.name}.lock"), timeout=PATIENCE)
+        with lock, self._path.open("a+b") as file:
+            file.seek(0)
+            there = self._keys(file, mark.encode())
+            new = [line for key, line in lines.items() if key not in there]
+            if new:
+                file.write(_separation(file) + "".join(f"{line}\n" for line in new).encode())
 
     def _keys(self, file: IO[bytes], mark: bytes) -> set[str]:
         found = set()

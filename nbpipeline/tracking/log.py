@@ -13,7 +13,6 @@ from nbpipeline.model.told import CellLog, CheckLog, Commit, ModelLog, RunLog, S
 from nbpipeline.ports import State
 from nbpipeline.run.folder import RunFolder, began, is_running, read_control
 
-
 EARLIER = 20
 """Runs that are looked at for how an instance ended before."""
 _TRIED = frozenset({Status.SUCCEEDED, Status.RESTORED, Status.FAILED, Status.CHECK_FAILED})
