@@ -1,4 +1,4 @@
-"""`alerts:` in pipeline.yaml. Its URLs often hold secrets, so what is handed on names them and holds none."""
+"""`alerts:` in pipeline.yaml. Its URLs often hold secrets: from the parser on they are names without one."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ FILE = "pipeline.yaml"
 OCCASIONS = ("failure", "check_failure", "recovery", "warning")
 DEFAULT_OCCASIONS = OCCASIONS[:3]
 NAMED = f"{FILE}:"
-"""Begins what stands for a URL of pipeline.yaml: the digest of it as it is written follows."""
+"""Begins what stands for a URL of pipeline.yaml; the digest of its text follows, or nothing for no URL."""
 _VARIABLE = regex(r"\$\{(\w+)\}")
 _SCHEME = regex(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -29,8 +29,8 @@ class _Url:
     """A URL of apprise's, in which `${NAME}` stands for an environment variable."""
 
     def read(self, value: Value, place: Place) -> Value:
-        """Take the text as it is; what is wrong with it is said without it."""
-        if isinstance(value, str) and (_SCHEME.match(value) or _VARIABLE.match(value)):
+        """Take its name; what is wrong with it is said without it."""
+        if isinstance(value, str) and value.startswith(NAMED) and value != NAMED:
             return value
         place.complain(
             f"{place.key} is no URL of an alert.",
@@ -81,8 +81,36 @@ def recipient(alerts: Mapping[str, Value]) -> dict[str, Value]:
     }
 
 
-def _named(url: str) -> str:
-    return f"{NAMED}{digest_text(url)}"
+def sealed(document: Value) -> Value:
+    """Put names in the place of all URLs of pipeline.yaml, those of its profiles too."""
+    if not isinstance(document, dict):
+        return document
+    found = _sealed_layer(document)
+    profiles = found.get("profiles")
+    if isinstance(profiles, dict):
+        found["profiles"] = {name: _sealed_layer(one) for name, one in profiles.items()}
+    return found
+
+
+def _sealed_layer(layer: Any) -> Any:
+    if not isinstance(layer, dict):
+        return layer
+    found = dict(layer)
+    alerts, tracking = found.get("alerts"), found.get("tracking")
+    if isinstance(alerts, dict) and "urls" in alerts:
+        urls = alerts["urls"]
+        named = [_named(one) for one in urls] if isinstance(urls, list) else _named(urls)
+        found["alerts"] = {**alerts, "urls": named}
+    if isinstance(tracking, dict) and "alerts" in tracking:  # they are refused there
+        found["tracking"] = {**tracking, "alerts": {}}
+    return found
+
+
+def _named(url: Value) -> Value:
+    """Name a URL; what is none, and yet a text, may hold a secret all the same."""
+    if not isinstance(url, str):
+        return None if url is None else NAMED
+    return f"{NAMED}{digest_text(url)}" if _SCHEME.match(url) or _VARIABLE.match(url) else NAMED
 
 
 def url_of(name: str, root: Path, environment: Mapping[str, str]) -> str:

@@ -1,7 +1,7 @@
 """OpenLineage: events of a run and its stages, to a file of lines or to a collector such as Marquez.
 
-An event is sent once: the file is looked at for it; what a collector took is noted beside the run, and run ids
-there follow from the run, so that an event which arrives twice changes nothing.
+An event is sent once: the file is looked at for it; what a collector took is noted beside the run; its ids
+follow from the run, so that an event which arrives twice changes nothing.
 Written against openlineage-python 1.54, https://openlineage.io/docs/client/python.
 """
 

@@ -57,7 +57,7 @@ class Datasets:
             output = left.get(path)
             columns = self._columns(path, one.finished) if output else None
             facets = self._facets(path, output.digest if output else "", columns, producer)
-            # OpenLineage has assertions as facets of what a job reads; of what it writes, they are the dataset's
+            # OpenLineage has assertions as facets of what a job reads; of what it writes they are common ones
             facets |= _assertions(one, "output", _names(one.writes, path), producer)
             size = _size(output, columns, producer) if output else {}
             namespace, name = self._named(path)

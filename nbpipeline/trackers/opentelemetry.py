@@ -1,4 +1,4 @@
-"""OpenTelemetry: a run is a trace, with a span for the run, its stages, their cells; by OTLP/HTTP, or to a file.
+"""OpenTelemetry: a run is a trace, with spans for the run, its stages, their cells; to a collector or a file.
 
 Ids follow from the run, so what arrives twice is the same span; what a collector took is noted beside it.
 Written against OpenTelemetry 1.45, https://opentelemetry.io/docs/specs/otlp.

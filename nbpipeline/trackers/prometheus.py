@@ -43,7 +43,7 @@ _HELP: Mapping[str, str] = {
     "nbpipeline_stage_duration_seconds": "How long the stage last took.",
     "nbpipeline_stage_attempts": "How many attempts the stage last took.",
     "nbpipeline_stage_peak_memory_bytes": "What the stage's kernel last held at its highest.",
-    "nbpipeline_stage_checks": "Checks on the stage's files that were last tried, by result: passed, failed, warned.",
+    "nbpipeline_stage_checks": "Last checks on the stage's files, by result: passed, failed, warned.",
     "nbpipeline_stage_metric": "A number of the stage's metrics cells.",
 }
 

@@ -32,7 +32,7 @@ class Repository:
         return self.prefix + path
 
     def url_of(self, path: str, commit: str) -> str:
-        """Give the address of a file at a commit, where its home has a web page; else that of the file here."""
+        """Give the address of a file at a commit, where its home has a page; else that of the file here."""
         home = _web_page(self.remote)
         if not home:
             return (self.root / path).as_uri()
