@@ -12,7 +12,7 @@ from nbpipeline.errors import MissingPluginError, did_you_mean
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "executors": {"local": "nbpipeline.executors.local"},
     "kernels": {"fork": "nbpipeline.kernels.fork", "plain": "nbpipeline.kernels.plain"},
-    "stores": {"local": "nbpipeline.stores.local"},
+    "stores": {"local": "nbpipeline.stores.local", "remote": "nbpipeline.stores.cached"},
     "validators": {"columns": "nbpipeline.validators.columns"},
     "trackers": {
         "mlflow": "nbpipeline.trackers.mlflow",
@@ -20,6 +20,8 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "alerts": "nbpipeline.trackers.alerts",
         "opentelemetry": "nbpipeline.trackers.opentelemetry",
         "prometheus": "nbpipeline.trackers.prometheus",
+        "tensorboard": "nbpipeline.trackers.tensorboard",
+        "wandb": "nbpipeline.trackers.wandb",
     },
     "exporters": {},
     "importers": {},
@@ -35,6 +37,10 @@ EXTRAS: Mapping[str, str] = {
     "apprise": "alerts",
     "opentelemetry": "telemetry",
     "prometheus_client": "prometheus",
+    "tensorboardX": "tensorboard",
+    "wandb": "wandb",
+    "fsspec": "s3",
+    "s3fs": "s3",
 }
 """Third-party module -> the extra that installs it."""
 

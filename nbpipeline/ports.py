@@ -75,8 +75,20 @@ class Kernels(AbstractContextManager["Kernels"], Protocol):
 class Store(Protocol):
     """Objects by content digest, records by state digest. Entry points: `nbpipeline.stores`.
 
-    An object is never visible half: put is atomic, get verifies the digest and never serves wrong bytes.
+    An object is never visible half: put is atomic, get verifies the digest and never serves wrong bytes. A
+    store that is far away has a cache on this machine: it fails for nothing that the cache can do.
     """
+
+    @property
+    def near(self) -> "Store":
+        """What of the store is on this machine: itself, or its cache."""
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What its user should be told: that it does not answer, that results wait to be brought there."""
+
+    def finish(self, hurry: Callable[[], bool] | None = None) -> tuple[str, ...]:
+        """Wait until others find what was put, unless `hurry`; says what is not there yet, a line each."""
 
     def put(self, path: Path, output: StoredOutput) -> None:
         """Keep the file or folder at `path` (whose digest is `output.digest`)."""
@@ -199,6 +211,8 @@ class Tracker(AbstractContextManager["Tracker"], Protocol):
     for what cannot be sent yet; `require()`, which raises MissingPluginError; `complaints(settings)`, pairs
     of what is wrong and the mend; `JOINED_BY`, the modules by which a notebook speaks to the system itself;
     and `files(settings, root)`, how the paths of what it then writes in the project begin.
+    Each lives in a thread of its own; entering loads its libraries, one tracker after the other, and waits
+    for nobody.
     """
 
     def environment(self, run: "RunLog", stage: str) -> Mapping[str, str]:

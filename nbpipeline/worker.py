@@ -14,9 +14,9 @@ from typing import Self
 
 import nbpipeline.stage as one_stage
 from nbpipeline import plugins
-from nbpipeline.errors import MissingPluginError, gather
+from nbpipeline.errors import gather
 from nbpipeline.fingerprint import Fingerprinter
-from nbpipeline.location import STATE_FOLDER, Location, is_url
+from nbpipeline.location import STATE_FOLDER, is_url
 from nbpipeline.model import (
     BY_BYTES,
     Check,
@@ -45,12 +45,19 @@ Taking = Callable[[StageInstance], Fingerprint]
 class Workplace:
     """An opened project: its history, its store, its digests. A context manager."""
 
-    def __init__(self, project: ProjectSpec, kernels: str = "", state: SqliteState | None = None) -> None:
+    def __init__(
+        self,
+        project: ProjectSpec,
+        kernels: str = "",
+        state: SqliteState | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
         """Open nothing yet.
 
         `kernels` is the kind of kernels, by default the project's; a `state` that is open already is taken,
-        and closed at the end.
+        and closed at the end. `tell` hears what takes long.
         """
+        self._tell = tell
         self.project = project
         self._given = state
         self._kind = kernels or project.kernels
@@ -62,7 +69,7 @@ class Workplace:
     def __enter__(self) -> Self:
         """Open history and digests. Raises StorageError where the folder refuses, else as `open_store`."""
         root = Path(self.project.root)
-        self.store = open_store(self.project)
+        self.store = open_store(self.project, self._tell)
         self.state = self._stack.enter_context(self._given or open_state(state_folder(root)))
         self.digests = FileDigests(self.state)
         self.fingerprinter = Fingerprinter(self.project, self.digests, self.state)
@@ -71,13 +78,15 @@ class Workplace:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close everything, kernels first."""
+        """Close everything, kernels first; what was put into the store is then where others find it."""
+        if kind is None:
+            self.store.finish()
         self._stack.__exit__(kind, error, trace)
 
     @property
     def backing(self) -> Backing:
         """What outputs can be had from again."""
-        return Backing(state=self.state, store=self.store, digests=self.digests)
+        return Backing(state=self.state, store=self.store.near, digests=self.digests)
 
     def backends(self, fingerprint: Taking | None = None, *, wait: bool = False) -> Backends:
         """Give what `stage` needs; the first call opens the kernels. Safe from several threads.
@@ -111,19 +120,24 @@ class Workplace:
         return kernels
 
 
-def open_store(project: ProjectSpec) -> Store:
-    """Give the project's store: a folder, by default `.nbpipeline/store`.
+def open_store(project: ProjectSpec, tell: Callable[[str], None] | None = None) -> Store:
+    """Give the project's store: a folder, by default `.nbpipeline/store`, or one at a URL, that before it.
 
-    Raises MissingPluginError for a URL that nothing installed can keep objects at.
+    `tell` hears of what may take long. Raises MissingPluginError where a URL's library is not installed.
     """
-    path = str(project.store.get("path") or f"{STATE_FOLDER}/store")
-    if is_url(path):
-        raise MissingPluginError.of(
-            f"the store cannot be at {path}: no installed store keeps objects there.",
-            where=Location(path=project.file or ""),
-            mend="name a folder: `store: {path: FOLDER}`",
-        )
-    return LocalStore(Path(project.root) / path)
+    path = str(project.store.get("path") or "")
+    if not is_url(path):
+        return local_store(project)
+    store: Store = plugins.load("stores", "remote").open_cached(
+        path, local_store(project), project.store, tell
+    )
+    return store
+
+
+def local_store(project: ProjectSpec) -> LocalStore:
+    """Give the project's store on this machine."""
+    path = str(project.store.get("path") or "")
+    return LocalStore(Path(project.root) / (f"{STATE_FOLDER}/store" if is_url(path) or not path else path))
 
 
 def validate(paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Verdict, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -23,6 +24,7 @@ from nbpipeline.api.planning import (
     told_ahead,
 )
 from nbpipeline.api.running import carried_out, telling, told_of_all
+from nbpipeline.api.sharing import Sharing
 from nbpipeline.errors import UsageError
 from nbpipeline.model import (
     Event,
@@ -76,6 +78,8 @@ class Project:
         self.root = str(find_root(start))
         self.profile = profile
         self._overrides = overrides(params)
+        self.tell: Callable[[str], None] = _silent
+        """Hears what takes long before there is a plan: asking a store far away."""
 
     # --- what there is -------------------------------------------------------------------------
 
@@ -174,6 +178,7 @@ class Project:
                 result = carried_out(
                     run, place, RunOptions(**options), sender, wait=wait, emit=on_event, cancel=cancel
                 )
+                result = replace(result, unshared=place.store.finish(lambda: bool(cancel and cancel.level)))
             self._trim(place, result)
             return told_of_all(result, sender)
 
@@ -240,6 +245,13 @@ class Project:
         with self._past() as (place, _):
             return report.comparison.diff(place.state, place.store, Path(self.root), before, after)
 
+    def report(self, run: str | None = None, output: str | Path | None = None) -> Path:
+        """Write one HTML page of a run (by default the last); gives its path. Raises UsageError."""
+        with self._past() as (place, _):
+            target = None if output is None else Path(output)
+            root, name = Path(self.root), place.project.name
+            return report.run_report.write_report(place.state, place.store, root, run, name, target)
+
     # --- by hand -------------------------------------------------------------------------------
 
     def accept(self, stage: str, *, because: str) -> tuple[str, ...]:
@@ -304,6 +316,11 @@ class Project:
             with upkeep.debugging.fresh(instance, place.backends(), Path(self.root)) as session:
                 yield session
 
+    @property
+    def sharing(self) -> Sharing:
+        """What a team does with a store that it shares: `push`, `pull` and `verify`."""
+        return Sharing(self._open, self._by_hand)
+
     # --- house-keeping -------------------------------------------------------------------------
 
     def cleanable(
@@ -359,7 +376,7 @@ class Project:
             loaded = self._load(reading.cache)
             if sound:
                 loaded.sound()
-            with Workplace(loaded.spec, kernels, reading.state) as place:
+            with Workplace(loaded.spec, kernels, reading.state, self.tell) as place:
                 reading.hand_over(place.state)
                 yield loaded, place
 
@@ -375,3 +392,7 @@ class Project:
 
 def _deaf(event: Event) -> None:
     del event
+
+
+def _silent(text: str) -> None:
+    del text

@@ -38,8 +38,8 @@ def carried_out(
     place.expect(lambda: expected_kernels(plan, planner, root))
 
     def work(job: Job, emit: Emit, cancel: Cancel) -> StageResult:
-        if sender is not None and sender.is_joined_by(job.imports):
-            job = _joining(job, sender, emit, cancel)
+        if sender is not None and (joined := sender.joined_by(job.imports)):
+            job = _joining(job, sender, joined, emit, cancel)
         return one_stage.execute(job, place.backends(planner.fingerprint, wait=wait), emit, cancel)
 
     def bring_back(job: Job, record: StageRecord, cancel: Cancel) -> StageResult:
@@ -59,9 +59,9 @@ def carried_out(
     )
 
 
-def _joining(job: Job, sender: "SenderLink", emit: Emit, cancel: Cancel) -> Job:
+def _joining(job: Job, sender: "SenderLink", trackers: tuple[str, ...], emit: Emit, cancel: Cancel) -> Job:
     """Let the job's kernel join its run in the trackers' systems."""
-    variables = sender.variables(job.instance, cancel)
+    variables = sender.variables(job.instance, trackers, cancel)
     if not variables and not cancel.level:
         text = "no tracker answered: what the notebook logs itself goes where it would without nbpipeline"
         emit(Event(kind="notice", run=job.run, stage=job.instance.id, data={"text": text}))

@@ -196,6 +196,7 @@ def open_project(given: Mapping[str, Any]) -> "Project":
     project: Project = nbpipeline.Project(
         given["folder"], profile=given.get("profile"), params=given.get("params", ())
     )
+    project.tell = lambda text: click.echo(f"{text} ...", err=True)
     return project
 
 

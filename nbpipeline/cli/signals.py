@@ -1,5 +1,7 @@
 """Ctrl-C: before there is a plan it ends the command; then once interrupts and restores, twice kills."""
 
+import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -60,5 +62,8 @@ def cancelling() -> Iterator[Interrupts]:
 def _say(text: str) -> None:
     try:
         click.echo(f"\n{text}", err=True)
+    except RuntimeError:  # the signal came in the midst of a line, and that stream cannot be entered twice
+        with contextlib.suppress(OSError):
+            os.write(2, f"\n{text}\n".encode())
     except OSError:  # the terminal is gone, which is why we are told
         return

@@ -46,8 +46,8 @@ def conclude(result: RunResult, pipeline: Pipeline) -> int:
 
 
 def tell_untold(result: RunResult) -> None:
-    """Say which trackers were not told of the run."""
-    for line in result.untold:
+    """Say which trackers were not told of the run, and what of it a remote store is yet to get."""
+    for line in (*result.untold, *result.unshared):
         last_words(f"note: {line}")
 
 

@@ -139,6 +139,8 @@ class RunResult:
     interrupted: bool = False
     untold: tuple[str, ...] = ()
     """Trackers that were not told of all of it, with the reason, a line each."""
+    unshared: tuple[str, ...] = ()
+    """What of it is not yet where others find it, with the reason, a line each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,8 +148,8 @@ class Event:
     """Something that happened in a run, as other programs may watch it.
 
     `kind`: `run_started`, `stage_started`, `attempt_started`, `cell_started`, `cell_finished`,
-    `check_finished`, `attempt_failed`, `stage_finished`, `notice`, `run_finished`. `data` is JSON-able; what
-    each kind carries is in docs/reference/events.md.
+    `check_finished`, `attempt_failed`, `stage_finished`, `commit`, `notice`, `run_finished`. `data` is
+    JSON-able; what each kind carries is in docs/reference/events.md.
     """
 
     kind: str

@@ -124,6 +124,7 @@ class RunLog:
     """`succeeded`, `failed` or `interrupted` (a run that was killed, too); empty while it goes on."""
     seconds: float = 0.0
     command: str = ""
+    profile: str = ""
     fresh: int = 0
     """Instances that the plan found fresh: none of `stages` is one of them."""
     counts: Mapping[str, int] = field(default_factory=dict)

@@ -287,7 +287,7 @@ class Planner:
         return all(one.stored and self._store.has(one) for one in record.outputs)
 
     def _notices(self, steps: Mapping[str, Step]) -> tuple[str, ...]:
-        found = dict.fromkeys(self._state.notices)
+        found = dict.fromkeys((*self._state.notices, *self._store.notices))
         for step in steps.values():
             for artifact in step.instance.inputs:
                 for path in artifact.paths:

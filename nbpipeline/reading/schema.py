@@ -230,8 +230,19 @@ def project_table(plugin_keys: Collection[str] = ()) -> Table:
             "store",
             Table(
                 keys=(
-                    _key("path", TEXT, "Folder or URL."),
-                    _key("max_size", SIZE, "Kept under that, least used out first."),
+                    _key(
+                        "path",
+                        TEXT,
+                        "Folder, or URL (`s3://bucket/prefix`) that a folder here is a cache of.",
+                    ),
+                    _key("max_size", SIZE, "The folder is kept under that, least used out first."),
+                    _key("remote", TEXT, "URL that only `push`, `pull` and `verify --remote` talk to."),
+                    _key(
+                        "endpoint",
+                        TEXT,
+                        "Address of the service behind the URL, where it is not the usual one.",
+                    ),
+                    _key("options", MapOf(item=ANY), "Options of the URL's fsspec file system; no secrets."),
                 )
             ),
             "The content store.",

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from nbpipeline.encoding import plain, reason_data
-from nbpipeline.errors import UsageError, did_you_mean
+from nbpipeline.errors import UsageError
 from nbpipeline.fingerprint import differences
 from nbpipeline.model import Fingerprint, StageRecord, StageResult, Status, slug_of
 from nbpipeline.ports import State, Store
-from nbpipeline.report.history import known_runs
+from nbpipeline.report.history import known_run, known_runs
 from nbpipeline.report.results import reason_words
 from nbpipeline.report.wording import VERSION, Page, change, duration, figure
 from nbpipeline.run.folder import RunFolder, read_plan, runs_folder
@@ -35,7 +35,7 @@ class Snapshot:
 
 def diff(state: State, store: Store, root: Path, before: str | None, after: str | None) -> Page:
     """Compare two runs; None: the last (`after`), the one before that (`before`). Raises UsageError."""
-    first, second = _chosen(known_runs(state, root), before, after)
+    first, second = _chosen(state, root, before, after)
     old, new = (snapshot(state, store, root, run) for run in (first, second))
     stages = [_stage_data(name, old[name], new[name]) for name in new if name in old]
     changed = [one for one in stages if any(one[key] for key in ("changes", "outputs", "metrics", "status"))]
@@ -53,15 +53,14 @@ def diff(state: State, store: Store, root: Path, before: str | None, after: str 
     return Page(data=data, text=_text(data))
 
 
-def _chosen(known: tuple[str, ...], before: str | None, after: str | None) -> tuple[str, str]:
+def _chosen(state: State, root: Path, before: str | None, after: str | None) -> tuple[str, str]:
     """Find the two runs."""
+    known = known_runs(state, root)
+    before, after = (one and known_run(state, root, one) for one in (before, after))
     if len(known) < _TWO:
         raise UsageError.of(
             "there are no two runs to compare yet.", mend="run the pipeline again: `nbpipeline run`"
         )
-    for one in (before, after):
-        if one is not None:
-            _refuse_unknown(one, known)
     second = after or (known[0] if before != known[0] else known[1])
     if before is not None:
         return before, second
@@ -69,16 +68,6 @@ def _chosen(known: tuple[str, ...], before: str | None, after: str | None) -> tu
     if not earlier:
         raise UsageError.of(f"there is no run before '{second}'.", mend="name two runs")
     return earlier[0], second
-
-
-def _refuse_unknown(run: str, known: tuple[str, ...]) -> None:
-    if run not in known:
-        near = did_you_mean(run, known)
-        raise UsageError.of(
-            f"no run is called '{run}'.",
-            known=f"last runs: {', '.join(known[:5])}",
-            mend=f"did you mean '{near}'?" if near else "list the runs: `nbpipeline runs`",
-        )
 
 
 def snapshot(state: State, store: Store, root: Path, run: str) -> dict[str, Snapshot]:
@@ -102,8 +91,7 @@ def snapshot(state: State, store: Store, root: Path, run: str) -> dict[str, Snap
 
 def records_after(state: State, store: Store, root: Path, run: str) -> Callable[[str], StageRecord | None]:
     """Give the record that each instance had when a run had ended. Raises UsageError for an unknown run."""
-    _refuse_unknown(run, known_runs(state, root))
-    found = snapshot(state, store, root, run)
+    found = snapshot(state, store, root, known_run(state, root, run))
     return lambda name: found[name].record if name in found else None
 
 

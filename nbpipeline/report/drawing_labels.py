@@ -33,12 +33,16 @@ class Label:
     notebook: str
     description: str
     status: str = ""
-    """A value of ACTIONS; empty where no plan is drawn."""
+    """A value of ACTIONS, or of a run's `Status`; empty where no plan is drawn."""
     reasons: tuple[str, ...] = ()
+    note: str = ""
+    """The second line of a box, in place of the status with its first reason."""
 
     @property
     def subtitle(self) -> str:
         """The second line of a box: the status with its first reason, else the notebook."""
+        if self.note:
+            return self.note
         if not self.status:
             return self.notebook
         more = f" (+{len(self.reasons) - 1})" if len(self.reasons) > 1 else ""
@@ -73,7 +77,8 @@ def joined(pipeline: Pipeline) -> Mapping[tuple[str, str], tuple[str, ...]]:
 
 def clean(text: str) -> str:
     """Put a sign in place of what would steer a terminal or is no character of XML; one line."""
-    return "".join(one if _shown(one) else "\ufffd" for one in " ".join(text.split()))
+    line = " ".join(text.split())
+    return line if line.isprintable() else "".join(one if _shown(one) else "\ufffd" for one in line)
 
 
 def _shown(character: str) -> bool:

@@ -21,6 +21,8 @@ from nbpipeline.report.wording import VERSION, Page, duration, figure, moment, s
 from nbpipeline.run.folder import is_running, kept_runs, read_control, runs_folder
 from nbpipeline.run.summary import counts
 
+LAST = "last"
+"""Stands for the newest run wherever a run is named."""
 _FRESH = str(Status.FRESH)
 _BEGUN = {"killed": "cut_off", "running": "running"}
 """What is said of the stages that a run has begun and not ended, by the run's status."""
@@ -76,17 +78,46 @@ def known_runs(state: State, root: Path) -> tuple[str, ...]:
     return tuple(sorted(names, reverse=True))
 
 
+def known_run(state: State, root: Path, run: str | None) -> str:
+    """Find the run that is meant by its id, the beginning of one, `last` or None. Raises UsageError."""
+    known = known_runs(state, root)
+    if not known:
+        raise UsageError.of("there are no runs yet.", mend="run the pipeline: `nbpipeline run`")
+    if run in (None, LAST):
+        return known[0]
+    found = [one for one in known if one == run] or [one for one in known if one.startswith(run or LAST)]
+    if len(found) == 1 and run:
+        return found[0]
+    if found:
+        raise UsageError.of(
+            f"'{run}' is the beginning of {len(found)} runs.",
+            known=f"the last of them: {', '.join(found[:5])}",
+            mend="name one by more of its id",
+        )
+    near = did_you_mean(str(run), known)
+    raise UsageError.of(
+        f"no run is called '{run}'.",
+        known=f"last runs: {', '.join(known[:5])}",
+        mend=f"did you mean '{near}'?" if near else "list the runs: `nbpipeline runs`",
+    )
+
+
 def show(state: State, root: Path, what: str | None, stages: Sequence[str]) -> Page:
     """Show a run (None: the last), a stage, or one of its instances; `stages` are the pipeline's instances.
 
     Raises UsageError where nothing is called `what`.
     """
     known = known_runs(state, root)
-    if what in known or what is None:
-        if not known:
-            raise UsageError.of("there are no runs yet.", mend="run the pipeline: `nbpipeline run`")
-        return show_run(state, root, known[0] if what is None else what)
+    if what is None or _means_run(what, known, stages):
+        return show_run(state, root, known_run(state, root, what))
     return show_stage(state, root, resolve(state, what, stages, known))
+
+
+def _means_run(what: str, known: Sequence[str], stages: Sequence[str]) -> bool:
+    """Whether a name is a run's rather than a stage's: those begin with a letter, runs with a digit."""
+    if what == LAST:
+        return LAST not in map(_stage, stages)
+    return what[:1].isdigit() and any(one.startswith(what) for one in known)
 
 
 def resolve(
@@ -119,9 +150,9 @@ def show_run(state: State, root: Path, run: str) -> Page:
     row = next((one for one in state.runs(LOOKED_AT) if one["run"] == run), None)
     folder = runs_folder(root) / run
     control = read_control(folder) or {}
-    head = _run_data(
-        row or {"run": run, "started": control.get("started", 0.0), **control, "data": {}}, state, root
-    )
+    said = control.get("status") if control.get("finished") is not None else None
+    told = {"started": 0.0, **control, "status": said}
+    head = _run_data(row or {**told, "run": run, "data": {}}, state, root)
     why = reasons_of(folder)
     results = state.results(run)
     stages = [result_data(one, folder, why.get(one.instance, ())) for one in results]

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from nbpipeline.encoding import plain, reason_data
 from nbpipeline.model import Action, Pipeline, Plan, RunResult, StageResult, Step
 from nbpipeline.ports import State
 from nbpipeline.run.board import Board
+from nbpipeline.run.commit import CommitTeller
 from nbpipeline.run.events import EventWriter
 from nbpipeline.run.folder import RunFolder, close_run
 from nbpipeline.run.options import RunOptions
@@ -26,6 +28,7 @@ class Chronicle:
         self._started = started
         self._clock = time.monotonic()
         self._pipeline: Pipeline | None = None
+        self._commit: CommitTeller | None = None
 
     def begin(self, plan: Plan, board: Board, options: RunOptions) -> None:
         """Say what is to be done: what may run, with the seconds that each is expected to take."""
@@ -38,6 +41,7 @@ class Chronicle:
             "fresh": len(plan.steps) - len(stages),
             "slots": options.slots,
             "command": options.command,
+            "profile": plan.pipeline.project.profile or "",
         }
         self._state.add_run(self.folder.run, started=self._started, data=data)
         listed = [
@@ -52,6 +56,8 @@ class Chronicle:
         self.events.emit("run_started", **data, stages=listed, models=list(_models(plan.pipeline)))
         for notice in plan.notices:
             self.events.emit("notice", text=notice)
+        if stages:
+            self._commit = CommitTeller(Path(plan.pipeline.project.root), self.events)
 
     def stage_started(self, step: Step, action: Action) -> None:
         """Tell that an instance was handed out, and why."""
@@ -93,6 +99,8 @@ class Chronicle:
 
     def _close(self, results: Sequence[StageResult], status: str, seconds: float) -> None:
         """Tell the end in the events and in control.json."""
+        if self._commit is not None:
+            self._commit.close()
         for text in self.events.trouble:
             self.events.emit("notice", text=text)
         self.events.emit("run_finished", status=status, seconds=round(seconds, 3), counts=counts(results))

@@ -12,9 +12,18 @@ _EXIT_CODES = {Status.FAILED: ExitCode.STAGE_FAILED, Status.CHECK_FAILED: ExitCo
 
 
 def plan_to_keep(plan: Plan) -> dict[str, Any]:
-    """Write plan.json: the plan, and for what was fresh the state that made it so (to compare runs later)."""
+    """Write plan.json: the plan with its DAG, and the state that made fresh what was (to compare runs)."""
     data = plan_data(plan)
+    names = {step.instance.id for step in plan.steps}
+    data["edges"] = [
+        {"upstream": one.upstream, "downstream": one.downstream, "kind": one.kind, "path": one.path}
+        for one in plan.pipeline.edges
+        if one.upstream in names and one.downstream in names
+    ]
     for step, written in zip(plan.steps, data["stages"], strict=True):
+        written["notebook"] = step.instance.spec.notebook.path
+        if step.instance.spec.description:
+            written["description"] = step.instance.spec.description
         if step.record is not None and step.action is Action.SKIP:
             written["state"] = step.record.state
     return data

@@ -19,7 +19,7 @@ from nbpipeline.model import (
     shell_name,
 )
 from nbpipeline.ports import Cancel
-from nbpipeline.stage import bases, checks, executed, failures, journal, processes, undeclared
+from nbpipeline.stage import bases, checks, executed, failures, journal, leaving, processes, undeclared
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.checks import Tell
 from nbpipeline.stage.environment import kernel_environment, write_context
@@ -237,6 +237,7 @@ def _executed(
             keep_kernel=job.keep_kernel and last,
             watched_root="" if job.test else str(root),
             spool=str(spool),
+            last_words=leaving.last_words(job.imports),
         )
         return engine.execute(copy, orders), notices
     finally:

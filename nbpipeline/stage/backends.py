@@ -42,5 +42,5 @@ class Backends:
 
     @property
     def backing(self) -> Backing:
-        """What outputs can be had from again."""
-        return Backing(state=self.state, store=self.store, digests=self.digests)
+        """What outputs can be had from again, whether or not there is a network."""
+        return Backing(state=self.state, store=self.store.near, digests=self.digests)

@@ -176,6 +176,8 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
             if self.kc is not None:
                 self.kc.stop_channels()
             return
+        if self._talks and self._orders.last_words:
+            await self._within(self._orders.last_words, leaving.LAST_WORDS)
         if self._talks:
             flush = leaving.FLUSH if self._found.stop is None else ""
             await self._within(leaving.QUIET + flush + leaving.CLOSE_POOLS)  # by how much each is needed
@@ -216,11 +218,11 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
         responsive = self._found.stop is None or self._found.stop.kind in ("cell", "exit")
         return responsive and self.kc is not None and self._orders.language == "python"
 
-    async def _within(self, source: str) -> None:
-        """Have the kernel run something unseen, for a moment at most."""
+    async def _within(self, source: str, patience: float = leaving.PATIENCE) -> None:
+        """Have the kernel run something unseen, for so many seconds at most."""
         with contextlib.suppress(asyncio.TimeoutError, DeadKernelError):
             message = self.kc.execute(source, silent=True, store_history=False, allow_stdin=False)
-            await asyncio.wait_for(self.async_wait_for_reply(message), leaving.PATIENCE)
+            await asyncio.wait_for(self.async_wait_for_reply(message), patience)
 
     def _pid_or_none(self) -> int | None:
         return getattr(self, "_pid", None)

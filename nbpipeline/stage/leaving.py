@@ -5,6 +5,10 @@ multiprocessing that ignore its signals. So pools are closed the way their own e
 what stays is ended from outside, and the dead are reaped.
 """
 
+from collections.abc import Iterable
+
+from nbpipeline.model import Imported
+
 CLOSE_POOLS = """
 def _nbpipeline_leave():
     import sys
@@ -78,5 +82,27 @@ main thread already closes the thread that would do so: about one time in twenty
 or for ever.
 """
 
+WANDB = """
+def _nbpipeline_finish():
+    import sys
+    wandb = sys.modules.get('wandb')
+    if wandb is not None:
+        wandb.teardown(exit_code=None if getattr(sys, 'last_type', None) is None else 1)
+try:
+    _nbpipeline_finish()
+except Exception:
+    pass
+finally:
+    del _nbpipeline_finish
+"""
+"""Ends W&B's runs that the notebook has left open: their data is still in a process that W&B has started."""
+
 PATIENCE = 3.0
 """Seconds that the kernel has for each."""
+LAST_WORDS = 60.0
+"""Seconds for `last_words`: W&B may have to send what it holds."""
+
+
+def last_words(imports: Iterable[Imported]) -> str:
+    """Write what a kernel with these imports runs before its children are ended."""
+    return WANDB if any(one.module.partition(".")[0] == "wandb" for one in imports) else ""

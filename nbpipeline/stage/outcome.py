@@ -32,6 +32,8 @@ class Orders:
     """Watch which files under this folder a Python kernel opens; empty: do not."""
     spool: str = ""
     """Where forked children of the kernel write what they open: a file of the attempt's own."""
+    last_words: str = ""
+    """What a Python kernel runs before its children are ended; `leaving.last_words`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,7 @@ from nbpipeline.model import StageRecord, StoredOutput, slug_of
 from nbpipeline.replacing import replaced
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from nbpipeline.ports import Store
 
@@ -50,6 +50,26 @@ class LocalStore:
     def __init__(self, folder: Path) -> None:
         """Use the folder; it is made when something is put in. Readable by this user alone."""
         self._folder = folder
+
+    @property
+    def folder(self) -> Path:
+        """Where everything is."""
+        return self._folder
+
+    @property
+    def near(self) -> "LocalStore":
+        """What of the store needs no network: all of it."""
+        return self
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Say nothing: a folder answers or raises."""
+        return ()
+
+    def finish(self, hurry: "Callable[[], bool] | None" = None) -> tuple[str, ...]:
+        """Wait for nothing: what was put is there."""
+        del hurry
+        return ()
 
     # --- objects -----------------------------------------------------------------------------
 
@@ -70,10 +90,10 @@ class LocalStore:
         listing = tree_listing(path, keep)
         if digest_text(listing) != digest:
             raise _changed(path)
-        self._write(self._place("trees", digest), listing)
+        self.write(self.place("trees", digest), listing)
 
     def _put_file(self, path: Path, digest: str) -> None:
-        place = self._place("objects", digest)
+        place = self.place("objects", digest)
         if place.is_file():
             _touch(place)
             return
@@ -95,7 +115,7 @@ class LocalStore:
         _remove(beside)  # what a killed process left
         try:
             with self._told(target):
-                entries = self._entries(output.digest)
+                entries = self.entries(output.digest)
                 found = (
                     self._get_file(output.digest, beside)
                     if entries is None
@@ -118,11 +138,11 @@ class LocalStore:
                 place.symlink_to(entry.what)
             elif not self._get_file(entry.what, place):
                 return False
-        _touch(self._place("trees", digest))
+        _touch(self.place("trees", digest))
         return True
 
     def _get_file(self, digest: str, target: Path) -> bool:
-        place = self._place("objects", digest)
+        place = self.place("objects", digest)
         try:
             copy_file(place, target)
         except (FileNotFoundError, IsADirectoryError):
@@ -136,20 +156,21 @@ class LocalStore:
 
     def has(self, output: StoredOutput) -> bool:
         """Whether `get` would work, without reading the files' bytes."""
-        entries = self._entries(output.digest)
+        entries = self.entries(output.digest)
         if entries is None:
-            return self._place("objects", output.digest).is_file()
-        return all(self._place("objects", one.what).is_file() for one in entries if one.kind == "file")
+            return self.place("objects", output.digest).is_file()
+        return all(self.place("objects", one.what).is_file() for one in entries if one.kind == "file")
 
     def sound(self, output: StoredOutput) -> bool:
         """Whether `get` gives the right bytes; reads them all, and drops what is damaged."""
-        entries = self._entries(output.digest)
+        entries = self.entries(output.digest)
         if entries is None:
-            return self._is_sound(output.digest)
-        return all(self._is_sound(one.what) for one in entries if one.kind == "file")
+            return self.is_sound(output.digest)
+        return all(self.is_sound(one.what) for one in entries if one.kind == "file")
 
-    def _is_sound(self, digest: str) -> bool:
-        place = self._place("objects", digest)
+    def is_sound(self, digest: str) -> bool:
+        """Whether a file's bytes are those of the digest; drops damaged ones."""
+        place = self.place("objects", digest)
         with self._told(place):
             try:
                 if digest_file(place) == digest:
@@ -159,9 +180,9 @@ class LocalStore:
             place.unlink(missing_ok=True)
         return False
 
-    def _entries(self, digest: str) -> tuple[TreeEntry, ...] | None:
+    def entries(self, digest: str) -> tuple[TreeEntry, ...] | None:
         """Read the listing of a kept folder; None where the digest is not that of one."""
-        place = self._place("trees", digest)
+        place = self.place("trees", digest)
         try:
             data = place.read_bytes()
         except OSError:
@@ -172,31 +193,48 @@ class LocalStore:
         place.unlink(missing_ok=True)
         return None
 
+    def adopt(self, kind: str, digest: str, fill: "Callable[[Path], bool]") -> bool | None:
+        """Take in what `fill` writes to the path that it is given: True where the bytes are the digest's.
+
+        None where `fill` had nothing to give.
+        """
+        coming = self._folder / "tmp" / uuid.uuid4().hex
+        coming.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            if not fill(coming):
+                return None
+            if digest_file(coming) != digest:
+                return False
+            with self._new(self.place(kind, digest)) as temporary:
+                coming.replace(temporary)
+        finally:
+            with suppress(OSError):
+                coming.unlink(missing_ok=True)
+        return True
+
     # --- texts and records -------------------------------------------------------------------
 
     def put_text(self, digest: str, text: str) -> None:
         """Keep a small text."""
-        place = self._place("texts", digest)
+        place = self.place("texts", digest)
         if not place.exists():
-            with self._told(place):
-                self._write(place, text)
+            self.write(place, text)
 
     def get_text(self, digest: str) -> str | None:
         """Give the small text back; None where it is not kept."""
         try:
-            return self._place("texts", digest).read_text(encoding="utf-8")
+            return self.place("texts", digest).read_text(encoding="utf-8")
         except (OSError, ValueError):
             return None
 
     def put_record(self, record: StageRecord) -> None:
         """Keep a record under its instance and state."""
-        place = self._record_place(record.instance, record.state)
-        with self._told(place):
-            self._write(place, dumps(record))
+        place = self.record_place(record.instance, record.state)
+        self.write(place, dumps(record))
 
     def get_record(self, instance: str, state: str) -> StageRecord | None:
         """Find the record of a success of the instance in the state; a damaged one is dropped."""
-        place = self._record_place(instance, state)
+        place = self.record_place(instance, state)
         try:
             text = place.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -209,6 +247,18 @@ class LocalStore:
                 place.unlink(missing_ok=True)
             return None
         return record
+
+    def records(self, instance: str = "") -> "Iterator[StageRecord]":
+        """Give all records, or those of an instance; what is no record is passed over."""
+        for place in sorted(
+            (self._folder / "records").glob(f"{slug_of(instance) if instance else '*'}/*.json")
+        ):
+            try:
+                record = record_from_text(place.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue
+            if record is not None:
+                yield record
 
     # --- room --------------------------------------------------------------------------------
 
@@ -236,7 +286,7 @@ class LocalStore:
     def _with_members(self, digests: Iterable[str]) -> set[str]:
         kept = set(digests)
         for digest in tuple(kept):
-            kept.update(one.what for one in self._entries(digest) or () if one.kind == "file")
+            kept.update(one.what for one in self.entries(digest) or () if one.kind == "file")
         return kept
 
     def _sweep(self) -> None:
@@ -248,15 +298,18 @@ class LocalStore:
 
     # --- places ------------------------------------------------------------------------------
 
-    def _place(self, kind: str, digest: str) -> Path:
+    def place(self, kind: str, digest: str) -> Path:
+        """Say where something of a kind (`objects`, `trees`, `texts`) is kept."""
         safe = slug_of(digest)
         return self._folder / kind / safe[:2] / safe
 
-    def _record_place(self, instance: str, state: str) -> Path:
+    def record_place(self, instance: str, state: str) -> Path:
+        """Say where a record is kept."""
         return self._folder / "records" / slug_of(instance) / f"{slug_of(state)}.json"
 
-    def _write(self, place: Path, text: str) -> None:
-        with self._new(place) as temporary:
+    def write(self, place: Path, text: str) -> None:
+        """Put a text in the place of what stands there, at once; raises StorageError."""
+        with self._told(place), self._new(place) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
     @contextmanager

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from nbpipeline.errors import did_you_mean
 from nbpipeline.location import is_url
 from nbpipeline.model import Value, slug_of
 from nbpipeline.model.told import RunLog, StageLog
@@ -39,6 +38,7 @@ from nbpipeline.trackers.mlflow_values import (
     outputs,
     tags,
 )
+from nbpipeline.trackers.settings import wrong
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -76,14 +76,9 @@ def require() -> None:
 
 def complaints(settings: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
     """Give what is wrong with `tracking: {mlflow: ...}`, and the mend."""
-    for key, value in settings.items():
-        if key not in KEYS:
-            close = did_you_mean(key, KEYS)
-            yield f"unknown key '{key}'.", f"did you mean '{close}'?" if close else f"keys: {', '.join(KEYS)}"
-        elif key == "models":
-            yield from _model_complaints(value)
-        elif not isinstance(value, str) or not value.strip():
-            yield f"{key}: {value!r} is no text.", f"write it as text: `{key}: ...`"
+    yield from wrong({key: one for key, one in settings.items() if key != "models"}, KEYS)
+    if "models" in settings:
+        yield from _model_complaints(settings["models"])
     if settings.get("alias") in _RESERVED:
         yield "alias: MLflow keeps 'latest' for itself.", f"take another word, such as '{ALIAS}'"
     uri = settings.get("uri", DEFAULT_URI)
@@ -133,6 +128,8 @@ class MlflowTracker:
         """Keep MLflow quiet, and its waits short."""
         for name, value in _SETTINGS.items():
             os.environ.setdefault(name, value)
+        import mlflow.tracking  # noqa: F401, PLC0415 - it costs seconds: for the tracker's process alone
+
         return self
 
     def __exit__(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from nbpipeline.trackers.mlflow_values import text
 
 if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
     from mlflow.entities import Metric, Param
     from mlflow.tracking import MlflowClient
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _BATCH_METRICS, _BATCH_PARAMS = 1000, 100
 """What one request may hold at most, by MLflow's own limits."""
+BUSY = 5.0
+"""Seconds that a database may be locked by another process before it is told of the run later."""
 
 
 def absolute(uri: str, root: Path) -> str:
@@ -34,33 +37,58 @@ def file_of(uri: str) -> Path | None:
     return Path(path.partition("?")[0]) if scheme.startswith("sqlite") else None
 
 
-def _refuse_unusable(file: Path) -> None:
-    """Raise OSError or sqlite3.Error for what is no database; MLflow would try it for half a minute."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(file)) as opened:
-        opened.execute("PRAGMA schema_version")
+def _refuse_unusable(file: Path, uri: str) -> None:
+    """Raise OSError or sqlite3.Error for what is no database; MLflow would try it for half a minute.
+
+    Also for one that an older MLflow made: it might be changed by being opened, with nobody having a copy.
+    """
+    with closing(sqlite3.connect(file, timeout=BUSY)) as opened:
+        tables = {name for (name,) in opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        held = (
+            opened.execute("SELECT version_num FROM alembic_version") if "alembic_version" in tables else ()
+        )
+        revisions = {str(one) for (one,) in held}
+    if not revisions:
+        return
+    scripts = _migrations()
+    if revisions <= set(scripts.get_heads()):
+        return
+    if revisions <= {one.revision for one in scripts.walk_revisions()}:
+        text = f"{file} was made by an older MLflow; keep a copy of it, then run `mlflow db upgrade {uri}`"
+    else:
+        text = f"{file} was made by a newer MLflow than is installed; run `pip install --upgrade mlflow`"
+    raise OSError(text)
+
+
+def _migrations() -> ScriptDirectory:
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - as in `connected`
+    from mlflow.store import db_migrations  # noqa: PLC0415 - as above
+
+    return ScriptDirectory(str(Path(db_migrations.__file__).parent))
 
 
 def connected(uri: str) -> MlflowClient:
     """Open a client; of a database, one process at a time makes or migrates the tables."""
     from mlflow.tracking import MlflowClient  # noqa: PLC0415 - it costs seconds: for the tracker's process alone
 
-    with _alone(file_of(uri)):
+    with _alone(uri):
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)  # a server is asked here; a database was made by now
     return client
 
 
 @contextmanager
-def _alone(file: Path | None) -> Iterator[None]:
+def _alone(uri: str) -> Iterator[None]:
     """Hold a lock beside a database's file: several that make its tables at once spoil it."""
+    file = file_of(uri)
     if file is None:
         yield
         return
     from filelock import FileLock  # noqa: PLC0415 - as above
 
-    _refuse_unusable(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(file.with_name(f".{file.name}.lock"), timeout=60):
+        _refuse_unusable(file, uri)
         yield
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -19,7 +20,7 @@ from nbpipeline.model.told import RunLog
 from nbpipeline.plugins import missing_library
 from nbpipeline.trackers.openlineage_events import Due, Lineage
 from nbpipeline.trackers.sent import Ledger, LinesFile
-from nbpipeline.trackers.settings import is_installed, text_complaints
+from nbpipeline.trackers.settings import is_installed, wrong
 
 if TYPE_CHECKING:
     from openlineage.client.transport.http import HttpTransport
@@ -43,7 +44,7 @@ def require() -> None:
 
 def complaints(settings: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
     """Give what is wrong with `tracking: {openlineage: ...}`, and the mend."""
-    return text_complaints(settings, KEYS, addresses=("url",))
+    return wrong(settings, KEYS, addresses=("url",))
 
 
 def files(settings: Mapping[str, Value], root: Path) -> tuple[str, ...]:
@@ -69,7 +70,9 @@ class OpenLineageTracker:
             self._file = LinesFile(path, lambda event: f"{event['run']['runId']}/{event['eventType']}")
 
     def __enter__(self) -> Self:
-        """Open nothing."""
+        """Load what it takes to send."""
+        import_module("openlineage.client.event_v2")
+        import_module("openlineage.client.facet_v2")
         return self
 
     def __exit__(

@@ -10,6 +10,7 @@ import base64
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -19,7 +20,7 @@ from nbpipeline.model.told import RunLog
 from nbpipeline.plugins import missing_library
 from nbpipeline.trackers.opentelemetry_spans import span_id, spans_of_run, spans_of_stage, trace_id
 from nbpipeline.trackers.sent import Ledger, LinesFile
-from nbpipeline.trackers.settings import is_installed, text_complaints
+from nbpipeline.trackers.settings import is_installed, wrong
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -45,7 +46,7 @@ def require() -> None:
 
 def complaints(settings: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
     """Give what is wrong with `tracking: {opentelemetry: ...}`, and the mend."""
-    return text_complaints(settings, KEYS, addresses=("endpoint",))
+    return wrong(settings, KEYS, addresses=("endpoint",))
 
 
 def files(settings: Mapping[str, Value], root: Path) -> tuple[str, ...]:
@@ -67,7 +68,9 @@ class OpenTelemetryTracker:
             self._file = LinesFile(root / self._settings.get("file", DEFAULT_FILE), _first_span)
 
     def __enter__(self) -> Self:
-        """Open nothing."""
+        """Load what it takes to send."""
+        import_module("opentelemetry.sdk.trace")
+        import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
         return self
 
     def __exit__(

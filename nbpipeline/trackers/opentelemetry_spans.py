@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
 _GOOD = frozenset({"succeeded", "restored", "fresh"})
-_LONGEST = 4_000
+_LONGEST = 6_000
 """Characters of an attribute."""
 
 

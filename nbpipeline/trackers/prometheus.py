@@ -6,6 +6,7 @@ Written anew at a run's end, as a whole. Needs prometheus-client 0.21 or later.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -16,7 +17,7 @@ from nbpipeline.model import Value
 from nbpipeline.model.told import RunLog, StageLog
 from nbpipeline.plugins import missing_library
 from nbpipeline.replacing import replace_text
-from nbpipeline.trackers.settings import is_installed, text_complaints
+from nbpipeline.trackers.settings import is_installed, wrong
 
 if TYPE_CHECKING:
     from prometheus_client.registry import CollectorRegistry
@@ -59,7 +60,7 @@ def require() -> None:
 
 def complaints(settings: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
     """Give what is wrong with `tracking: {prometheus: ...}`, and the mend."""
-    yield from text_complaints(settings, KEYS)
+    yield from wrong(settings, KEYS)
     file = settings.get("file", DEFAULT_FILE)
     if isinstance(file, str) and file.strip() and not file.endswith(".prom"):
         yield f"file: {file!r} does not end in .prom.", "name it so: node_exporter reads no others"
@@ -80,7 +81,8 @@ class PrometheusTracker:
         self._told = ""
 
     def __enter__(self) -> Self:
-        """Open nothing."""
+        """Load what it takes to send."""
+        import_module("prometheus_client.parser")
         return self
 
     def __exit__(

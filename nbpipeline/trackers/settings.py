@@ -1,6 +1,6 @@
-"""What trackers' settings have in common: texts by name, and addresses without passwords."""
+"""What is wrong with a tracker's settings as far as all trackers have it in common."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
@@ -8,18 +8,10 @@ from nbpipeline.errors import did_you_mean
 from nbpipeline.model import Value
 
 
-def is_installed(module: str) -> bool:
-    """Whether a module of a library could be imported, without importing it (but for what it stands in)."""
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
-
-
-def text_complaints(
-    settings: Mapping[str, Value], keys: Collection[str], addresses: Collection[str] = ()
+def wrong(
+    settings: Mapping[str, Value], keys: Sequence[str], addresses: Collection[str] = ()
 ) -> Iterator[tuple[str, str]]:
-    """Give what is wrong with settings that are all texts, some of them HTTP addresses, and the mend."""
+    """Give each key that is none of `keys`, each value that is no text or no HTTP address, with the mend."""
     for key, value in settings.items():
         if key not in keys:
             close = did_you_mean(key, keys)
@@ -27,10 +19,11 @@ def text_complaints(
         elif not isinstance(value, str) or not value.strip():
             yield f"{key}: {value!r} is no text.", f"write it as text: `{key}: ...`"
         elif key in addresses:
-            yield from _address_complaints(key, value)
+            yield from _no_address(key, value)
 
 
-def _address_complaints(key: str, value: str) -> Iterator[tuple[str, str]]:
+def _no_address(key: str, value: str) -> Iterator[tuple[str, str]]:
+    """Refuse what is none, and a password in it: settings stand in the run's folder."""
     try:
         parts = urlsplit(value)
         held = parts.password is not None
@@ -40,3 +33,11 @@ def _address_complaints(key: str, value: str) -> Iterator[tuple[str, str]]:
         yield f"{key}: it is no HTTP address.", f"write, for example, `{key}: http://127.0.0.1:5000`"
     elif held:
         yield f"{key}: it holds a password.", "take it out: the docs name the variable to put it in"
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module of a library could be imported, without importing more than what it stands in."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False

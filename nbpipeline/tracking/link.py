@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -41,7 +41,7 @@ class SenderLink:
         self._ready = False
         self._trouble = ""
         self._lock = threading.Lock()
-        self._joined_by: frozenset[str] = frozenset()
+        self._joined_by: dict[str, frozenset[str]] = {}
         self.files: tuple[str, ...] = ()
         """What a kernel that joins writes for the trackers; see `Job.unwatched`."""
 
@@ -49,7 +49,7 @@ class SenderLink:
         """Start the sender; a run that has none goes on, and says so at its end."""
         for name, settings in self._project.tracking.items():
             tracker = plugins.load("trackers", name)
-            self._joined_by |= tracker.JOINED_BY
+            self._joined_by[name] = tracker.JOINED_BY
             self.files += tracker.files(settings or {}, Path(self._project.root))
         try:
             self._start()
@@ -81,11 +81,14 @@ class SenderLink:
             with suppress(OSError):
                 self._process.stdin.close()
 
-    def is_joined_by(self, imports: tuple[Imported, ...]) -> bool:
-        """Whether a stage with these imports speaks to a tracker's system itself."""
-        return any(one.module.partition(".")[0] in self._joined_by for one in imports)
+    def joined_by(self, imports: tuple[Imported, ...]) -> tuple[str, ...]:
+        """Name the trackers to whose systems a stage with these imports speaks itself."""
+        modules = {name for one in imports for name in _imported(one)}
+        return tuple(name for name, wanted in self._joined_by.items() if not wanted.isdisjoint(modules))
 
-    def variables(self, instance: StageInstance, cancel: Cancel) -> Mapping[str, str]:
+    def variables(
+        self, instance: StageInstance, trackers: tuple[str, ...], cancel: Cancel
+    ) -> Mapping[str, str]:
         """Give what trackers want in a stage's kernel; none where nobody answers in time, or it is cancelled.
 
         Stages wait for each other's answers here, in threads of their own.
@@ -93,18 +96,19 @@ class SenderLink:
         until = time.monotonic() + ANSWER
         with self._lock:
             self._ready = self._ready or self._answer("ready", until, cancel) is not None
-            if not (self._ready and self._asked(instance.id)):
+            if not (self._ready and self._asked(instance.id, trackers)):
                 return {}
             while (answer := self._answer("stage", until, cancel)) is not None:
                 if answer["stage"] == instance.id:  # else a late one, to an earlier question
                     return dict(answer["variables"])
         return {}
 
-    def _asked(self, stage: str) -> bool:
+    def _asked(self, stage: str, trackers: tuple[str, ...]) -> bool:
         if self._process is None or self._process.stdin is None:
             return False
+        question = {"stage": stage, "trackers": trackers}
         try:
-            self._process.stdin.write(json.dumps({"stage": stage}).encode() + b"\n")
+            self._process.stdin.write(json.dumps(question).encode() + b"\n")
         except (OSError, ValueError):  # it has ended, or the run has
             return False
         return True
@@ -129,14 +133,22 @@ class SenderLink:
             return tuple(f"{name}: {told}" for name in self._project.tracking)
         with self._lock:
             done = self._answer("done", time.monotonic() + patience)
-        if done is None and self._process.poll() is None:
-            return (
-                "trackers are still being told, in the background; `nbpipeline runs --sync` waits for that",
-            )
         outbox = read(self._folder.path)
         waiting = outbox.waiting if outbox else tuple(self._project.tracking)
+        if done is None and self._process.poll() is None:
+            unsent = ", ".join(waiting)
+            return (
+                f"{unsent}: still being told, in the background; `nbpipeline runs --sync` waits for that",
+            )
         return tuple(f"{name}: not sent yet{self._why(outbox, name)}; {AGAIN}" for name in waiting)
 
     def _why(self, outbox: Outbox | None, name: str) -> str:
         trouble = outbox.trackers[name].trouble if outbox else ""
         return f" ({trouble or f'see {STATE_FOLDER}/runs/{self._folder.run}/{LOG}'})"
+
+
+def _imported(one: Imported) -> Iterator[str]:
+    """Give a module's name, those of the packages that it is in, and of what is taken from it."""
+    parts = one.module.split(".")
+    yield from (".".join(parts[: count + 1]) for count in range(len(parts)))
+    yield from (f"{one.module}.{name}" for name in one.names)

@@ -85,12 +85,16 @@ class RunReader:
                 self._log,
                 started=time,
                 command=data.get("command", ""),
+                profile=data.get("profile", ""),
                 fresh=data.get("fresh", 0),
                 models=tuple(ModelLog(**value_from(one)) for one in data.get("models", ())),
             )
         elif kind == "run_finished":
             ended = {"status": data.get("status", ""), "seconds": data.get("seconds", 0.0)}
             self._log = replace(self._log, finished=time, counts=data.get("counts", {}), **ended)
+        elif kind == "commit":
+            told = Commit(id=str(data["id"]), dirty=data["dirty"] is True)
+            self._log = replace(self._log, commit=self._log.commit or told)
         elif kind == "stage_started":
             self._stages[name] = replace(
                 known,

@@ -3,26 +3,29 @@
 import io
 import json
 import os
-import subprocess
+import queue
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import Any, TextIO
 
 from filelock import FileLock, Timeout
 
 from nbpipeline import plugins
 from nbpipeline.errors import NbpipelineError
-from nbpipeline.model.told import Commit, RunLog
+from nbpipeline.model.told import RunLog
 from nbpipeline.ports import Tracker
+from nbpipeline.run.commit import commit_of
 from nbpipeline.run.folder import RunFolder, is_running, read_control, runs_folder, state_folder
 from nbpipeline.state.sqlite import open_state
 from nbpipeline.tracking.lines import Lines
 from nbpipeline.tracking.log import RunReader
 from nbpipeline.tracking.outbox import Outbox, read, unsent, write
 from nbpipeline.tracking.pages import Pages
+from nbpipeline.tracking.teller import Teller, said
 
 LOCK = ".tracking.lock"
 """In a run's folder, held by the process that tells of the run."""
@@ -30,8 +33,10 @@ FOLDER = "tracking"
 """In a run's folder: what trackers keep there until it can be sent."""
 PAUSE = 0.5
 """Seconds between two looks at what is new."""
-RETRY = 5.0
-"""Seconds before a tracker that failed is tried again while the run goes on."""
+ANSWER = 45.0
+"""Seconds that trackers have to give a stage's variables, their imports among them."""
+GRACE = 600.0
+"""Seconds that a tracker has at a run's end; for one that takes longer the run stays unsent."""
 PATIENCE = 60.0
 """Seconds that `runs --sync` waits for a process that tells of a run just now."""
 READY, DONE = {"ready": True}, {"done": True}
@@ -39,71 +44,75 @@ READY, DONE = {"ready": True}, {"done": True}
 
 
 class Sender:
-    """Tells the trackers of one run."""
+    """Tells the trackers of one run, each in a thread of its own."""
 
     def __init__(self, root: Path, folder: RunFolder, outbox: Outbox, reader: RunReader) -> None:
-        """Open nothing yet."""
-        self._root, self._folder, self._outbox, self._reader = root, folder, outbox, reader
-        self._trackers: dict[str, Tracker] = {}
-        self._tried: dict[str, float] = {}
-        self._trouble: dict[str, str] = {}
+        """Begin to open the trackers; what of them is not installed is noted as their trouble."""
+        self._folder, self._outbox, self._reader = folder, outbox, reader
         self._pages = Pages()
-        self._stack = ExitStack()
+        self._told: RunLog | None = None
+        self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._tellers = {
+            name: Teller(partial(self._open, root, name), partial(self._ended.put, name))
+            for name in outbox.waiting
+        }
 
-    def __enter__(self) -> Self:
-        """Open the trackers; what of them is not installed is noted as their trouble."""
-        for name in self._outbox.waiting:
-            settings, spool = self._outbox.trackers[name].settings, self._folder.path / FOLDER
-            with suppress(NbpipelineError):
-                module = plugins.load("trackers", name)
-                module.require()
-                tracker = module.open_tracker(settings, self._root, self._outbox.project, spool)
-                self._trackers[name] = self._stack.enter_context(tracker)
-        return self
+    def _open(self, root: Path, name: str) -> Tracker:
+        module = plugins.load("trackers", name)
+        module.require()
+        settings, spool = self._outbox.trackers[name].settings, self._folder.path / FOLDER
+        opened: Tracker = module.open_tracker(settings, root, self._outbox.project, spool)
+        return opened
 
-    def __exit__(self, *error: object) -> None:
-        """Close the trackers."""
-        self._stack.close()
-
-    def answer(self, stage: str) -> dict[str, str]:
-        """Give the variables that the trackers want in a stage's kernel; one that fails gives none."""
+    def answer(self, stage: str, names: Sequence[str], patience: float = ANSWER) -> dict[str, str]:
+        """Give what some trackers want in a stage's kernel; one that fails or hangs gives none."""
         log = self._reader.read(time.time())
+        until = time.monotonic() + patience
         found: dict[str, str] = {}
-        for name, tracker in self._trackers.items():
+        asked = {name: self._tellers[name].ask(log, stage) for name in names if name in self._tellers}
+        for name, answer in asked.items():
             try:
-                found |= tracker.environment(log, stage)
-            except Exception as error:  # noqa: BLE001 - whatever a tracker's libraries raise
-                self._trouble[name] = _said(error)
+                found |= answer.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                self._tellers[name].give_up_asking()
         return found
 
-    def tell(self, *, last: bool = False) -> RunLog:
-        """Tell every tracker of what is new; `last`: also those that failed just now."""
-        log = self._pages.added(self._reader.read(time.time()))
-        for name, tracker in self._trackers.items():
-            failed_at = self._tried.get(name)
-            if not last and failed_at is not None and time.monotonic() - failed_at < RETRY:
-                continue
-            try:
-                tracker.send(log)
-            except Exception as error:  # noqa: BLE001 - as above
-                self._tried[name] = time.monotonic()
-                self._trouble[name] = _said(error)
-            else:
-                self._tried.pop(name, None)
-                self._trouble.pop(name, None)
+    def _read(self) -> RunLog:
+        return self._pages.added(self._reader.read(time.time()))
+
+    def tell(self) -> RunLog:
+        """Have every tracker told of what is new, and those again that failed."""
+        log = self._read()
+        for teller in self._tellers.values():
+            if log != self._told or teller.trouble:
+                teller.tell(log)
+        self._told = log
         return log
 
-    def close_outbox(self) -> Outbox:
-        """Note on disk who has been told of all. Raises OSError."""
-        for name in self._outbox.waiting:
-            missing = "" if name in self._trackers else f"the tracker '{name}' is not installed"
-            self._outbox = self._outbox.after(name, trouble=self._trouble.get(name, missing))
-        write(self._folder, self._outbox)
+    def finish(self, patience: float = GRACE) -> Outbox:
+        """Have every tracker told of all, and note which has been; at most `patience` seconds are waited.
+
+        Raises OSError.
+        """
+        log = self._read()
+        for teller in self._tellers.values():
+            teller.tell(log, last=True)
+        until = time.monotonic() + patience
+        waiting = set(self._tellers)
+        while waiting:
+            try:
+                name = self._ended.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                break
+            waiting.discard(name)
+            self._note(name, self._tellers[name].trouble)
+        for name in waiting:
+            self._note(name, f"it hangs: no end after {patience:g} s")
         return self._outbox
 
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0][:500]
+    def _note(self, name: str, trouble: str) -> None:
+        self._outbox = self._outbox.after(name, trouble=trouble)
+        write(self._folder, self._outbox)
 
 
 def follow(sender: Sender, questions: Lines, answers: TextIO) -> None:
@@ -112,11 +121,12 @@ def follow(sender: Sender, questions: Lines, answers: TextIO) -> None:
     while sender.tell().finished is None:
         line = questions.next(PAUSE)
         if line is not None:
-            stage = json.loads(line)["stage"]
-            _print(answers, {"stage": stage, "variables": sender.answer(stage)})
+            asked = json.loads(line)
+            variables = sender.answer(asked["stage"], asked["trackers"])
+            _print(answers, {"stage": asked["stage"], "variables": variables})
         elif questions.ended:  # its process is gone, or ends: what it writes yet is not announced
             time.sleep(PAUSE)
-    sender.tell(last=True)
+    sender.finish()
 
 
 def _print(answers: TextIO, data: Mapping[str, Any]) -> None:
@@ -136,9 +146,7 @@ def send_live(root: Path, run: str, questions: Lines, answers: TextIO) -> None:
         write(folder, outbox)
         with open_state(state_folder(root)) as state:
             reader = RunReader(root, folder, outbox.project, state, outbox.commit)
-            with Sender(root, folder, outbox, reader) as sender:
-                follow(sender, questions, answers)
-                sender.close_outbox()
+            follow(Sender(root, folder, outbox, reader), questions, answers)
 
 
 def send_ended(root: Path, folder: RunFolder, patience: float = 0.0) -> Outbox | None:
@@ -153,9 +161,7 @@ def send_ended(root: Path, folder: RunFolder, patience: float = 0.0) -> Outbox |
                 return outbox
             with open_state(state_folder(root)) as state:
                 reader = RunReader(root, folder, outbox.project, state, outbox.commit)
-                with Sender(root, folder, outbox, reader) as sender:
-                    sender.tell(last=True)
-                    return sender.close_outbox()
+                return Sender(root, folder, outbox, reader).finish()
     except Timeout:
         return None
 
@@ -177,7 +183,7 @@ def send_waiting(root: Path, patience: float = 0.0) -> dict[str, Outbox | str]:
         try:
             after = send_ended(root, one, patience)
         except (OSError, NbpipelineError) as error:
-            found[one.run] = _said(error)
+            found[one.run] = said(error)
             continue
         found[one.run] = after or "another process is still telling of it"
         if after is not None:
@@ -196,22 +202,6 @@ def _told(outbox: Outbox | str) -> str:
     if not outbox.waiting:
         return f"sent to {', '.join(outbox.trackers)}"
     return "; ".join(f"not sent to {name}: {outbox.trackers[name].trouble}" for name in outbox.waiting)
-
-
-def commit_of(root: Path) -> Commit | None:
-    """Ask git for the commit that the project is at."""
-    try:
-        head = _git(root, "rev-parse", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return Commit(id=head, dirty=bool(changed))
-
-
-def _git(root: Path, *words: str) -> str:
-    command = ["git", "-C", os.fspath(root), *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603 - our words
-    return done.stdout.strip()
 
 
 def main(arguments: list[str]) -> int:

@@ -4,9 +4,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nbpipeline.upkeep import access, byhand, checking, cleaning, debugging, doctor, finding, trial
+    from nbpipeline.upkeep import (
+        access,
+        byhand,
+        checking,
+        cleaning,
+        debugging,
+        doctor,
+        finding,
+        sharing,
+        trial,
+    )
 
-__all__ = ["access", "byhand", "checking", "cleaning", "debugging", "doctor", "finding", "trial"]
+__all__ = ["access", "byhand", "checking", "cleaning", "debugging", "doctor", "finding", "sharing", "trial"]
 
 
 def __getattr__(name: str) -> Any:

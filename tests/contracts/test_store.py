@@ -1,25 +1,69 @@
 """What every implementation of the Store port must do."""
 
 import os
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from buckets import Bucket, service
 
 from nbpipeline.errors import StorageError
 from nbpipeline.model import Fingerprint, StageRecord, StoredOutput
 from nbpipeline.ports import Store
 from nbpipeline.state.digests import FileDigests
 from nbpipeline.state.memory import MemoryState
+from nbpipeline.stores.cached import CachedStore
 from nbpipeline.stores.local import LocalStore
+from nbpipeline.stores.remote import Remote
 
 
-@pytest.fixture(params=[LocalStore], ids=["local"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    make: Callable[[Path], Any] = request.param
-    return make(tmp_path / "store")
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with service() as address:
+        yield address
+
+
+def local(folder: Path, _request: pytest.FixtureRequest) -> LocalStore:
+    return LocalStore(folder)
+
+
+def on_s3(folder: Path, request: pytest.FixtureRequest) -> CachedStore:
+    """What is here, and a bucket."""
+    bucket = Bucket(request.getfixturevalue("endpoint"))
+    far = Remote(bucket.url, {"key": "testing", "secret": "testing"}, bucket.endpoint)
+    return CachedStore(LocalStore(folder), far)
+
+
+def in_a_far_folder(folder: Path, _request: pytest.FixtureRequest) -> CachedStore:
+    return CachedStore(LocalStore(folder), Remote(f"{folder.as_uri()}-far"))
+
+
+def dead(folder: Path, _request: pytest.FixtureRequest) -> CachedStore:
+    """Nobody listens at a port that has just been free."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    return CachedStore(LocalStore(folder), Remote("s3://b/p", {"key": "k", "secret": "s"}, address))
+
+
+STORES: dict[str, Callable[[Path, pytest.FixtureRequest], Any]] = {
+    "local": local,
+    "s3": on_s3,
+    "far-folder": in_a_far_folder,
+    "dead-s3": dead,
+}
+only_here = pytest.mark.parametrize("store", ["local", "dead-s3"], indirect=True)
+"""A store that is shared drops nothing far away: with one, what was dropped here is there."""
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    found = STORES[request.param](tmp_path / "store", request)
+    yield found
+    found.finish(lambda: True)
 
 
 def output(path: Path, **more: Any) -> StoredOutput:
@@ -131,6 +175,7 @@ def test_records_by_instance_and_state(store: Any) -> None:
     assert store.get_record("train", "s3") is None
 
 
+@only_here
 def test_trim_drops_the_least_recently_used(store: Any, tmp_path: Path) -> None:
     kept = []
     for number in range(5):
@@ -146,6 +191,7 @@ def test_trim_drops_the_least_recently_used(store: Any, tmp_path: Path) -> None:
     assert not any(map(store.has, kept))
 
 
+@only_here
 def test_trim_keeps_what_a_kept_folder_holds(store: Any, tmp_path: Path) -> None:
     write(tmp_path / "folder" / "a", b"a" * 500)
     folder = output(tmp_path / "folder")
@@ -157,6 +203,7 @@ def test_trim_keeps_what_a_kept_folder_holds(store: Any, tmp_path: Path) -> None
     assert not store.has(other)
 
 
+@only_here
 def test_a_folder_with_a_lost_file_is_lacking(store: Any, tmp_path: Path) -> None:
     member = write(tmp_path / "folder" / "a", b"a")
     folder = output(tmp_path / "folder")
@@ -192,3 +239,17 @@ def test_several_threads_put_and_get_the_same(store: Any, tmp_path: Path) -> Non
     for one in threads:
         one.join()
     assert wrong == []
+
+
+def test_the_part_that_is_here_is_a_store_itself(store: Any, tmp_path: Path) -> None:
+    kept = write(tmp_path / "a", b"a")
+    store.put(tmp_path / "a", kept)
+    assert isinstance(store.near, Store)
+    assert store.near.has(kept)
+    assert store.near.near is store.near
+    assert store.near.notices == ()
+
+
+def test_nothing_put_is_nothing_to_wait_for(store: Any) -> None:
+    assert store.finish() == ()
+    assert store.notices == ()

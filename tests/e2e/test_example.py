@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from browser import chromium, picture
+from browser import browsing
 from builders import command
 from mlflow.tracking import MlflowClient
 
@@ -159,9 +159,8 @@ def test_mlflow_ui_shows_runs_metrics_data_notebooks_and_the_model(undisturbed: 
     client = MlflowClient(f"sqlite:///{undisturbed}/mlflow.db")
     experiment = client.get_experiment_by_name("flight-delays").experiment_id
     (run,) = client.search_runs([experiment], "tags.`nbpipeline.stage` = 'train'")
-    with mlflow_ui(undisturbed) as address, chromium(viewport={"width": 1500, "height": 1100}) as page:
-        elsewhere: list[str] = []
-        page.on("request", lambda one: None if one.url.startswith(address) else elsewhere.append(one.url))
+    with mlflow_ui(undisturbed) as address, browsing(width=1500, height=1100) as tab:
+        page = tab.page
 
         def shows(place: str, *texts: str) -> None:
             page.goto(f"{address}/#/{place}")
@@ -177,12 +176,12 @@ def test_mlflow_ui_shows_runs_metrics_data_notebooks_and_the_model(undisturbed: 
             "data/derived/train.parquet",
             "Finished",
         )
-        picture(page, "mlflow-run")
+        tab.picture("mlflow-run", whole=False)
         shows(f"experiments/{experiment}/runs/{run.info.run_id}/artifacts", "attempt-1.ipynb", "log")
         page.get_by_text("attempt-1.html").first.click()
         frame = page.frame_locator("iframe").first
         frame.get_by_text("Choose the number of trees").first.wait_for(timeout=60_000)
-        picture(page, "mlflow-notebook")
+        tab.picture("mlflow-notebook", whole=False)
         shows("models/flight-delays/versions/1", "candidate", "Inputs (21)")
-        picture(page, "mlflow-model")
-        assert [one for one in elsewhere if not one.startswith(("data:", "blob:"))] == []
+        tab.picture("mlflow-model", whole=False)
+        assert [one for one in tab.requests if not one.startswith((address, "data:", "blob:"))] == []

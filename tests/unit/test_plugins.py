@@ -30,7 +30,7 @@ def test_an_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
         plugins.load("trackers", "nowhere")
     assert str(caught.value) == (
         "there is no tracker 'nowhere'.\n"
-        "  known trackers: alerts, mlflow, openlineage, opentelemetry, prometheus\n"
+        "  known trackers: alerts, mlflow, openlineage, opentelemetry, prometheus, tensorboard, wandb\n"
         "  mend: pip install the package that offers it (entry point group nbpipeline.trackers)."
     )
 
@@ -54,7 +54,9 @@ def test_a_name_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "openlineage",
         "opentelemetry",
         "prometheus",
+        "tensorboard",
         "theirs",
+        "wandb",
     )
     with pytest.raises(MissingPluginError) as caught:
         plugins.load("trackers", "broken")

@@ -115,12 +115,12 @@ def test_an_unknown_check_is_refused_before_anything_runs(root: Path) -> None:
 
 def test_what_nothing_installed_can_do_is_refused_before_anything_runs(root: Path) -> None:
     write_stage(root)
-    write_files(root, {"pipeline.yaml": 'store: {path: "s3://bucket/prefix"}\n'})
+    write_files(root, {"pipeline.yaml": 'store: {path: "nowhere://bucket/prefix"}\n'})
     with pytest.raises(MissingPluginError) as error:
         nbpipeline.Project(root).plan()
     assert str(error.value) == (
-        "pipeline.yaml: the store cannot be at s3://bucket/prefix: no installed store keeps objects there.\n"
-        "  mend: name a folder: `store: {path: FOLDER}`"
+        "the store cannot be at nowhere://bucket/prefix: fsspec knows no protocol 'nowhere'.\n"
+        "  mend: see the spelling, or pip install the fsspec package that offers it"
     )
     write_files(root, {"pipeline.yaml": "tracking: {nowhere: {}}\n"})
     with pytest.raises(MissingPluginError, match="there is no tracker 'nowhere'"):

@@ -14,10 +14,10 @@ from nbpipeline.cli.frame import Command
 from nbpipeline.cli.main import COMMANDS
 
 CORE = [
-    "init", "new", "check", "plan", "run", "graph", "runs", "show", "log", "diff", "lineage", "debug", "test", "clean",
-    "accept", "record", "restore", "doctor", "run-stage", "completion",
+    "init", "new", "check", "plan", "run", "graph", "runs", "show", "log", "diff", "report", "lineage", "debug", "test", "clean",
+    "accept", "record", "restore", "push", "pull", "verify", "doctor", "run-stage", "completion",
 ]  # fmt: skip
-LATER = ["report", "export", "import", "split", "adopt", "tune", "promote", "serve", "drift", "watch", "lab"]
+LATER = ["export", "import", "split", "adopt", "tune", "promote", "serve", "drift", "watch", "lab"]
 HEAVY = (
     "papermill", "nbformat", "jupyter_client", "jupytext", "IPython", "pandas", "pyarrow", "rich", "nbclient",
     "psutil", "asyncio", "filelock", "zmq", "importlib.metadata", "multiprocessing",

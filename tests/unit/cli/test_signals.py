@@ -45,3 +45,17 @@ def test_nohup_keeps_its_promise() -> None:
             assert switch.level == 0
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_in_the_midst_of_a_line_is_counted(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def entered_twice(*_: object, **__: object) -> None:
+        raise RuntimeError("reentrant call inside <_io.BufferedWriter name='<stderr>'>")
+
+    monkeypatch.setattr("nbpipeline.cli.signals.click.echo", entered_twice)
+    with cancelling() as cancel:
+        cancel.arm()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert cancel.level == 1
+    assert capfd.readouterr().err == "\ninterrupting; once more kills\n"

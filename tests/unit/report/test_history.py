@@ -370,10 +370,32 @@ def test_diff_of_other_stages_and_unknown_runs(root, state, store, two_runs):
         "\n"
         "only after: report"
     )
-    with pytest.raises(UsageError, match=r"no run is called '2026'\."):
-        comparison.diff(state, store, root, "2026", None)
+    with pytest.raises(UsageError, match=r"no run is called '1999'\."):
+        comparison.diff(state, store, root, "1999", None)
     with pytest.raises(UsageError, match="there are no two runs to compare yet"):
         comparison.diff(MemoryState(), store, root / "nowhere", None, None)
+
+
+def test_a_run_is_named_by_its_id_the_beginning_of_it_or_as_the_last(root, state, store, two_runs):
+    first, second = two_runs
+    assert history.known_run(state, root, None) == history.known_run(state, root, "last") == second
+    unique = next(first[:n] for n in range(1, 21) if not second.startswith(first[:n]))
+    assert history.known_run(state, root, unique) == first
+    page = comparison.diff(state, store, root, unique, "last")
+    assert [page.data["before"], page.data["after"]] == [first, second]
+    assert history.show(state, root, unique, ["train"]).data["run"] == first
+    assert history.show(state, root, "last", ["train"]).data["run"] == second
+    with pytest.raises(UsageError, match="'20' is the beginning of 2 runs"):
+        history.known_run(state, root, "20")
+    with pytest.raises(UsageError, match="no run is called ''"):
+        history.known_run(state, root, "")
+    with pytest.raises(UsageError, match="there are no runs yet"):
+        history.known_run(MemoryState(), root / "nowhere", None)
+
+
+def test_a_stage_that_is_called_last_is_shown_as_a_stage(root, state):
+    do(plan_of({"last": RUN}), Training(state, NEW), root, state=state)
+    assert "run" not in history.show(state, root, "last", ["last"]).data
 
 
 def test_diff_takes_the_last_two_by_default(root, state, store, two_runs):

@@ -129,7 +129,7 @@ def test_a_listing_writes_nothing_elsewhere(store: LocalStore, tmp_path: Path, n
     lines = [["link", str(elsewhere), "away"], ["file", digest_file(tmp_path / "x"), name]]
     listing = TREE_HEAD + "".join(f"{json.dumps(line)}\n" for line in lines)
     (tmp_path / "x").unlink()
-    store._write(store._place("trees", digest_text(listing)), listing)
+    store.write(store.place("trees", digest_text(listing)), listing)
     output = StoredOutput(path="folder", digest=digest_text(listing), kind="directory")
     assert not store.get(output, tmp_path / "folder")
     assert not list(elsewhere.iterdir())

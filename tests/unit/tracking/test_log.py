@@ -165,3 +165,11 @@ def test_a_stage_that_was_never_handed_out_is_told_with_its_end(tmp_path, folder
     write("stage_finished", "late", status="blocked", seconds=0.0, attempts=0, notices=["since 'a' failed"])
     (one,) = reader(tmp_path, folder, state).read(time.time()).stages
     assert (one.status, one.started, one.finished, one.outputs) == ("blocked", 1010.0, 1010.0, ())
+
+
+def test_the_commit_and_the_profile_are_those_that_the_run_told(tmp_path, folder, state, write):
+    write("run_started", total=1, fresh=0, command="", profile="prod", slots=2, stages=[])
+    write("commit", id="ab12", dirty=True)
+    write("commit", nonsense=1)
+    log = reader(tmp_path, folder, state).read(time.time())
+    assert (log.profile, log.commit) == ("prod", Commit(id="ab12", dirty=True))
