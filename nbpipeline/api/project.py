@@ -344,10 +344,13 @@ class Project:
             with self._by_hand(pipeline, place, {one.instance for one in found.doomed}):
                 return upkeep.cleaning.remove(found, backends, Path(self.root))
 
-    def doctor(self, *, fix: bool = True) -> tuple[upkeep.finding.Finding, ...]:
-        """Say what is wrong with the installation and the project's folder, and mend it where `fix`."""
+    def doctor(self, *, fix: bool = True, alerts: bool = False) -> tuple[upkeep.finding.Finding, ...]:
+        """Say what is wrong with the installation and the project's folder, and mend it where `fix`.
+
+        With `alerts`, a test alert goes to all of `alerts:`.
+        """
         loaded = self._load()
-        return upkeep.doctor.examine(loaded.spec, tuple(loaded.pipeline or ()), fix=fix)
+        return upkeep.doctor.examine(loaded.spec, tuple(loaded.pipeline or ()), fix=fix, alerts=alerts)
 
     # --- inside --------------------------------------------------------------------------------
 

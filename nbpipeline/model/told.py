@@ -50,6 +50,12 @@ class StageLog:
     reasons: tuple[Mapping[str, Value], ...] = ()
     """As in `plan --format json`."""
     parameters: Mapping[str, Value] = field(default_factory=dict)
+    notebook: str = ""
+    """Project path; empty for what was never handed out."""
+    reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Paths of its declared inputs, by name."""
+    writes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The same of its outputs."""
     started: float | None = None
     """Unix time; None for what was never handed out."""
     finished: float | None = None
@@ -67,6 +73,8 @@ class StageLog:
     fingerprint: Fingerprint | None = None
     """The state that it ran in; None where it did not run."""
     outputs: tuple[StoredOutput, ...] = ()
+    before: str = ""
+    """How it ended in the last run before that tried it, a `Status`; empty where none on record did."""
     files: Mapping[str, str] = field(default_factory=dict)
     """What it left in the run's folder, by name: the executed notebook, the log; absolute paths."""
 

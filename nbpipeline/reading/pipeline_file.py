@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nbpipeline.content import digest_text
 from nbpipeline.model import Value
+from nbpipeline.reading.alerts import sealed
 from nbpipeline.reading.files import NoText, read_text, stands
 from nbpipeline.reading.layers import Layer
 from nbpipeline.reading.place import Findings, Place, mend_by_name
@@ -17,7 +18,7 @@ from nbpipeline.values import dataclass
 
 FILE = "pipeline.yaml"
 _MISNAMED = ("pipeline.yml", "Pipeline.yaml", "nbpipeline.yaml", "nbpipeline.yml")
-_MAPPINGS = frozenset({"store", "tracking"})
+_MAPPINGS = frozenset({"store", "tracking", "alerts"})
 """Keys to which a profile adds, key by key."""
 
 
@@ -122,7 +123,7 @@ def _text(path: Path, place: Place) -> str | None:
 
 def _load(text: str, place: Place, memory: Memory) -> Document | None:
     try:
-        return memory.document(FILE, text)
+        return memory.document(FILE, text, sealed)
     except YamlError as error:
         lines = {(): error.line} if error.line else {}
         replace(place, lines=lines).complain(

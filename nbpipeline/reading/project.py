@@ -11,6 +11,7 @@ from nbpipeline.model import Notebook, ProjectSpec, StageSpec, Value
 from nbpipeline.patterns import regex
 from nbpipeline.ports import Cache
 from nbpipeline.reading import stage
+from nbpipeline.reading.alerts import recipient
 from nbpipeline.reading.declared_parameters import refuse_axis
 from nbpipeline.reading.discovery import (
     DEFAULT_PATTERNS,
@@ -82,7 +83,7 @@ def read_project(
         environment=file.values.get("environment") or "imported",
         kernels=file.values.get("kernels") or "",
         store=file.values.get("store") or {},
-        tracking=file.values.get("tracking") or {},
+        tracking={**(file.values.get("tracking") or {}), **recipient(file.values.get("alerts") or {})},
         schedule=file.values.get("schedule") or {},
         plugins={name: file.values[name] for name in plugin_keys if name in file.values},
         passed_over=finder.passed_over(stages),

@@ -126,15 +126,19 @@ class Memory:
         if len(text) <= _MOST:
             self._new[kind][notebook.path] = f"{_head(notebook.cells, said, text)}\n{text}"
 
-    def document(self, shown: str, text: str) -> Document:
-        """Give the YAML document that a file's text is, parsed if it is not remembered. Raises YamlError."""
+    def document(self, shown: str, text: str, sealed: Callable[[Any], Any] = lambda value: value) -> Document:
+        """Give the YAML document that a file's text is, parsed if it is not remembered. Raises YamlError.
+
+        `sealed` takes out of its value what must not be written down.
+        """
         entry = self._kept.load(DOCUMENTS).get(shown, "") if self._kept else ""
         head, _, kept = entry.partition("\n")
         if head and head == _short(f"{text} {_reader()} {kept}"):
             with suppress(ValueError, TypeError):  # what is no pair of these is read anew
                 value, lines = spoken(kept)
                 return Document(value=value, lines=lines)
-        found = load(text)
+        parsed = load(text)
+        found = Document(value=sealed(parsed.value), lines=parsed.lines)
         self._keep_document(shown, text, found)
         return found
 

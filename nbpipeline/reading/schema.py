@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nbpipeline.model import Value
+from nbpipeline.reading.alerts import ALERTS
 from nbpipeline.reading.checks import CHECKS
 from nbpipeline.reading.kinds import (
     ANY,
@@ -247,7 +248,8 @@ def project_table(plugin_keys: Collection[str] = ()) -> Table:
             "The content store.",
         ),
         _key("tracking", MapOf(item=ANY), "Trackers, by name; each reads its own keys."),
-        *_plugin_keys(set(plugin_keys) - {"tracking"}),
+        _key("alerts", ALERTS, "Who is told by mail, chat or push of a run that failed, or works again."),
+        *_plugin_keys(set(plugin_keys) - {"tracking", "alerts"}),
     )
     own = (
         _key("name", TEXT, "Name of the pipeline; default: the folder's."),

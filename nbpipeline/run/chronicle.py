@@ -67,6 +67,9 @@ class Chronicle:
             action=str(action),
             reasons=[reason_data(reason) for reason in step.reasons],
             parameters=plain(step.instance.parameters),
+            notebook=step.instance.spec.notebook.path,
+            inputs={one.name: list(one.paths) for one in step.instance.inputs},
+            outputs={one.name: list(one.paths) for one in step.instance.outputs},
         )
 
     def stage_finished(self, result: StageResult, *, told: bool = True) -> None:

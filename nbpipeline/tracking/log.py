@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from nbpipeline.encoding import value_from
-from nbpipeline.model import EXECUTED, StageRecord, StoredOutput, slug_of
+from nbpipeline.model import EXECUTED, StageRecord, Status, StoredOutput, slug_of
 from nbpipeline.model.told import CellLog, CheckLog, Commit, ModelLog, RunLog, StageLog
 from nbpipeline.ports import State
 from nbpipeline.run.folder import RunFolder, began, is_running, read_control
+
+EARLIER = 20
+"""Runs that are looked at for how an instance ended before."""
+_TRIED = frozenset({Status.SUCCEEDED, Status.RESTORED, Status.FAILED, Status.CHECK_FAILED})
 
 
 class RunReader:
@@ -29,6 +33,7 @@ class RunReader:
         )
         self._stages: dict[str, StageLog] = {}
         self._records: Mapping[str, StageRecord | None] = {}
+        self._before: dict[str, str] | None = None
 
     def read(self, now: float) -> RunLog:
         """Give the run as far as it is written. Raises OSError."""
@@ -98,6 +103,9 @@ class RunReader:
                 reasons=tuple(data.get("reasons", ())),
                 parameters=value_from(data.get("parameters", {})),
                 fingerprint=self._folder.fingerprint(slug_of(name)),
+                notebook=data.get("notebook", ""),
+                reads=_paths(data.get("inputs", {})),
+                writes=_paths(data.get("outputs", {})),
             )
         elif kind == "attempt_started":
             self._stages[name] = replace(
@@ -132,7 +140,19 @@ class RunReader:
             metrics=value_from(data.get("metrics", {})),
             outputs=self._outputs(known.stage) if data.get("status") in {"succeeded", "restored"} else (),
             files=self._files(known.stage, attempts),
+            before=self._ended_before().get(known.stage, ""),
         )
+
+    def _ended_before(self) -> Mapping[str, str]:
+        """Give how instances last ended in the runs before this one; ids of runs sort by time."""
+        if self._before is None:
+            self._before = {}
+            for run in self._state.runs(EARLIER):
+                if run["run"] < self._folder.run:
+                    for one in self._state.results(run["run"]):
+                        if one.status in _TRIED:
+                            self._before.setdefault(one.instance, str(one.status))
+        return self._before
 
     def _outputs(self, stage: str) -> tuple[StoredOutput, ...]:
         record = self._records.get(stage)
@@ -142,6 +162,10 @@ class RunReader:
         folder = self._folder.instance(slug_of(stage))
         names = {"notebook": folder / f"attempt-{attempt}.ipynb", "log": folder / "log"}
         return {name: str(path) for name, path in names.items() if path.is_file()}
+
+
+def _paths(data: Mapping[str, Any]) -> Mapping[str, tuple[str, ...]]:
+    return {str(name): tuple(paths) for name, paths in data.items()}
 
 
 def _check(data: Mapping[str, Any]) -> CheckLog:

@@ -24,6 +24,7 @@ from nbpipeline.run.folder import (
 from nbpipeline.stage import journal, lock
 from nbpipeline.stage.rescue import look_for_stranded, settle_stranded
 from nbpipeline.upkeep import installation
+from nbpipeline.upkeep.alerting import tried_alerts
 from nbpipeline.upkeep.finding import Finding
 from nbpipeline.worker import Workplace
 
@@ -31,8 +32,13 @@ _LITTLE = 1_000_000_000
 """Bytes free under which a run may well end with a full disk."""
 
 
-def examine(project: ProjectSpec, instances: Sequence[StageInstance], *, fix: bool) -> tuple[Finding, ...]:
-    """Look at everything, `instances` as far as they can be linked; without `fix`, touch nothing."""
+def examine(
+    project: ProjectSpec, instances: Sequence[StageInstance], *, fix: bool, alerts: bool = False
+) -> tuple[Finding, ...]:
+    """Look at everything, `instances` as far as they can be linked; without `fix`, touch nothing.
+
+    With `alerts`, send a test alert to whom failures are told.
+    """
     root = Path(project.root)
     parts = (
         ("Python", installation.python()),
@@ -47,6 +53,7 @@ def examine(project: ProjectSpec, instances: Sequence[StageInstance], *, fix: bo
         ("kept kernels", _kept(root)),
         ("sockets", _sockets(fix=fix)),
         ("disk", _disk(root)),
+        *([("alerts", tried_alerts(project))] if alerts else ()),
     )
     return tuple(one for subject, part in parts for one in _finished(subject, part))
 

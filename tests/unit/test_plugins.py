@@ -30,7 +30,7 @@ def test_an_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
         plugins.load("trackers", "nowhere")
     assert str(caught.value) == (
         "there is no tracker 'nowhere'.\n"
-        "  known trackers: mlflow, tensorboard, wandb\n"
+        "  known trackers: alerts, mlflow, openlineage, opentelemetry, prometheus, tensorboard, wandb\n"
         "  mend: pip install the package that offers it (entry point group nbpipeline.trackers)."
     )
 
@@ -47,7 +47,17 @@ def test_a_name_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     assert plugins.load("trackers", "theirs").__name__ == "Tracker"
-    assert plugins.names("trackers") == ("broken", "mlflow", "tensorboard", "theirs", "wandb")
+    assert plugins.names("trackers") == (
+        "alerts",
+        "broken",
+        "mlflow",
+        "openlineage",
+        "opentelemetry",
+        "prometheus",
+        "tensorboard",
+        "theirs",
+        "wandb",
+    )
     with pytest.raises(MissingPluginError) as caught:
         plugins.load("trackers", "broken")
     assert str(caught.value) == (

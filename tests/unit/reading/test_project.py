@@ -312,12 +312,12 @@ def test_project_keys(root):
             store: {path: s3://bucket/x, max_size: 10GB}
             tracking: {mlflow: {uri: "sqlite:///mlflow.db"}}
             schedule: {cron: "0 3 * * *", timezone: UTC}
-            alerts: [mail]
+            gates: [auc]
             profiles: {prod: {tracking: {wandb: {}}, environment: none, store: {path: here}}}
             """
         },
     )
-    spec, complaints = read_project(root, profile="prod", plugin_keys=["alerts"])
+    spec, complaints = read_project(root, profile="prod", plugin_keys=["gates"])
     assert complaints == ()
     assert (spec.name, spec.file, spec.profile, spec.environment) == (
         "flights",
@@ -327,7 +327,7 @@ def test_project_keys(root):
     )
     assert spec.store == {"path": "here", "max_size": 10_000_000_000}
     assert (list(spec.tracking), spec.schedule["cron"]) == (["mlflow", "wandb"], "0 3 * * *")
-    assert spec.plugins == {"alerts": ["mail"]}
+    assert spec.plugins == {"gates": ["auc"]}
 
 
 def test_find_root(root):
@@ -348,11 +348,11 @@ PIPELINE_YAML = [
     ),
     (
         "notebook: [a]",
-        "line 1: unknown key 'notebook'.\n  known keys: defaults, environment, exclude, kernels, name, notebooks, params, profiles, schedule, stages, store, tracking\n  mend: did you mean 'notebooks'?",
+        "line 1: unknown key 'notebook'.\n  known keys: alerts, defaults, environment, exclude, kernels, name, notebooks, params, profiles, schedule, stages, store, tracking\n  mend: did you mean 'notebooks'?",
     ),
     (
         "retries: 2",
-        "line 1: unknown key 'retries'.\n  known keys: defaults, environment, exclude, kernels, name, notebooks, params, profiles, schedule, stages, store, tracking\n  mend: write it under 'defaults:' (retries is a stage's key).",
+        "line 1: unknown key 'retries'.\n  known keys: alerts, defaults, environment, exclude, kernels, name, notebooks, params, profiles, schedule, stages, store, tracking\n  mend: write it under 'defaults:' (retries is a stage's key).",
     ),
     (
         "params: {yaer: 1}",
@@ -400,7 +400,7 @@ PIPELINE_YAML = [
     ),
     (
         "profiles: {dev: {parms: {}}}",
-        "line 1: unknown key 'parms'.\n  known keys: defaults, environment, kernels, params, schedule, stages, store, tracking\n  mend: did you mean 'params'?",
+        "line 1: unknown key 'parms'.\n  known keys: alerts, defaults, environment, kernels, params, schedule, stages, store, tracking\n  mend: did you mean 'params'?",
     ),
     ("params: {1: 2}", "line 1: the key 1 is no text.\n  mend: put it in quotes: '1'."),
 ]
