@@ -2,11 +2,13 @@
 
 import base64
 import json
+import math
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from receivers import Receiver, checked_event, checked_spans
 from wandb_server import WandbServer
 
 Seen = dict[str, dict[str, Any]]
@@ -17,7 +19,7 @@ class Mlflow:
     """Looks into MLflow's database with its own client."""
 
     name = "mlflow"
-    holds = frozenset({"whole", "data", "files"})
+    holds = frozenset({"whole", "data", "files", "params", "words", "cells"})
 
     def __init__(self, root: Path) -> None:
         self.wrong = {"url": "sqlite:///mlflow.db"}
@@ -54,7 +56,7 @@ class Tensorboard:
     """Reads event files, with the checksums that stand in them left unread."""
 
     name = "tensorboard"
-    holds = frozenset({"whole"})
+    holds = frozenset({"whole", "params", "words", "cells"})
 
     def __init__(self, root: Path) -> None:
         self.wrong = {"foler": "tensorboard"}
@@ -139,7 +141,7 @@ class Wandb:
     """Reads what stands in W&B's offline runs."""
 
     name = "wandb"
-    holds = frozenset({"data", "files"})
+    holds = frozenset({"data", "files", "params", "words", "cells"})
 
     def __init__(self, root: Path) -> None:
         self.wrong = {"mode": "onlin"}
@@ -175,7 +177,7 @@ class WandbOnline:
     """Looks into a server that stands in for W&B's."""
 
     name = "wandb"
-    holds = frozenset({"data", "files"})
+    holds = frozenset({"data", "files", "params", "words", "cells"})
 
     def __init__(self, root: Path, server: WandbServer) -> None:
         self.wrong = {"base_url": "example"}
@@ -258,3 +260,196 @@ PICTURE = base64.b64encode(
     )
 ).decode()
 """A PNG of one pixel, as a notebook holds it."""
+
+
+class OpenLineage:
+    """Reads the file of events, each held against the client's own classes."""
+
+    name = "openlineage"
+    holds = frozenset({"whole", "data", "params", "words"})
+
+    def __init__(self, root: Path) -> None:
+        self.wrong = {"uri": "http://127.0.0.1:5000"}
+        self.settings: dict[str, str] = {}
+        self.broken = {"url": "http://127.0.0.1:9"}
+        self._root = root
+
+    def events(self) -> list[dict[str, Any]]:
+        text = (self._root / "openlineage.jsonl").read_text()
+        return [checked_event(json.loads(line)) for line in text.splitlines()]
+
+    def runs(self) -> Seen:
+        found: Seen = {}
+        keys = [(one["run"]["runId"], one["eventType"]) for one in self.events()]
+        assert len(set(keys)) == len(keys), "an event twice"
+        for one in self.events():
+            stage = one["job"]["name"].removeprefix("flights").removeprefix(".")
+            about = one["run"]["facets"]["nbpipeline"]
+            given_to = one["run"]["facets"].get("executionParameters", {})
+            ends = {"START": "running", "COMPLETE": "good"}
+            found[stage] = {
+                "status": ends.get(one["eventType"], "bad"),
+                "params": {given["key"]: given["value"] for given in given_to.get("parameters", [])},
+                "metrics": {
+                    "nbpipeline.seconds": about.get("seconds"),
+                    "nbpipeline.peak_memory_mb": (about.get("peak_memory") or 0) / 1e6,
+                    **{name: value for name, value in about.get("metrics", {}).items() if _is_number(value)},
+                },
+                "words": json.dumps({"metrics": json.dumps(about.get("metrics")), "event": one}),
+                "data": sorted(
+                    (self._path(data), data["facets"]["version"]["datasetVersion"], side)
+                    for side in ("input", "output")
+                    for data in one[f"{side}s"]
+                ),
+            }
+        return found
+
+    def _path(self, data: dict[str, Any]) -> str:
+        if data["namespace"] == "file":
+            return str(Path(data["name"]).relative_to(self._root))
+        return f"{data['namespace']}/{data['name']}"
+
+
+class OpenLineageOnline(OpenLineage):
+    """Asks the collector instead."""
+
+    def __init__(self, root: Path, server: Receiver) -> None:
+        super().__init__(root)
+        self.settings = {"url": f"http://{server.address}"}
+        self._server = server
+
+    def events(self) -> list[dict[str, Any]]:
+        assert self._server.refused == []
+        return list(self._server.taken)
+
+
+class OpenTelemetry:
+    """Reads the file of OTLP/JSON, each line held against the protocol's own message."""
+
+    name = "opentelemetry"
+    holds = frozenset({"whole", "params", "words", "cells"})
+
+    def __init__(self, root: Path) -> None:
+        self.wrong = {"endpoint": "127.0.0.1:4318"}
+        self.settings: dict[str, str] = {}
+        self.broken = {"endpoint": "http://127.0.0.1:9"}
+        self._root = root
+
+    def spans(self) -> list[Any]:
+        from google.protobuf.json_format import ParseDict
+        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+        lines = (self._root / "opentelemetry.jsonl").read_text().splitlines()
+        requests = [ParseDict(_base64(json.loads(line)), ExportTraceServiceRequest()) for line in lines]
+        return [span for one in requests for span in checked_spans(one.SerializeToString())]
+
+    def runs(self) -> Seen:
+        spans = self.spans()
+        assert len({one.span_id for one in spans}) == len(spans), "a span twice"
+        assert len({one.trace_id for one in spans}) <= 1
+        top = {one.span_id: one for one in spans if not one.parent_span_id}
+        stages = {one.span_id: one for one in spans if one.parent_span_id in top or "cell" not in one.name}
+        found: Seen = {}
+        for key, one in stages.items():
+            about = {given.key.removeprefix("nbpipeline."): _any(given.value) for given in one.attributes}
+            metrics = {key[7:]: value for key, value in about.items() if key.startswith("metric.")}
+            found["" if key in top else one.name] = {
+                "status": {1: "good", 2: "bad"}[one.status.code],
+                "params": {key[10:]: _shown(v) for key, v in about.items() if key.startswith("parameter.")},
+                "metrics": {
+                    "nbpipeline.seconds": about.get("seconds"),
+                    "nbpipeline.peak_memory_mb": about.get("peak_memory_bytes", 0) / 1e6,
+                    **{name: value for name, value in metrics.items() if _is_number(value)},
+                },
+                "words": json.dumps(
+                    {"metrics": json.dumps(metrics), "all": str(about), "why": str(one.status)}
+                ),
+                "cells": [
+                    (
+                        next(_any(a.value) for a in cell.attributes if a.key == "nbpipeline.cell"),
+                        round((cell.end_time_unix_nano - cell.start_time_unix_nano) / 1e9, 6),
+                    )
+                    for cell in spans
+                    if cell.parent_span_id == key and key not in top
+                ],
+            }
+        return found
+
+
+class OpenTelemetryOnline(OpenTelemetry):
+    """Asks the collector instead."""
+
+    def __init__(self, root: Path, server: Receiver) -> None:
+        super().__init__(root)
+        self.settings = {"endpoint": f"http://{server.address}"}
+        self._server = server
+
+    def spans(self) -> list[Any]:
+        assert self._server.refused == []
+        return [span for request in self._server.taken for span in request]
+
+
+class Prometheus:
+    """Reads the file with the client's own parser."""
+
+    name = "prometheus"
+    holds = frozenset({"whole"})
+
+    def __init__(self, root: Path) -> None:
+        self.wrong = {"file": "nbpipeline.txt"}
+        self.settings: dict[str, str] = {}
+        self.broken = {"file": "log/x.prom"}  # a file of the run stands there
+        self.file = root / "nbpipeline.prom"
+
+    def samples(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+        from prometheus_client.parser import text_string_to_metric_families
+
+        found = [
+            ((one.name, tuple(sorted((k, v) for k, v in one.labels.items() if k != "pipeline"))), one.value)
+            for family in text_string_to_metric_families(self.file.read_text())
+            for one in family.samples
+        ]
+        assert len(dict(found)) == len(found), "a sample twice"
+        return dict(found)
+
+    def runs(self) -> Seen:
+        found: Seen = {}
+        for (name, labels), value in self.samples().items():
+            about = dict(labels)
+            one = found.setdefault(about.get("stage", ""), {"metrics": {}, "status": "bad"})
+            if name.endswith("_status") and value and about["status"] in {"succeeded", "restored"}:
+                one["status"] = "good"
+            if name == "nbpipeline_stage_metric" and _is_number(value):
+                one["metrics"][about["metric"]] = value
+            if name == "nbpipeline_stage_duration_seconds":
+                one["metrics"]["nbpipeline.seconds"] = value
+            if name == "nbpipeline_stage_peak_memory_bytes":
+                one["metrics"]["nbpipeline.peak_memory_mb"] = value / 1e6
+        return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _any(value: Any) -> Any:
+    kind = value.WhichOneof("value")
+    return [_any(one) for one in value.array_value.values] if kind == "array_value" else getattr(value, kind)
+
+
+def _shown(value: Any) -> str:
+    """Write a parameter as the others do: what is no plain value is JSON here."""
+    return {"null": "None", '["a", "b"]': "['a', 'b']"}.get(value, str(value))
+
+
+def _base64(data: Any) -> Any:
+    """Undo what OTLP/JSON has of its own: ids in hexadecimal."""
+    if isinstance(data, list):
+        return [_base64(one) for one in data]
+    if not isinstance(data, dict):
+        return data
+    ids = {"traceId", "spanId", "parentSpanId"}
+    return {
+        key: base64.b64encode(bytes.fromhex(one)).decode() if key in ids else _base64(one)
+        for key, one in data.items()
+    }

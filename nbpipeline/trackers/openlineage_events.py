@@ -106,6 +106,8 @@ class Lineage:
             "parent": self._parent(run),
             "nbpipeline": _own(_about(one, kind), run),
         }
+        if one.parameters:
+            facets["executionParameters"] = _parameters(one)
         if one.failure and kind in {"FAIL", "ABORT"}:
             facets["errorMessage"] = _error(one)
         about = {"jobType": _job_type("STAGE"), **self._source(run, one)}
@@ -179,6 +181,16 @@ def _job_type(kind: str) -> Any:
     return facet.JobTypeJobFacet(processingType="BATCH", integration="NBPIPELINE", jobType=kind, **_SAID_BY)
 
 
+def _parameters(one: StageLog) -> Any:
+    from openlineage.client.facet_v2 import execution_parameters_run as facet  # noqa: PLC0415 - as above
+
+    given = [
+        facet.ExecutionParameter(key=name, name=name, value=str(value))
+        for name, value in one.parameters.items()
+    ]
+    return facet.ExecutionParametersRunFacet(parameters=given, **_SAID_BY)
+
+
 def _error(one: StageLog, prefix: str = "") -> Any:
     from openlineage.client.facet_v2 import error_message_run as facet  # noqa: PLC0415 - as above
 
@@ -194,7 +206,6 @@ def _about(one: StageLog, kind: str) -> dict[str, Value]:
     found: dict[str, Value] = {
         "stage": one.stage,
         "action": one.action,
-        "parameters": dict(one.parameters),
         "reasons": [dict(reason) for reason in one.reasons],
     }
     if one.fingerprint is not None:
