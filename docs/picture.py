@@ -8,10 +8,11 @@ import shutil
 import sys
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 TARGET = Path(__file__).parent / "report.png"
-WIDTH, HEIGHT = 1000, 1150
+WIDTH, HEIGHT = 1000, 1560
 
 
 def take(page: Path, target: Path) -> None:
@@ -24,6 +25,8 @@ def take(page: Path, target: Path) -> None:
             tab = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
             tab.goto(page.resolve().as_uri())
             tab.screenshot(path=target)
+            few = Image.open(target).convert("RGB").quantize(colors=96)  # of text and boxes that is enough
+            few.save(target, optimize=True)
         finally:
             browser.close()
 
