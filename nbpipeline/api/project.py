@@ -249,6 +249,12 @@ class Project:
         with self._past() as (place, _):
             return report.comparison.diff(place.state, place.store, Path(self.root), before, after)
 
+    def diff_page(self, before: str | None, after: str | None, output: str | Path) -> Path:
+        """Write what `diff` finds as one HTML page, with the plots side by side; gives its path."""
+        with self._past() as (place, _):
+            root, name, target = Path(self.root), place.project.name, Path(output)
+            return report.diff_page.write_diff(place.state, place.store, root, before, after, name, target)
+
     def report(self, run: str | None = None, output: str | Path | None = None) -> Path:
         """Write one HTML page of a run (by default the last); gives its path. Raises UsageError."""
         with self._past() as (place, _):
