@@ -25,12 +25,11 @@ from nbpipeline.api.planning import (
     plan_wanted,
     told_ahead,
 )
-from nbpipeline.api.running import carried_out, telling, told_of_all
+from nbpipeline.api.running import carried_out, deaf, silent, telling, told_of_all
 from nbpipeline.api.sharing import Sharing
 from nbpipeline.api.warming import require_validators
 from nbpipeline.errors import UsageError
 from nbpipeline.model import (
-    Event,
     Pipeline,
     Plan,
     ProjectSpec,
@@ -81,7 +80,7 @@ class Project:
         self.root = str(find_root(start))
         self.profile = profile
         self._overrides = overrides(params)
-        self.tell: Callable[[str], None] = _silent
+        self.tell: Callable[[str], None] = silent
         """Hears what takes long before there is a plan: asking a store far away."""
 
     # --- what there is -------------------------------------------------------------------------
@@ -173,7 +172,7 @@ class Project:
             for name in pipeline.project.tracking if track else ():
                 plugins.load("trackers", name).require()
             wanted = Wanted(selectors=selectors, exclude=exclude, only=only, force=force)
-            tell = (on_event or _deaf) if wait else None
+            tell = (on_event or deaf) if wait else None
             run = begin_apart(pipeline, place, wanted, tell, cancel or CancelSwitch())
             with begun(run.folder), telling(pipeline.project, run, track=track) as sender:
                 require_validators(run.plan)
@@ -209,7 +208,7 @@ class Project:
                     one,
                     place.backends(),
                     fixed=[given.name for given in self._overrides],
-                    emit=on_event or _deaf,
+                    emit=on_event or deaf,
                     cancel=switch,
                 )
                 for one in found
@@ -393,11 +392,3 @@ class Project:
         limit = place.project.store.get("max_size")
         if limit is not None and any(one.record for one in result.results):
             place.store.trim(int(limit), keep=upkeep.cleaning.needed(place.state))
-
-
-def _deaf(event: Event) -> None:
-    del event
-
-
-def _silent(text: str) -> None:
-    del text

@@ -81,3 +81,13 @@ def telling(project: ProjectSpec, run: Begun, *, track: bool) -> Iterator["Sende
 def told_of_all(result: RunResult, sender: "SenderLink | None") -> RunResult:
     """Wait a little until trackers know all of the run; note in its result which do not."""
     return replace(result, untold=sender.finish()) if sender else result
+
+
+def deaf(event: Event) -> None:
+    """Hear an event that nobody asked for."""
+    del event
+
+
+def silent(text: str) -> None:
+    """Say nothing."""
+    del text
