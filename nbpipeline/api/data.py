@@ -11,11 +11,7 @@ from pathlib import Path
 
 from nbpipeline import report, upkeep, validators
 from nbpipeline.errors import UsageError
-from nbpipeline.location import is_url
-from nbpipeline.model import Check, Pipeline
-from nbpipeline.run.cancel import CancelSwitch
-from nbpipeline.stage.checks import bound, surroundings
-from nbpipeline.stage.places import absolute
+from nbpipeline.model import Pipeline
 from nbpipeline.worker import Workplace
 
 Opened = Callable[[], AbstractContextManager[tuple[Pipeline, Workplace]]]
@@ -98,7 +94,7 @@ def _since_checks(
     """Try the checks that are written about the data on them as they stand. Raises UsageError without any."""
     root = Path(pipeline.project.root)
     versions = upkeep.versions.standing(pipeline, what, root)
-    if not any(_checks(one, table, root) for one in versions):
+    if not any(upkeep.versions.checks_about(one, table, root) for one in versions):
         raise UsageError.of(
             f"no check is written about {what}{f', table {table}' if table else ''}.",
             mend=f"draft some: nbpipeline expect learn {what}; or compare with a run: --against RUN",
@@ -106,34 +102,20 @@ def _since_checks(
     tables = (
         [table]
         if table
-        else list(dict.fromkeys(each.table for one in versions for each in _checks(one, "", root)))
+        else list(
+            dict.fromkeys(
+                each.table for one in versions for each in upkeep.versions.checks_about(one, "", root)
+            )
+        )
     )
     files = [
         report.data_changes.Tried(
             stage=one.instance.id,
             path=f"{one.path}, table {name}" if name else one.path,
             profile=read,
-            verdicts=place.validate(
-                (one.place,),
-                _checks(one, name, root, exactly=not table),
-                surroundings(one.instance.spec, root, CancelSwitch()),
-            ),
+            verdicts=upkeep.versions.tried(place.validate, one, name, root, exactly=not table),
         )
         for name in tables
         for one, read in upkeep.versions.profiled(versions, name, sample)
     ]
     return report.data_changes.since_checks(what, files)
-
-
-def _checks(
-    version: upkeep.versions.Version, table: str, root: Path, *, exactly: bool = False
-) -> tuple[Check, ...]:
-    """Give the checks about a file's table (empty: about any), bound to where other artifacts stand."""
-    instance = version.instance
-    given = instance.spec.expect.get(version.artifact.name, ())
-    wanted = [one for one in given if one.table == table or not (table or exactly)]
-    standing = {
-        one.name: tuple(absolute(root, path) for path in one.paths if not is_url(path))
-        for one in (*instance.inputs, *instance.outputs)
-    }
-    return bound(wanted, standing)

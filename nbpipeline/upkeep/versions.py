@@ -11,14 +11,27 @@ from typing import TypeAlias
 
 from nbpipeline.errors import StorageError, UsageError, did_you_mean
 from nbpipeline.location import is_url
-from nbpipeline.model import BoundArtifact, Pipeline, StageInstance, StageRecord, canonical_id, shell_name
+from nbpipeline.model import (
+    BoundArtifact,
+    Check,
+    Pipeline,
+    StageInstance,
+    StageRecord,
+    Verdict,
+    canonical_id,
+    shell_name,
+)
+from nbpipeline.run.cancel import CancelSwitch
 from nbpipeline.run.folder import state_folder
+from nbpipeline.stage.backends import Surroundings
 from nbpipeline.stage.backing import Backing
+from nbpipeline.stage.checks import bound, surroundings
 from nbpipeline.stage.places import absolute
 from nbpipeline.validators.profile import Profile, profile
 from nbpipeline.validators.tables import UnreadableTableError
 from nbpipeline.values import dataclass
 
+Validate = Callable[[tuple[Path, ...], tuple[Check, ...], Surroundings], tuple[Verdict, ...]]
 RecordOf = Callable[[str], StageRecord | None]
 _SHOWN = 12
 
@@ -161,3 +174,23 @@ def _profile(version: Version, table: str, sample: int | None) -> Profile:
             if "holds" in str(error)
             else "see that it is a table, and whole",
         ) from error
+
+
+def checks_about(version: Version, table: str, root: Path, *, exactly: bool = False) -> tuple[Check, ...]:
+    """Give the checks about a file's table (empty: about any), bound to where other artifacts stand."""
+    instance = version.instance
+    given = instance.spec.expect.get(version.artifact.name, ())
+    wanted = [one for one in given if one.table == table or not (table or exactly)]
+    standing = {
+        one.name: tuple(absolute(root, path) for path in one.paths if not is_url(path))
+        for one in (*instance.inputs, *instance.outputs)
+    }
+    return bound(wanted, standing)
+
+
+def tried(
+    validate: Validate, version: Version, table: str, root: Path, *, exactly: bool
+) -> tuple[Verdict, ...]:
+    """Try the checks about a file's table on it."""
+    checks = checks_about(version, table, root, exactly=exactly)
+    return validate((version.place,), checks, surroundings(version.instance.spec, root, CancelSwitch()))

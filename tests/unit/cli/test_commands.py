@@ -10,11 +10,12 @@ import pytest
 from builders import code, command, write_notebook
 
 from nbpipeline.__main__ import main
+from nbpipeline.cli import expect
 from nbpipeline.cli.frame import Command
 from nbpipeline.cli.main import COMMANDS
 
 CORE = [
-    "init", "new", "check", "plan", "run", "graph", "runs", "show", "log", "diff", "report", "lineage", "debug", "test", "clean",
+    "init", "new", "check", "plan", "run", "graph", "runs", "show", "log", "diff", "report", "lineage", "expect", "debug", "test", "clean",
     "accept", "record", "restore", "push", "pull", "verify", "dvc", "doctor", "run-stage", "completion",
 ]  # fmt: skip
 LATER = ["export", "import", "split", "adopt", "tune", "promote", "serve", "drift", "watch", "lab"]
@@ -44,16 +45,46 @@ def test_the_table_lists_this_release_and_nothing_of_later_ones() -> None:
     assert not set(COMMANDS) & set(LATER)
 
 
-@pytest.mark.parametrize("name", CORE)
+GROUPS = {"expect": tuple(expect.SUMMARIES)}
+SINGLE = [
+    *(name for name in CORE if name not in GROUPS),
+    *(f"{one} {sub}" for one in GROUPS for sub in GROUPS[one]),
+]
+
+
+def command_of(words: str) -> Command:
+    group, _, name = words.partition(" ")
+    module = f"{group}_{name}" if name else COMMANDS[group].module
+    found = import_module(f"nbpipeline.cli.{module}").command
+    assert isinstance(found, Command)
+    return found
+
+
+def summary_of(words: str) -> str:
+    group, _, name = words.partition(" ")
+    return expect.SUMMARIES[name] if name else COMMANDS[group].summary
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_lists_its_commands_with_an_example(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for flags in ([], ["-h"], ["--help"]):
+        assert main([group, *flags]) == (0 if flags else 2)
+        told = capsys.readouterr()
+        text = told.out + told.err
+        assert f"usage: nbpipeline {group}" in text.lower()
+        assert all(summary.split(":")[0].split(",")[0] in text for summary in expect.SUMMARIES.values())
+        assert "Example" in text
+
+
+@pytest.mark.parametrize("name", SINGLE)
 def test_each_command_says_what_it_does_with_an_example(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = import_module(f"nbpipeline.cli.{COMMANDS[name].module}").command
-    assert isinstance(found, Command)
-    assert found.name == name
+    found = command_of(name)
+    assert found.name == name.rsplit(" ", maxsplit=1)[-1]
     assert (found.help or "").strip()
     for flag in ("-h", "--help"):
-        assert main([name, flag]) == 0
+        assert main([*name.split(), flag]) == 0
         text = capsys.readouterr().out
         assert f"Usage: nbpipeline {name}" in text
         assert "Example" in text
@@ -61,10 +92,9 @@ def test_each_command_says_what_it_does_with_an_example(
     assert any(option.name in {"folder", "project"} for option in found.params), "--project is everywhere"
 
 
-@pytest.mark.parametrize("name", CORE)
+@pytest.mark.parametrize("name", SINGLE)
 def test_the_short_help_begins_as_the_long_one_does(name: str) -> None:
-    summary = COMMANDS[name].summary
-    found = import_module(f"nbpipeline.cli.{COMMANDS[name].module}").command
+    summary, found = summary_of(name), command_of(name)
     first = (found.help or "").split("\n\n")[0].replace("\n", " ")
     assert summary.split(":")[0].split(",")[0].split(";")[0].rstrip(".").split()[0] == first.split()[0]
 
