@@ -6,17 +6,18 @@ from ast import literal_eval
 from importlib import import_module
 from pathlib import Path
 
+import click
 import pytest
 from builders import code, command, write_notebook
 
 from nbpipeline.__main__ import main
-from nbpipeline.cli import expect
 from nbpipeline.cli.frame import Command
 from nbpipeline.cli.main import COMMANDS
 
 CORE = [
-    "init", "new", "check", "plan", "run", "graph", "runs", "show", "log", "diff", "report", "lineage", "expect", "debug", "test", "clean",
-    "accept", "record", "restore", "push", "pull", "verify", "dvc", "doctor", "run-stage", "completion",
+    "init", "new", "check", "plan", "run", "graph", "runs", "show", "log", "diff", "report", "lineage", "expect",
+    "debug", "test", "clean", "accept", "record", "restore", "push", "pull", "verify", "dvc", "doctor", "run-stage",
+    "completion",
 ]  # fmt: skip
 LATER = ["export", "import", "split", "adopt", "tune", "promote", "serve", "drift", "watch", "lab"]
 HEAVY = (
@@ -45,56 +46,32 @@ def test_the_table_lists_this_release_and_nothing_of_later_ones() -> None:
     assert not set(COMMANDS) & set(LATER)
 
 
-GROUPS = {"expect": tuple(expect.SUMMARIES)}
-SINGLE = [
-    *(name for name in CORE if name not in GROUPS),
-    *(f"{one} {sub}" for one in GROUPS for sub in GROUPS[one]),
-]
-
-
-def command_of(words: str) -> Command:
-    group, _, name = words.partition(" ")
-    module = f"{group}_{name}" if name else COMMANDS[group].module
-    found = import_module(f"nbpipeline.cli.{module}").command
-    assert isinstance(found, Command)
-    return found
-
-
-def summary_of(words: str) -> str:
-    group, _, name = words.partition(" ")
-    return expect.SUMMARIES[name] if name else COMMANDS[group].summary
-
-
-@pytest.mark.parametrize("group", GROUPS)
-def test_a_group_lists_its_commands_with_an_example(group: str, capsys: pytest.CaptureFixture[str]) -> None:
-    for flags in ([], ["-h"], ["--help"]):
-        assert main([group, *flags]) == (0 if flags else 2)
-        told = capsys.readouterr()
-        text = told.out + told.err
-        assert f"usage: nbpipeline {group}" in text.lower()
-        assert all(summary.split(":")[0].split(",")[0] in text for summary in expect.SUMMARIES.values())
-        assert "Example" in text
-
-
-@pytest.mark.parametrize("name", SINGLE)
+@pytest.mark.parametrize("name", CORE)
 def test_each_command_says_what_it_does_with_an_example(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = command_of(name)
-    assert found.name == name.rsplit(" ", maxsplit=1)[-1]
+    found = import_module(f"nbpipeline.cli.{COMMANDS[name].module}").command
+    assert isinstance(found, Command | click.Group)
+    assert found.name == name
     assert (found.help or "").strip()
     for flag in ("-h", "--help"):
-        assert main([*name.split(), flag]) == 0
+        assert main([name, flag]) == 0
         text = capsys.readouterr().out
         assert f"Usage: nbpipeline {name}" in text
         assert "Example" in text
         assert f"nbpipeline {name}" in text.partition("Example")[2] or name == "completion"
-    assert any(option.name in {"folder", "project"} for option in found.params), "--project is everywhere"
+    context = click.Context(found)
+    is_group = isinstance(found, click.Group)
+    inner = [found.get_command(context, one) for one in found.list_commands(context)] if is_group else [found]
+    for each in inner:
+        assert isinstance(each, Command)
+        assert any(one.name in {"folder", "project"} for one in each.params), "--project is everywhere"
 
 
-@pytest.mark.parametrize("name", SINGLE)
+@pytest.mark.parametrize("name", CORE)
 def test_the_short_help_begins_as_the_long_one_does(name: str) -> None:
-    summary, found = summary_of(name), command_of(name)
+    summary = COMMANDS[name].summary
+    found = import_module(f"nbpipeline.cli.{COMMANDS[name].module}").command
     first = (found.help or "").split("\n\n")[0].replace("\n", " ")
     assert summary.split(":")[0].split(",")[0].split(";")[0].rstrip(".").split()[0] == first.split()[0]
 
