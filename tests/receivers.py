@@ -120,7 +120,7 @@ def _checked_facet(facet: dict[str, Any]) -> None:
     if name == "RunFacet":  # the own one: any keys
         return
     modules = [one for one in vars(facet_v2).values() if isinstance(one, types.ModuleType)]
-    found = next(vars(one)[name] for one in modules if name in vars(one))
+    found = {key: kind for one in modules for key, kind in vars(one).items()}[name]
     if found._get_schema() != facet["_schemaURL"]:
         raise ValueError(facet["_schemaURL"])
     structured(found, {key: value for key, value in facet.items() if key not in {"_producer", "_schemaURL"}})

@@ -74,7 +74,7 @@ def recipient(alerts: Mapping[str, Value]) -> dict[str, Value]:
     occasions = list(alerts.get("on") or DEFAULT_OCCASIONS)
     return {
         "alerts": {
-            "urls": [_named(one) for one in urls],
+            "urls": list(urls),
             "on": occasions,
             "rows": alerts.get("rows") is not False,
         }

@@ -109,7 +109,8 @@ def _some(names: Sequence[str]) -> str:
 def _command(run: RunLog, failed: Sequence[StageLog]) -> str:
     if not failed:
         return f"nbpipeline show {run.run}"
-    return f"nbpipeline log {shell_name(failed[0].stage)} or nbpipeline show {run.run}"
+    look = "show" if failed[0].status == "check_failed" else "log"
+    return f"nbpipeline {look} {shell_name(failed[0].stage)}, or nbpipeline show {run.run}"
 
 
 def _failure(one: StageLog, *, rows: bool) -> Iterator[str]:

@@ -36,6 +36,8 @@ STALE = 6 * 3600.0
 """Seconds after a run's end at which an alert of it would only be noise."""
 _TYPES = {"failure": "failure", "check_failure": "failure", "recovery": "success", "warning": "warning"}
 _PARTS = regex(r"[/:@?&=#,+\s]+")
+_HOSTED = frozenset({"json", "jsons", "xml", "xmls", "form", "forms", "mailto", "mailtos", "ntfy", "ntfys"})
+"""Schemes in which a host follows; others have a token there."""
 _SHORTEST = 4
 """Characters of a part of a URL that may be a secret: shorter ones would mask ordinary words."""
 
@@ -173,10 +175,10 @@ class _Heard(logging.Handler):
 
 
 def masked(text: str, url: str) -> str:
-    """Hide in a text what of a URL may be a secret: all of its parts but the scheme and the host."""
-    _, _, rest = url.partition("://")
-    place = rest.partition("/")[0].rpartition("@")[2].partition(":")[0]
-    parts = {one for part in _PARTS.split(rest) for one in (part, unquote(part))} - {place}
+    """Hide in a text all parts of a URL but its scheme, and its host where that cannot be a token."""
+    scheme, _, rest = url.partition("://")
+    host = rest.partition("/")[0].rpartition("@")[2].partition(":")[0] if scheme in _HOSTED else ""
+    parts = {one for part in _PARTS.split(rest) for one in (part, unquote(part))} - {host}
     for one in sorted((one for one in parts if len(one) >= _SHORTEST), key=len, reverse=True):
         text = text.replace(one, "[masked]")
     return text

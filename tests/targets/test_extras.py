@@ -50,6 +50,26 @@ USES: dict[str, tuple[dict[str, str], str, str]] = {
             "assert len(c.search_runs([e.experiment_id])) == 2"
         ),
     ),
+    "alerts": (
+        {"pipeline.yaml": "name: flights\nalerts: {urls: 'json://127.0.0.1:9/x', on: [recovery]}\n"},
+        "",
+        "from nbpipeline.trackers.alerts import notify, NotSentError; import apprise",
+    ),
+    "openlineage": (
+        {"pipeline.yaml": TRACKED % "openlineage: {}"},
+        "",
+        "assert len(open('openlineage.jsonl').readlines()) == 4",
+    ),
+    "prometheus": (
+        {"pipeline.yaml": TRACKED % "prometheus: {}"},
+        "",
+        "assert 'stage=\"clean\",status=\"succeeded\"} 1.0' in open('nbpipeline.prom').read()",
+    ),
+    "telemetry": (
+        {"pipeline.yaml": TRACKED % "opentelemetry: {}"},
+        "",
+        "assert len(open('opentelemetry.jsonl').readlines()) == 2",
+    ),
     "tensorboard": (
         {"pipeline.yaml": TRACKED % "tensorboard: {}"},
         "",
@@ -64,14 +84,10 @@ USES: dict[str, tuple[dict[str, str], str, str]] = {
 """Extra -> files of the project, more of a header, Python that holds what the run has left."""
 
 LIBRARIES = {
-    "alerts": "apprise",
     "expectations": "great_expectations",
-    "openlineage": "openlineage.client",
     "pandera": "pandera.pandas",
-    "prometheus": "prometheus_client",
     "s3": "s3fs",
     "tables": "duckdb, openpyxl",
-    "telemetry": "opentelemetry.sdk.trace, opentelemetry.exporter.otlp.proto.http",
 }
 """Extra -> what it brings, of those whose feature has no line in `USES` yet."""
 
