@@ -12,7 +12,7 @@ from nbpipeline.errors import UsageError
 from nbpipeline.location import is_url
 from nbpipeline.model import Check, Pipeline
 from nbpipeline.run.cancel import CancelSwitch
-from nbpipeline.stage.checks import bound, surroundings
+from nbpipeline.stage.around import bound, surroundings
 from nbpipeline.stage.places import absolute
 from nbpipeline.worker import Workplace
 
