@@ -37,7 +37,7 @@ COMMANDS = {
     "log": Entry("log", "Print what a stage wrote in its last attempt."),
     "diff": Entry("diff", "Compare two runs."),
     "lineage": Entry("lineage", "Say what made a file, and what was made of it."),
-    "expect": Entry("expect", "Checks on data: export them."),
+    "expect": Entry("expect", "Work with the checks on data: export them."),
     "debug": Entry("debug", "Open a console on a failed stage's kernel, or on one set up like it."),
     "test": Entry("test", "Run a stage alone, on its test inputs, in a scratch folder."),
     "clean": Entry("clean", "Remove outputs that are on record, old runs, or what the store can spare."),

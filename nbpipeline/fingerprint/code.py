@@ -11,6 +11,7 @@ from nbpipeline.encoding import canonical
 from nbpipeline.fingerprint.facts import ANYTHING, Facts, FactsCache, NotebookFacts
 from nbpipeline.model import Artifact, Cell, Check, Parameter, SavedCells, StageInstance, StageSpec
 from nbpipeline.reading import syntax
+from nbpipeline.reading.syntax import ImportedModule
 
 NEVER_RUN = frozenset({"skip", "test"})
 DECLARING = frozenset({"inputs", "outputs", "dependencies", "expectations"})
@@ -47,6 +48,20 @@ def _gathered(spec: StageSpec, facts: FactsCache) -> NotebookFacts:
         paths=tuple(one for _, found in counted for one in found.paths),
     )
     return NotebookFacts({cell.index: found.digest for cell, found in counted}, needs)
+
+
+def with_checks(needs: Facts, spec: StageSpec) -> Facts:
+    """Add the modules of the project that its checks are written in: schemas, as `MODULE:NAME`."""
+    named = [module for checks in spec.expect.values() for one in checks for module in _schema_module(one)]
+    more = tuple(ImportedModule(module=one) for one in dict.fromkeys(named))
+    return replace(needs, imports=(*needs.imports, *more)) if more else needs
+
+
+def _schema_module(check: Check) -> Iterator[str]:
+    given = check.arguments
+    schema = given.get("schema") if isinstance(given, Mapping) else given
+    if check.name == "pandera" and isinstance(schema, str):
+        yield schema.partition(":")[0]
 
 
 def counted_cells(spec: StageSpec, facts: FactsCache) -> Iterator[tuple[Cell, Facts]]:

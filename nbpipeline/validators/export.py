@@ -1,4 +1,4 @@
-"""Checks -> a project of Great Expectations: a suite and a checkpoint for each artifact, by the library itself.
+"""Checks -> a project of Great Expectations: a suite and a checkpoint for each artifact.
 
 `great_expectations.get_context(mode="file", project_root_dir=FOLDER)` loads it.
 """
@@ -49,11 +49,8 @@ def export(pipeline: Pipeline, what: str | None, target: Path, root: Path) -> It
     for name, (artifact, checks) in found.items():
         made = [_made(gx, one) for one in checks]
         kept = [each for one in made for each in one]
-        lost += [
-            f"{name}: {one.name}: has no expectation"
-            for one, own in zip(checks, made, strict=True)
-            if not own
-        ]
+        lacking = [one.name for one, own in zip(checks, made, strict=True) if not own]
+        lost += [f"{name}: {one}: left out, Great Expectations has none like it" for one in lacking]
         if kept:
             written += 1
             yield f"{name}: {_written(gx, context, name, kept, artifact, root)}"

@@ -21,6 +21,8 @@ LIMIT = 500_000_000
 """Bytes of a frame in memory; past it, rows are left out."""
 ROWS = 100_000
 """Rows read at a time."""
+_VECTORS = ROWS // 2048
+"""DuckDB counts rows in vectors."""
 _DELIMITERS = ",;\t|"
 
 
@@ -149,13 +151,6 @@ def _csv(path: Path, _table: str) -> Iterator[Any]:
         yield from pd.read_csv(file, sep=delimiter, chunksize=ROWS, low_memory=False)
 
 
-def _json_lines(path: Path, _table: str) -> Iterator[Any]:
-    import pandas as pd  # noqa: PLC0415 - as above
-
-    with _open(path) as file:
-        yield from pd.read_json(file, lines=True, chunksize=ROWS, convert_dates=False)
-
-
 def _json(path: Path, _table: str) -> Iterator[Any]:
     """Read an array of records, or records one after another, without holding all of it."""
     import pandas as pd  # noqa: PLC0415 - as above
@@ -224,9 +219,10 @@ def _duckdb(path: Path, table: str) -> Iterator[Any]:
     with closing(duckdb.connect(str(path), read_only=True)) as connection:
         names = [one for (one,) in connection.execute(_TABLES).fetchall()]
         name = _chosen(path, table, names, "table")
-        batches = connection.execute(f"SELECT * FROM {_quoted(name)}").fetch_record_batch(ROWS)  # noqa: S608 - a name that is there
-        yield batches.schema.empty_table().to_pandas()
-        yield from (one.to_pandas() for one in batches)
+        answer = connection.execute(f"SELECT * FROM {_quoted(name)}")  # noqa: S608 - a name that is there
+        while len(piece := answer.fetch_df_chunk(_VECTORS)):
+            yield piece
+        yield piece
 
 
 _TABLES = "SELECT table_name FROM information_schema.tables"
@@ -259,8 +255,8 @@ def _chosen(path: Path, wanted: str, names: list[str], kind: str) -> str:
 READERS: Mapping[str, Callable[[Path, str], Iterator[Any]]] = {
     ".csv": _csv,
     ".tsv": _csv,
-    ".jsonl": _json_lines,
-    ".ndjson": _json_lines,
+    ".jsonl": _json,
+    ".ndjson": _json,
     ".json": _json,
     ".parquet": _parquet,
     ".pq": _parquet,

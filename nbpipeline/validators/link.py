@@ -1,6 +1,7 @@
 """The process that checks data apart, as a run sees it: started early, asked one thing at a time, ended."""
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from nbpipeline.errors import MissingPluginError
 from nbpipeline.lines import Lines
 from nbpipeline.model import Check, Verdict
 from nbpipeline.ports import Cancel
+from nbpipeline.values import dataclass
 
 LOOK = 0.1
 """Seconds after which a waiting stage looks whether it was cancelled."""
@@ -26,15 +28,24 @@ _WORDS = 2_000
 """Bytes of what the process said last that are looked at when it has died."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Running:
+    """The process while it runs."""
+
+    process: subprocess.Popen[bytes]
+    questions: IO[bytes]
+    answers: Lines
+    said: IO[bytes]
+    """What its libraries print."""
+
+
 class CheckingProcess:
     """One process for all checks of a run; a context manager. Safe from several threads."""
 
     def __init__(self) -> None:
         """Start nothing yet."""
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._answers: Lines | None = None
-        self._said: IO[bytes] | None = None
+        self._running: _Running | None = None
 
     def __enter__(self) -> Self:
         """Do nothing: it is started when it is wanted."""
@@ -49,22 +60,26 @@ class CheckingProcess:
     @property
     def pid(self) -> int | None:
         """Number of the process; None where there is none."""
-        return self._process.pid if self._process else None
+        return self._running.process.pid if self._running else None
 
-    def start(self, names: Sequence[str]) -> None:
+    def start(self, names: Sequence[str]) -> "_Running":
         """Start the process, which imports the libraries of the validators named while others go on."""
         command = [sys.executable, "-P", "-m", "nbpipeline.validators", *names]
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        self._process = subprocess.Popen(  # noqa: S603 - this Python, and our own words
+        said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        process = subprocess.Popen(  # noqa: S603 - this Python, and our own words
             command,
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._said,
+            stderr=said,
             start_new_session=True,  # Ctrl-C ends the run, which ends this
         )
-        if self._process.stdout is not None:
-            self._answers = Lines(self._process.stdout)
+        if process.stdin is None or process.stdout is None:
+            raise RuntimeError("a process that was started so has its pipes")
+        self._running = _Running(
+            process=process, questions=process.stdin, answers=Lines(process.stdout), said=said
+        )
+        return self._running
 
     def ask(
         self,
@@ -110,66 +125,47 @@ class CheckingProcess:
                 self._lock.release()
 
     def _asked(self, validator: str, question: Mapping[str, Any], cancel: Cancel) -> dict[str, Any]:
-        if cancel.level:
-            return {"trouble": INTERRUPTED}
-        stdin, answers = self._pipes([validator])
+        running = self._running
+        if running is None or running.process.poll() is not None:
+            self._end()
+            running = self.start([validator])
         with suppress(OSError):  # it has died: nothing will come
-            _write(stdin, json.dumps(question).encode() + b"\n")
-        while (line := answers.next(LOOK)) is None:
+            _write(running.questions, json.dumps(question).encode() + b"\n")
+        while (line := running.answers.next(LOOK)) is None:
             if cancel.level:
                 self._end(patience=0)
                 return {"trouble": INTERRUPTED}
-            if answers.ended:
-                return {"trouble": self._death()}
+            if running.answers.ended:
+                return {"trouble": _death(running)}
         found: dict[str, Any] = json.loads(line)
         return found
 
-    def _pipes(self, names: Sequence[str]) -> tuple[IO[bytes], Lines]:
-        """Give the pipes of the process; another one's where it has died."""
-        if self._process is not None and self._process.poll() is not None:
-            self._end()
-        if self._process is None:
-            self.start(names)
-        process, answers = self._process, self._answers
-        if process is None or process.stdin is None or answers is None:
-            raise RuntimeError("a process that was started has its pipes")
-        return process.stdin, answers
-
-    def _death(self) -> str:
-        """Say how the process ended."""
-        if self._process is None:
-            return "the process that checks data has ended"
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(PATIENCE)
-        code = self._process.returncode
-        if code == -9:  # noqa: PLR2004 - SIGKILL, which the system sends where memory is short
-            return "the process that checks data died: killed, out of memory?"
-        last = self._last_words()
-        return f"the process that checks data died (exit code {code}){f': {last}' if last else ''}"
-
-    def _last_words(self) -> str:
-        if self._said is None:
-            return ""
-        size = self._said.seek(0, 2)
-        self._said.seek(max(0, size - _WORDS))
-        lines = self._said.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else ""
-
     def _end(self, patience: float = PATIENCE) -> None:
         """End the process, which does so by itself when its stdin is closed."""
-        process, self._process = self._process, None
-        if process is not None:
-            if process.stdin is not None:
-                with suppress(OSError):
-                    process.stdin.close()
-            try:
-                process.wait(patience)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        if self._said is not None:
-            self._said.close()
-            self._said = None
+        running, self._running = self._running, None
+        if running is None:
+            return
+        with running.said, suppress(OSError):
+            running.questions.close()
+        try:
+            running.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            running.process.kill()
+            running.process.wait()
+
+
+def _death(running: _Running) -> str:
+    """Say how the process ended."""
+    with suppress(subprocess.TimeoutExpired):
+        running.process.wait(PATIENCE)
+    code = running.process.returncode
+    if code == -signal.SIGKILL:  # which the system sends where memory is short
+        return "the process that checks data died: killed, out of memory?"
+    size = running.said.seek(0, 2)
+    running.said.seek(max(0, size - _WORDS))
+    lines = running.said.read().decode(errors="replace").strip().splitlines()
+    last = f": {lines[-1]}" if lines else ""
+    return f"the process that checks data died (exit code {code}){last}"
 
 
 def _write(stream: IO[bytes], data: bytes) -> None:

@@ -91,8 +91,8 @@ def _schema(check: Check) -> Any:
     known = [key for key in vars(module) if not key.startswith("_")]
     near = did_you_mean(name, known)
     guess = f"; did you mean '{near}'?" if near else ""
-    what = "no schema" if found is not None else "not there"
-    raise NoSchemaError(f"{name} in the module {module_name} is {what}{guess}")
+    what = "no schema" if hasattr(module, name) else f"not there{guess}"
+    raise NoSchemaError(f"{name} in the module {module_name} is {what}")
 
 
 def _tried(frame: Frame, schema: Any) -> tuple[str, Mapping[str, Any]]:

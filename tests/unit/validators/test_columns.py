@@ -427,3 +427,49 @@ def test_duplicates_are_the_same_in_memory_and_on_disk(keys, in_memory):
     rows = [row for row, key in enumerate(keys, start=1) if key in seen or seen.add(key)]
     assert found.count == len(rows)
     assert [row for row, _ in found.rows] == rows[:5]
+
+
+# --- most values, and what is kept beside the message ------------------------------------------
+
+
+def verdict(path: Path, name: str, arguments=None, mostly=None):
+    one = Check(name=name, arguments=arguments, where=Location(path="n.ipynb"), mostly=mostly)
+    return columns.validate((path,), (one,))[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "share"),
+    [
+        ("not_null", "a", 0.75),  # 3 of 4 rows
+        ("between", {"column": "a", "max": 2}, 2 / 3),  # 2 of the 3 that are there
+        ("in_set", {"column": "a", "values": [1, 2]}, 2 / 3),
+        ("types", {"b": "int"}, 0.5),
+        ("unique", "c", 0.75),
+    ],
+)
+def test_it_may_hold_for_most_values(tmp_path, name, arguments, share):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b,c\n1,1,1\n2,x,2\n3,2,3\n,y,1\n")
+    assert verdict(path, name, arguments, share - 0.01).passed
+    failed = verdict(path, name, arguments, share + 0.01)
+    assert not failed.passed
+    assert f"(at least {100 * (share + 0.01):g} % must hold)" in failed.message
+    assert not verdict(path, name, arguments).passed
+
+
+def test_the_first_failing_rows_are_kept(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + "-1,\n" * 30)
+    found = verdict(path, "between", {"column": "a", "min": 0})
+    assert (found.details["rows"], found.details["failed"]) == (30, 30)
+    assert found.details["examples"] == [{"row": row, "a": "-1"} for row in range(1, 21)]
+    assert verdict(path, "rows", {"max": 1}).details == {"rows": 30, "observed": 30}
+    twice = verdict(path, "unique", {"column": "a"}).details
+    assert (twice["failed"], twice["examples"][0]["row"]) == (29, 2)
+
+
+@pytest.mark.parametrize("name", ["rows", "columns", "exists"])
+def test_what_is_about_the_whole_has_no_mostly(tmp_path, name):
+    arguments = {"rows": {"min": 1}, "columns": ["a"], "exists": None}[name]
+    found = verdict(tmp_path / "t.csv", name, arguments, 0.5)
+    assert f"'{name}' is about the table as a whole and has no 'mostly'" in found.message
