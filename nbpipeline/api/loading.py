@@ -77,7 +77,7 @@ def _comparison_complaints(stages: Iterable[StageSpec]) -> Iterator[Complaint]:
         inputs, outputs = ({one.name for one in side} for side in (spec.inputs, spec.outputs))
         for name, checks in spec.expect.items():
             for check in checks:
-                for other in plugins.load("validators", "columns").compared_with(check):
+                for other in validators.choice.compared_with(check):
                     if other not in inputs and (other not in outputs or name not in outputs):
                         yield _not_comparable(check, other, inputs if name in inputs else inputs | outputs)
 

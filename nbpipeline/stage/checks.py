@@ -1,16 +1,16 @@
 """What must hold before a stage runs and after it ran."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from nbpipeline.encoding import verdict_data
 from nbpipeline.location import is_url
-from nbpipeline.model import BoundArtifact, Check, Failure, StageInstance, StageSpec, Value
+from nbpipeline.model import BoundArtifact, Failure, StageInstance, Value
 from nbpipeline.ports import Cancel
 from nbpipeline.stage import failures
-from nbpipeline.stage.backends import Backends, Surroundings
+from nbpipeline.stage.around import bound, surroundings
+from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.places import absolute, local_outputs, staged_of
 
 Tell = Callable[[str, Mapping[str, Value]], None]
@@ -84,21 +84,6 @@ def _written(output: BoundArtifact, path: str, root: Path, run: str) -> Path:
 
 def _places(artifact: BoundArtifact, root: Path) -> tuple[Path, ...]:
     return tuple(absolute(root, path) for path in artifact.paths if not is_url(path))
-
-
-def bound(checks: Iterable[Check], standing: Mapping[str, tuple[Path, ...]]) -> tuple[Check, ...]:
-    """Give checks the paths of the artifacts that they may compare with."""
-    others = {name: tuple(map(str, paths)) for name, paths in standing.items()}
-    return tuple(replace(one, others=others) for one in checks)
-
-
-def surroundings(spec: StageSpec, root: Path, cancel: Cancel) -> Surroundings:
-    """Say where the modules are that a stage's checks may name."""
-    return Surroundings(
-        folder=absolute(root, spec.working_folder),
-        roots=tuple(absolute(root, one) for one in spec.pythonpath),
-        cancel=cancel,
-    )
 
 
 class _Checker:

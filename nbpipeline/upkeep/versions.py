@@ -23,9 +23,9 @@ from nbpipeline.model import (
 )
 from nbpipeline.run.cancel import CancelSwitch
 from nbpipeline.run.folder import state_folder
+from nbpipeline.stage.around import bound, surroundings
 from nbpipeline.stage.backends import Surroundings
 from nbpipeline.stage.backing import Backing
-from nbpipeline.stage.checks import bound, surroundings
 from nbpipeline.stage.places import absolute
 from nbpipeline.validators.profile import Profile, profile
 from nbpipeline.validators.tables import UnreadableTableError

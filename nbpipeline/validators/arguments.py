@@ -181,3 +181,16 @@ def complaints(check: Check) -> tuple[str, ...]:
     if check.mostly is not None and check.name not in OF_VALUES:
         return (*found, f"'{check.name}' is about the table as a whole and has no 'mostly'")
     return found
+
+
+def names_of_others(arguments: Any) -> tuple[str, ...]:
+    """Give the artifacts that a sound check compares with."""
+    other = arguments["other"]
+    return (other,) if isinstance(other, str) else tuple(other)
+
+
+def compared_with(check: Check) -> tuple[str, ...]:
+    """Name the artifacts beside its own that a check looks at; none where it is written wrongly."""
+    if check.name not in ("disjoint_from", "earlier_than") or complaints(check):
+        return ()
+    return names_of_others(check.arguments)

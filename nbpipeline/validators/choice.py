@@ -8,7 +8,7 @@ from typing import Any
 from nbpipeline import plugins
 from nbpipeline.errors import did_you_mean
 from nbpipeline.model import Check, Verdict
-from nbpipeline.validators import expectations, schemas
+from nbpipeline.validators import arguments, expectations, schemas
 from nbpipeline.validators.arguments import ARGUMENTS
 from nbpipeline.validators.arguments import complaints as own_complaints
 
@@ -56,6 +56,11 @@ def complaints(check: Check) -> tuple[str, ...]:
     guess = f"; did you mean '{near}'?" if near else ""
     known = f"built in: {', '.join(ARGUMENTS)}; beside them those of Great Expectations, and pandera"
     return (f"no check is called '{check.name}'; {known}{guess}",)
+
+
+def compared_with(check: Check) -> tuple[str, ...]:
+    """Name the artifacts beside its own that a check looks at."""
+    return arguments.compared_with(check) if validator_of(check) == BUILT_IN else ()
 
 
 def apart(checks: Sequence[Check]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from nbpipeline.validators import arguments
 from nbpipeline.validators.arguments import ARGUMENTS
 from nbpipeline.validators.conditions import CONDITIONS, Condition
 from nbpipeline.validators.examples import rows_of
-from nbpipeline.validators.leaks import RELATIONS, names_of_others
+from nbpipeline.validators.leaks import RELATIONS
 from nbpipeline.validators.tables import UnreadableTableError, open_table
 
 
@@ -50,13 +50,6 @@ def validate(paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Verdic
         Verdict(check=check, passed=not wrong, message="; ".join(wrong), details=facts)
         for check, wrong, facts in zip(checks, found, details, strict=True)
     )
-
-
-def compared_with(check: Check) -> tuple[str, ...]:
-    """Name the artifacts beside its own that a check looks at; none where it is written wrongly."""
-    if check.name not in RELATIONS or complaints(check):
-        return ()
-    return names_of_others(check.arguments)
 
 
 Outcome = tuple[str, Mapping[str, Any]]

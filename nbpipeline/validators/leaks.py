@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nbpipeline.patterns import regex
+from nbpipeline.validators.arguments import names_of_others
 from nbpipeline.validators.conditions import SHOWN_ROWS, Condition, EachValue, brief, missing, names_of
 from nbpipeline.validators.overlaps import Overlap
 from nbpipeline.validators.tables import Batch, Table, UnreadableTableError, open_table
@@ -183,12 +184,6 @@ def key_part(value: Any) -> Any:
             return ("time", when.isoformat())
     kind, made = hashed(value)
     return (kind, float(made)) if isinstance(made, Decimal) else (kind, made)
-
-
-def names_of_others(arguments: Any) -> tuple[str, ...]:
-    """Give the artifacts that a sound check compares with."""
-    other = arguments["other"]
-    return (other,) if isinstance(other, str) else tuple(other)
 
 
 RELATIONS: Mapping[str, Callable[[Any, Others], Condition]] = {

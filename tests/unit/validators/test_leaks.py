@@ -12,6 +12,7 @@ from written_tables import write, write_sqlite
 
 from nbpipeline.location import Location
 from nbpipeline.model import Check
+from nbpipeline.validators import arguments as arguments_
 from nbpipeline.validators import columns, overlaps
 from nbpipeline.validators.leaks import key_part
 
@@ -213,7 +214,14 @@ def test_the_rest_is_checked_where_the_other_is_gone(tmp_path):
 )
 def test_wrong_arguments(name, arguments, words):
     assert columns.complaints(check(name, arguments)) == (words,)
-    assert columns.compared_with(check(name, arguments)) == ()
+    assert arguments_.compared_with(check(name, arguments)) == ()
+
+
+def test_which_artifacts_are_looked_at():
+    sound = check("disjoint_from", {"other": ["valid", "test"], "columns": "id"})
+    assert arguments_.compared_with(sound) == ("valid", "test")
+    assert arguments_.compared_with(check("earlier_than", {"other": "valid", "column": "day"})) == ("valid",)
+    assert arguments_.compared_with(check("rows", {"min": 1})) == ()
 
 
 @given(
