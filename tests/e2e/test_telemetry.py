@@ -29,7 +29,7 @@ TRAIN = (
     header("expect: {table: [{not_null: late}, {between: {column: late, max: 0.7}}]}"),
     code("table = '../data/table.csv'", "inputs"),
     code("model = '../data/model.txt'", "outputs"),
-    code("import opentelemetry, os\nopen(model, 'w').write(os.environ.get('TRACEPARENT', ''))"),
+    code("import opentelemetry, os\nopen(model, 'w').write(os.environ.get('TRACEPARENT', 'none'))"),
 )
 
 
