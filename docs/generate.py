@@ -17,10 +17,12 @@ from nbpipeline.api import Project
 from nbpipeline.cli.main import SETTINGS, cli
 from nbpipeline.reading import schema
 from nbpipeline.reading.shapes import Anything, Key, ListOf, MapOf, Placed, Scalar, Short, Table
+from nbpipeline.validators import expectations
 
 FOLDER = Path(__file__).parent / "reference"
 WIDTH = 100
 METHODS, END = "<!-- methods: made by docs/generate.py -->", "<!-- end of methods -->"
+NAMES, NAMES_END = "<!-- expectations: made by docs/generate.py -->", "<!-- end of expectations -->"
 MADE = "<!-- Made by docs/generate.py; change the code that it reads, and run it again. -->\n"
 
 KEYS_HEAD = """# Keys of the header and of pipeline.yaml
@@ -154,7 +156,43 @@ def commands_page() -> str:
         command = cli.get_command(parent, name)
         assert command is not None, name  # noqa: S101 - the list and the table are one
         lines += ["", f"## {name}", "", "```text", help_of(name, command, parent), "```"]
+        lines += sections_within(name, command, parent)
     return "\n".join(lines) + "\n"
+
+
+def sections_within(name: str, command: click.Command, parent: click.Context) -> list[str]:
+    """Give the help of a group's own commands."""
+    if not isinstance(command, click.Group):
+        return []
+    inner = click.Context(command, info_name=name, parent=parent, terminal_width=WIDTH, **SETTINGS)
+    lines = []
+    for each in command.list_commands(inner):
+        found = command.get_command(inner, each)
+        assert found is not None, each  # noqa: S101 - the list and the table are one
+        lines += ["", f"### {name} {each}", "", "```text", help_of(each, found, inner), "```"]
+    return lines
+
+
+def checks_page() -> str:
+    """Give the text of checks.md: as it is, with the table of Great Expectations' names made anew."""
+    before, _, rest = (FOLDER / "checks.md").read_text(encoding="utf-8").partition(NAMES)
+    _, _, after = rest.partition(NAMES_END)
+    rows = ["| short name | Great Expectations' name | arguments |", "|---|---|---|"]
+    for full, entry in expectations.table().items():
+        if not entry.get("databases"):
+            given = ", ".join(f"`{one}`" for one in shown_arguments(entry))
+            rows.append(f"| `{expectations.short_name(full)}` | `{full}` | {given} |")
+    return f"{before}{NAMES}\n" + "\n".join(rows) + f"\n{NAMES_END}{after}"
+
+
+def shown_arguments(entry: Any) -> Iterator[str]:
+    """Name an expectation's arguments, short where they are; those that nearly all have are told beside."""
+    short = {long: name for name, long in expectations.SHORT_ARGUMENTS.items()}
+    for name in entry["arguments"]:
+        if name not in ("row_condition", "condition_parser"):
+            yield "columns" if name == "column_set" else short.get(name, name)
+    if entry["mostly"]:
+        yield "mostly"
 
 
 def methods() -> Iterator[str]:
@@ -182,7 +220,12 @@ def python_page() -> str:
     return f"{head}{start}\n{table}\n{END}{rest.partition(END)[2]}"
 
 
-PAGES = {"python.md": python_page, "keys.md": keys_page, "commands.md": commands_page}
+PAGES = {
+    "python.md": python_page,
+    "checks.md": checks_page,
+    "keys.md": keys_page,
+    "commands.md": commands_page,
+}
 
 
 if __name__ == "__main__":

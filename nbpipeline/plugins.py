@@ -13,7 +13,11 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "executors": {"local": "nbpipeline.executors.local"},
     "kernels": {"fork": "nbpipeline.kernels.fork", "plain": "nbpipeline.kernels.plain"},
     "stores": {"local": "nbpipeline.stores.local", "remote": "nbpipeline.stores.cached"},
-    "validators": {"columns": "nbpipeline.validators.columns"},
+    "validators": {
+        "columns": "nbpipeline.validators.columns",
+        "great_expectations": "nbpipeline.validators.great_expectations",
+        "pandera": "nbpipeline.validators.pandera",
+    },
     "trackers": {
         "mlflow": "nbpipeline.trackers.mlflow",
         "openlineage": "nbpipeline.trackers.openlineage",
@@ -31,6 +35,8 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
 EXTRAS: Mapping[str, str] = {
     "pyarrow": "data",
     "pandas": "data",
+    "openpyxl": "tables",
+    "duckdb": "tables",
     "jupyter_console": "console",
     "mlflow": "mlflow",
     "openlineage": "openlineage",
@@ -41,6 +47,8 @@ EXTRAS: Mapping[str, str] = {
     "wandb": "wandb",
     "fsspec": "s3",
     "s3fs": "s3",
+    "great_expectations": "expectations",
+    "pandera": "pandera",
 }
 """Third-party module -> the extra that installs it."""
 
@@ -80,6 +88,11 @@ def install(extra: str) -> str:
 def names(port: str) -> tuple[str, ...]:
     """Every name that can be loaded for the port; scans entry points."""
     return tuple(sorted({*BUILT_IN[port], *_offered(port)}))
+
+
+def further(port: str) -> tuple[str, ...]:
+    """Every name that others offer for the port; scans entry points."""
+    return tuple(sorted(set(_offered(port)) - set(BUILT_IN[port])))
 
 
 def _offered(port: str) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import nbpipeline.stage as one_stage
-from nbpipeline import plugins
+from nbpipeline import plugins, validators
 from nbpipeline.errors import gather
 from nbpipeline.fingerprint import Fingerprinter
 from nbpipeline.location import STATE_FOLDER, is_url
@@ -32,12 +32,15 @@ from nbpipeline.ports import Cancel, Emit, Kernels, Store
 from nbpipeline.reading.project import read_project
 from nbpipeline.run.cancel import CancelSwitch
 from nbpipeline.run.folder import state_folder
-from nbpipeline.stage.backends import Backends
+from nbpipeline.stage.backends import Backends, Surroundings
 from nbpipeline.stage.backing import Backing
 from nbpipeline.stage.engine_import import import_engine
 from nbpipeline.state.digests import FileDigests
 from nbpipeline.state.sqlite import SqliteState, open_state
 from nbpipeline.stores.local import LocalStore
+
+if TYPE_CHECKING:
+    from nbpipeline.validators.link import CheckingProcess
 
 Taking = Callable[[StageInstance], Fingerprint]
 
@@ -65,6 +68,8 @@ class Workplace:
         self._stack = ExitStack()
         self._lock = threading.Lock()
         self._kernels: Kernels | None = None
+        self._validators: Callable[[], Sequence[str]] = tuple
+        self._process: CheckingProcess | None = None
 
     def __enter__(self) -> Self:
         """Open history and digests. Raises StorageError where the folder refuses, else as `open_store`."""
@@ -95,6 +100,9 @@ class Workplace:
         """
         with self._lock:
             if self._kernels is None:
+                names = self._validators()
+                if names:
+                    self._checking().start(names)
                 self._kernels = self._stack.enter_context(self._open_kernels())
                 self._kernels.expect(self._coming())
                 import_engine()
@@ -103,16 +111,41 @@ class Workplace:
             store=self.store,
             state=self.state,
             digests=self.digests,
-            validators=validate,
+            validators=self.validate,
             fingerprint=fingerprint or self.fingerprinter.of,
             following=self.fingerprinter.following,
             sources=self.fingerprinter.sources,
             wait=wait,
         )
 
-    def expect(self, coming: Callable[[], Sequence[KernelNeed]]) -> None:
-        """Say which kernels will be wanted; asked once, when the first of them is."""
+    def expect(
+        self, coming: Callable[[], Sequence[KernelNeed]], validating: Callable[[], Sequence[str]] = tuple
+    ) -> None:
+        """Say which kernels, and which validators with a process of their own, will be wanted.
+
+        Asked once, when the first kernel is.
+        """
         self._coming = coming
+        self._validators = validating
+
+    def _checking(self) -> "CheckingProcess":
+        if self._process is None:
+            self._process = self._stack.enter_context(validators.link.CheckingProcess())
+        return self._process
+
+    def validate(
+        self, paths: tuple[Path, ...], checks: tuple[Check, ...], around: Surroundings
+    ) -> tuple[Verdict, ...]:
+        """Have files checked by the validators that know the checks."""
+
+        def ask(validator: str, paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Verdict, ...]:
+            with self._lock:
+                process = self._checking()
+            return process.ask(
+                validator, paths, checks, folder=around.folder, roots=around.roots, cancel=around.cancel
+            )
+
+        return validators.choice.validate(paths, checks, ask)
 
     def _open_kernels(self) -> Kernels:
         kind = self._kind or ("fork" if sys.platform.startswith("linux") else "plain")
@@ -138,12 +171,6 @@ def local_store(project: ProjectSpec) -> LocalStore:
     """Give the project's store on this machine."""
     path = str(project.store.get("path") or "")
     return LocalStore(Path(project.root) / (f"{STATE_FOLDER}/store" if is_url(path) or not path else path))
-
-
-def validate(paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Verdict, ...]:
-    """Have files checked by the validator that knows the checks; it is loaded when there is one."""
-    verdicts: tuple[Verdict, ...] = plugins.load("validators", "columns").validate(paths, checks)
-    return verdicts
 
 
 def _followed(job: Job, place: Workplace) -> Iterator[str]:

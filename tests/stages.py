@@ -150,7 +150,7 @@ def bench(root: Path, **settings: Any) -> Iterator[Bench]:
             store=LocalStore(root / ".nbpipeline" / "store"),
             state=state,
             digests=FileDigests(state),
-            validators=lambda paths, checks: (),
+            validators=lambda paths, checks, around: (),
             fingerprint=lambda stage: Fingerprint(),
         )
         yield Bench(root=root, backends=replace(backends, **settings))

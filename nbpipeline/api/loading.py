@@ -6,14 +6,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from nbpipeline import plugins
-from nbpipeline.errors import Complaint, MissingPluginError, NbpipelineError, UsageError, gather
+from nbpipeline import plugins, validators
+from nbpipeline.errors import (
+    Complaint,
+    MissingPluginError,
+    NbpipelineError,
+    UsageError,
+    did_you_mean,
+    gather,
+)
 from nbpipeline.location import STATE_FOLDER, Location
-from nbpipeline.model import Override, Pipeline, ProjectSpec, StageSpec
+from nbpipeline.model import Check, Override, Pipeline, ProjectSpec, StageSpec
 from nbpipeline.pipeline import build
 from nbpipeline.ports import Cache
 from nbpipeline.reading.project import read_project
 from nbpipeline.reading.remembered import KINDS
+from nbpipeline.reading.suites import is_suite
 from nbpipeline.state.memory import MemoryState
 from nbpipeline.state.sqlite import FILE, SqliteState, open_state
 from nbpipeline.values import dataclass
@@ -40,7 +48,12 @@ class Loaded:
 def load(root: Path, profile: str | None, given: Sequence[Override], cache: Cache | None = None) -> Loaded:
     """Read everything and link it, as far as it can be; what `cache` has of it is not read again."""
     spec, found = read_project(root, profile=profile, cache=cache)
-    complaints = (*found, *_expectation_complaints(spec.stages), *_tracking_complaints(spec))
+    complaints = (
+        *found,
+        *_expectation_complaints(spec.stages),
+        *_comparison_complaints(spec.stages),
+        *_tracking_complaints(spec),
+    )
     if lacks_a_stage(spec, complaints):
         return Loaded(spec=spec, pipeline=None, complaints=complaints)
     pipeline, more = build(spec, given)
@@ -50,12 +63,33 @@ def load(root: Path, profile: str | None, given: Sequence[Override], cache: Cach
 def _expectation_complaints(stages: Iterable[StageSpec]) -> Iterator[Complaint]:
     """Refuse checks that no validator knows or that are written wrongly, before anything runs."""
     for one in (one for spec in stages for checks in spec.expect.values() for one in checks):
-        for text in plugins.load("validators", "columns").complaints(one):
+        for text in validators.choice.complaints(one):
             yield Complaint(
                 where=one.where,
                 what=f"check '{one.name}': {text}{'' if text.endswith('?') else '.'}",
                 mend="write it as the reference says",
             )
+
+
+def _comparison_complaints(stages: Iterable[StageSpec]) -> Iterator[Complaint]:
+    """Refuse checks that compare with an artifact that the stage has not, or has only later."""
+    for spec in stages:
+        inputs, outputs = ({one.name for one in side} for side in (spec.inputs, spec.outputs))
+        for name, checks in spec.expect.items():
+            for check in checks:
+                for other in plugins.load("validators", "columns").compared_with(check):
+                    if other not in inputs and (other not in outputs or name not in outputs):
+                        yield _not_comparable(check, other, inputs if name in inputs else inputs | outputs)
+
+
+def _not_comparable(check: Check, other: str, known: set[str]) -> Complaint:
+    near = did_you_mean(other, known)
+    return Complaint(
+        where=check.where,
+        what=f"check '{check.name}': '{other}' is no artifact of the stage that is there when it is tried.",
+        known=f"known names: {', '.join(sorted(known)) or 'none'}",
+        mend=f"did you mean '{near}'?" if near else "name an input, or for a check on an output an output",
+    )
 
 
 def _tracking_complaints(spec: ProjectSpec) -> Iterator[Complaint]:
@@ -104,7 +138,10 @@ class Reading:
 def lacks_a_stage(spec: ProjectSpec, complaints: Sequence[Complaint]) -> bool:
     """Whether a notebook could not be read: links to its stage would then be complained of wrongly."""
     known = {one.notebook.path for one in spec.stages} | {spec.file}
-    return any(not one.warning and one.where and one.where.path not in known for one in complaints)
+    return any(
+        not one.warning and one.where and one.where.path not in known and not is_suite(one.where.path)
+        for one in complaints
+    )
 
 
 def overrides(params: Mapping[str, Any] | Sequence[str]) -> tuple[Override, ...]:

@@ -185,3 +185,19 @@ def only_one(pipeline: Pipeline, stage: str) -> str:
             mend="name one of these",
         )
     return next(iter(found))
+
+
+def mark_accepted(pipeline: Pipeline, place: Workplace, stage: str, because: str) -> tuple[str, ...]:
+    """Mark what changed in a stage's instances as harmless; gives their ids. Raises UsageError."""
+    plan = plan_wanted(pipeline, place, Wanted(selectors=[stage], only=True))[1]
+    changed = [(one.instance.id, accept.acceptable(one.reasons)) for one in plan.steps]
+    marked = [(name, reasons) for name, reasons in changed if reasons]
+    if not marked:
+        raise UsageError.of(
+            f"nothing that could be accepted has changed in '{stage}'.",
+            mend=f"see what makes it stale: nbpipeline plan {stage}",
+        )
+    for name, reasons in marked:
+        acceptance = accept.acceptance(name, because, reasons, time.time())
+        accept.add(Path(pipeline.project.root), acceptance)
+    return tuple(name for name, _ in marked)

@@ -13,28 +13,30 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from nbpipeline import plugins, report, tracking, upkeep
+from nbpipeline.api.data import Data
 from nbpipeline.api.loading import Loaded, Reading, load, overrides
 from nbpipeline.api.planning import (
     Wanted,
     begin_apart,
     done_with,
+    mark_accepted,
     only_one,
     part_of,
     plan_wanted,
     told_ahead,
 )
-from nbpipeline.api.running import carried_out, telling, told_of_all
+from nbpipeline.api.running import carried_out, deaf, silent, telling, told_of_all
 from nbpipeline.api.sharing import Sharing
+from nbpipeline.api.warming import require_validators
 from nbpipeline.errors import UsageError
 from nbpipeline.model import (
-    Event,
     Pipeline,
     Plan,
     ProjectSpec,
     RunResult,
     StageRecord,
 )
-from nbpipeline.plan import accept, explain
+from nbpipeline.plan import explain
 from nbpipeline.ports import Cache, Cancel, Emit
 from nbpipeline.reading.project import find_root
 from nbpipeline.run.cancel import CancelSwitch
@@ -78,7 +80,7 @@ class Project:
         self.root = str(find_root(start))
         self.profile = profile
         self._overrides = overrides(params)
-        self.tell: Callable[[str], None] = _silent
+        self.tell: Callable[[str], None] = silent
         """Hears what takes long before there is a plan: asking a store far away."""
 
     # --- what there is -------------------------------------------------------------------------
@@ -170,9 +172,10 @@ class Project:
             for name in pipeline.project.tracking if track else ():
                 plugins.load("trackers", name).require()
             wanted = Wanted(selectors=selectors, exclude=exclude, only=only, force=force)
-            tell = (on_event or _deaf) if wait else None
+            tell = (on_event or deaf) if wait else None
             run = begin_apart(pipeline, place, wanted, tell, cancel or CancelSwitch())
             with begun(run.folder), telling(pipeline.project, run, track=track) as sender:
+                require_validators(run.plan)
                 if on_plan is not None:
                     on_plan(run.plan)
                 result = carried_out(
@@ -205,7 +208,7 @@ class Project:
                     one,
                     place.backends(),
                     fixed=[given.name for given in self._overrides],
-                    emit=on_event or _deaf,
+                    emit=on_event or deaf,
                     cancel=switch,
                 )
                 for one in found
@@ -245,12 +248,23 @@ class Project:
         with self._past() as (place, _):
             return report.comparison.diff(place.state, place.store, Path(self.root), before, after)
 
+    def diff_page(self, before: str | None, after: str | None, output: str | Path) -> Path:
+        """Write what `diff` finds as one HTML page, with the plots side by side; gives its path."""
+        with self._past() as (place, _):
+            root, name, target = Path(self.root), place.project.name, Path(output)
+            return report.diff_page.write_diff(place.state, place.store, root, before, after, name, target)
+
     def report(self, run: str | None = None, output: str | Path | None = None) -> Path:
         """Write one HTML page of a run (by default the last); gives its path. Raises UsageError."""
         with self._past() as (place, _):
             target = None if output is None else Path(output)
             root, name = Path(self.root), place.project.name
             return report.run_report.write_report(place.state, place.store, root, run, name, target)
+
+    @property
+    def data(self) -> Data:
+        """What is learned of data, compared and exported: `learned_from`, `diff`, `export_checks`."""
+        return Data(self._open)
 
     # --- by hand -------------------------------------------------------------------------------
 
@@ -262,17 +276,7 @@ class Project:
         if not because.strip():
             raise UsageError.of("`accept` needs a reason.", mend='say why: --because "..."')
         with self._open() as (pipeline, place):
-            plan = plan_wanted(pipeline, place, Wanted(selectors=[stage], only=True))[1]
-            changed = [(one.instance.id, accept.acceptable(one.reasons)) for one in plan.steps]
-            marked = [(name, reasons) for name, reasons in changed if reasons]
-            if not marked:
-                raise UsageError.of(
-                    f"nothing that could be accepted has changed in '{stage}'.",
-                    mend=f"see what makes it stale: nbpipeline plan {stage}",
-                )
-            for name, reasons in marked:
-                accept.add(Path(self.root), accept.acceptance(name, because, reasons, time.time()))
-            return tuple(name for name, _ in marked)
+            return mark_accepted(pipeline, place, stage, because)
 
     def record(self, stage: str) -> tuple[str, ...]:
         """Take outputs made by hand as the result of the present state; gives the instances' ids."""
@@ -318,7 +322,7 @@ class Project:
 
     @property
     def sharing(self) -> Sharing:
-        """What a team does with a store that it shares: `push`, `pull` and `verify`."""
+        """What a team does with results: `push`, `pull` and `verify` for a store that it shares; `dvc`."""
         return Sharing(self._open, self._by_hand)
 
     # --- house-keeping -------------------------------------------------------------------------
@@ -388,11 +392,3 @@ class Project:
         limit = place.project.store.get("max_size")
         if limit is not None and any(one.record for one in result.results):
             place.store.trim(int(limit), keep=upkeep.cleaning.needed(place.state))
-
-
-def _deaf(event: Event) -> None:
-    del event
-
-
-def _silent(text: str) -> None:
-    del text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import nbpipeline.stage as one_stage
 from nbpipeline import tracking
 from nbpipeline.api.planning import Begun
-from nbpipeline.api.warming import expected_kernels
+from nbpipeline.api.warming import expected_kernels, expected_validators
 from nbpipeline.executors.local import LocalExecutor
 from nbpipeline.model import Event, Job, ProjectSpec, RunResult, StageRecord, StageResult
 from nbpipeline.ports import Cancel, Emit
@@ -35,7 +35,7 @@ def carried_out(
     """Do what the plan says; `sender` is asked for what trackers want in the kernels."""
     plan, planner = run.plan, run.planner
     root = Path(place.project.root)
-    place.expect(lambda: expected_kernels(plan, planner, root))
+    place.expect(lambda: expected_kernels(plan, planner, root), lambda: expected_validators(plan))
 
     def work(job: Job, emit: Emit, cancel: Cancel) -> StageResult:
         if sender is not None and (joined := sender.joined_by(job.imports)):
@@ -81,3 +81,13 @@ def telling(project: ProjectSpec, run: Begun, *, track: bool) -> Iterator["Sende
 def told_of_all(result: RunResult, sender: "SenderLink | None") -> RunResult:
     """Wait a little until trackers know all of the run; note in its result which do not."""
     return replace(result, untold=sender.finish()) if sender else result
+
+
+def deaf(event: Event) -> None:
+    """Hear an event that nobody asked for."""
+    del event
+
+
+def silent(text: str) -> None:
+    """Say nothing."""
+    del text

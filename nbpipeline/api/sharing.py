@@ -96,6 +96,19 @@ class Sharing:
                 return (here,)
             return here, upkeep.sharing.verify_far(far, named, moved or _deaf, fix=fix)
 
+    def dvc(self, *what: str, to: str = "") -> "upkeep.dvc.Written":
+        """Write the outputs of stages, or files, for DVC; `to` is a DVC remote's folder or URL.
+
+        By default the bytes go to the cache of the DVC repository around the project. Raises UsageError where
+        there is none, and for an output that is not as its run left it.
+        """
+        with self._opened() as (pipeline, place):
+            last = place.state.last_records()
+            records = [last[name] for name in _chosen(pipeline, what) if name in last]
+            outputs = {one.path for record in records for one in record.outputs}
+            only = outputs.intersection(what) if outputs.issuperset(what) else set()
+            return upkeep.dvc.write(pipeline.project, records, only, place.digests, to)
+
 
 def _chosen(pipeline: Pipeline, what: Iterable[str]) -> tuple[str, ...]:
     """Name the instances that are meant, in run order. Raises UsageError."""

@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -21,7 +22,7 @@ from nbpipeline.cli.frame import (
 from nbpipeline.cli.planned import plan_lines
 from nbpipeline.cli.progress import listener
 from nbpipeline.cli.signals import cancelling
-from nbpipeline.cli.summary import conclude, tell_untold
+from nbpipeline.cli.summary import conclude, tell_report, tell_untold
 from nbpipeline.encoding import plan_data
 from nbpipeline.model import Plan
 from nbpipeline.run.summary import exit_code
@@ -48,6 +49,12 @@ from nbpipeline.run.summary import exit_code
 )
 @kernels_option
 @click.option("--no-track", is_flag=True, help="Tell no tracker of this run.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write an HTML page of the run there at its end, as `report` does.",
+)
 @format_option("text", "json")
 @settings_options
 def command(  # noqa: PLR0913 - an option each
@@ -60,6 +67,7 @@ def command(  # noqa: PLR0913 - an option each
     on_failure: str,
     kernels: str | None,
     no_track: bool,
+    report: Path | None,
     output_format: str,
     **given: Any,
 ) -> int:
@@ -99,4 +107,6 @@ def command(  # noqa: PLR0913 - an option each
             command=shlex.join(["nbpipeline", *sys.argv[1:]]),
         )
     tell_untold(result)
+    if report is not None:
+        tell_report(project, result.run, report)
     return int(exit_code(result)) if as_json else conclude(result, plans[0].pipeline)

@@ -20,7 +20,10 @@ from nbpipeline.cli.frame import (
 @format_option("text", "json")
 @settings_options
 def command(*, what: str | None, output_format: str, **given: Any) -> int:
-    """Show a run (by default the last) or a stage: timings, metrics, cells, where the notebooks are."""
+    """Show a run (by default the last) or a stage: timings, metrics, cells, where the notebooks are.
+
+    A run is named by its id, the beginning of one, or `last`.
+    """
     found = open_project(given).show(what)
     say([json.dumps(found.data, ensure_ascii=False) if output_format == "json" else found.text])
     return 0

@@ -4,16 +4,20 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbpipeline.cli.excerpt import traceback_lines
 from nbpipeline.cli.frame import say
 from nbpipeline.cli.main import close_output, last_words
 from nbpipeline.cli.wording import counted
-from nbpipeline.errors import StorageError
+from nbpipeline.errors import NbpipelineError, StorageError
 from nbpipeline.location import is_url
 from nbpipeline.model import Failure, Pipeline, RunResult, StageResult, Status, shell_name, slug_of
 from nbpipeline.report.wording import duration
 from nbpipeline.run.summary import exit_code
+
+if TYPE_CHECKING:
+    from nbpipeline.api import Project
 
 _WORDS = {
     Status.SUCCEEDED: "ran",
@@ -49,6 +53,14 @@ def tell_untold(result: RunResult) -> None:
     """Say which trackers were not told of the run, and what of it a remote store is yet to get."""
     for line in (*result.untold, *result.unshared):
         last_words(f"note: {line}")
+
+
+def tell_report(project: "Project", run: str, target: Path) -> None:
+    """Write the run's page, and say where it is; trouble with it is a note, since the run is what it is."""
+    try:
+        last_words(f"report: {project.report(run, target)}")
+    except NbpipelineError as error:
+        last_words(f"note: {error}")
 
 
 def summary_lines(result: RunResult, pipeline: Pipeline) -> Iterator[str]:

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from nbpipeline.content import digest_text, source_version
 from nbpipeline.encoding import canonical
 from nbpipeline.fingerprint.facts import ANYTHING, Facts, FactsCache, NotebookFacts
-from nbpipeline.model import Artifact, Cell, Parameter, SavedCells, StageInstance, StageSpec
+from nbpipeline.model import Artifact, Cell, Check, Parameter, SavedCells, StageInstance, StageSpec
 from nbpipeline.reading import syntax
+from nbpipeline.reading.syntax import ImportedModule
 
 NEVER_RUN = frozenset({"skip", "test"})
 DECLARING = frozenset({"inputs", "outputs", "dependencies", "expectations"})
@@ -46,6 +48,20 @@ def _gathered(spec: StageSpec, facts: FactsCache) -> NotebookFacts:
         paths=tuple(one for _, found in counted for one in found.paths),
     )
     return NotebookFacts({cell.index: found.digest for cell, found in counted}, needs)
+
+
+def with_checks(needs: Facts, spec: StageSpec) -> Facts:
+    """Add the modules of the project that its checks are written in: schemas, as `MODULE:NAME`."""
+    named = [module for checks in spec.expect.values() for one in checks for module in _schema_module(one)]
+    more = tuple(ImportedModule(module=one) for one in dict.fromkeys(named))
+    return replace(needs, imports=(*needs.imports, *more)) if more else needs
+
+
+def _schema_module(check: Check) -> Iterator[str]:
+    given = check.arguments
+    schema = given.get("schema") if isinstance(given, Mapping) else given
+    if check.name == "pandera" and isinstance(schema, str):
+        yield schema.partition(":")[0]
 
 
 def counted_cells(spec: StageSpec, facts: FactsCache) -> Iterator[tuple[Cell, Facts]]:
@@ -126,12 +142,20 @@ def declarations(instance: StageInstance) -> dict[str, str]:
     found.update((f"output {one.name}", canonical(one.value)) for one in instance.outputs)
     for name, checks in spec.expect.items():
         if checks:
-            found[f"expect {name}"] = canonical([[one.name, one.arguments] for one in checks])
+            found[f"expect {name}"] = canonical([_said(one) for one in checks])
     if spec.cwd != "notebook":
         found["working folder"] = canonical(spec.cwd)
     if spec.executed:
         found["executed notebook"] = canonical(spec.executed)
     return found
+
+
+def _said(check: Check) -> list[Any]:
+    """Say what a check asks for; what is seldom written counts where it is."""
+    beside = {"mostly": check.mostly, "table": check.table or None}
+    beside["severity"] = None if check.severity == "fail" else check.severity
+    given = {name: value for name, value in beside.items() if value is not None}
+    return [check.name, check.arguments, *([given] if given else [])]
 
 
 def parameters(instance: StageInstance) -> dict[str, str]:

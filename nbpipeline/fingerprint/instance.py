@@ -9,7 +9,13 @@ from dataclasses import field, replace
 from pathlib import Path
 
 from nbpipeline.content import digest_text
-from nbpipeline.fingerprint.code import counted_cells, declarations, notebook_facts, parameters
+from nbpipeline.fingerprint.code import (
+    counted_cells,
+    declarations,
+    notebook_facts,
+    parameters,
+    with_checks,
+)
 from nbpipeline.fingerprint.differences import CELL, MISSING
 from nbpipeline.fingerprint.environment import import_roots, packages, variables
 from nbpipeline.fingerprint.facts import SCHEME, Facts, FactsCache
@@ -169,7 +175,8 @@ class Fingerprinter:
     def _look_at(self, spec: StageSpec, followed: tuple[str, ...], glance: Glance) -> CellsOf:
         counted = notebook_facts(spec, self._facts)
         kernel = self._kernel(spec, glance)
-        modules = self._modules(spec, counted.needs, followed, kernel, glance)
+        needs = with_checks(counted.needs, spec)
+        modules = self._modules(spec, needs, followed, kernel, glance)
         environment = {
             **self._packages(kernel, modules.others, glance),
             **variables(spec.env, self._environ),

@@ -124,6 +124,14 @@ class Check:
     name: str
     arguments: Value
     where: Location
+    mostly: float | None = None
+    """The share of values, from 0 to 1, for which it must hold; None: all of them."""
+    severity: str = "fail"
+    """`fail`, or `warn`: the stage goes on where it does not hold."""
+    table: str = ""
+    """Which table of a database, or sheet of a workbook; empty where there is but one."""
+    others: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Absolute paths of all the stage's artifacts that are there, by name: given where it is tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

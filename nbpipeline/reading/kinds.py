@@ -263,37 +263,6 @@ class _PathOrPaths:
 PATH_OR_PATHS: Final = _PathOrPaths()
 
 
-class _Checks:
-    """The expectations on one artifact: `exists`, or `{between: {...}}`, in a list or alone."""
-
-    def read(self, value: Value, place: Place) -> Value:
-        """Give (name, arguments, location) of each check."""
-        items = value if isinstance(value, list) else [value]
-        at = [place.child(number) for number in range(len(items))] if isinstance(value, list) else [place]
-        read = [_check(item, one) for item, one in zip(items, at, strict=True)]
-        return tuple(item for item in read if item is not None)
-
-    def schema(self) -> dict[str, Any]:
-        """Describe a check by its form; its arguments are the validator's."""
-        one = {"anyOf": [{"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}]}
-        return {"anyOf": [*one["anyOf"], {"type": "array", "items": one}]}
-
-
-CHECKS: Final = _Checks()
-
-
-def _check(value: Value, place: Place) -> tuple[str, Value, Any] | None:
-    if isinstance(value, str) and value:
-        return (value, None, place.where)
-    if isinstance(value, dict) and len(value) == 1 and isinstance(next(iter(value)), str):
-        return (*next(iter(value.items())), place.where)
-    place.complain(
-        f"{place.key} is {shown(value)}; a check is one name with its arguments.",
-        mend="write each check as its own item: `- not_null: column`.",
-    )
-    return None
-
-
 class _AxisValues:
     """A matrix axis: a list of plain values, or `{from_file: FILE}`."""
 

@@ -30,6 +30,7 @@ from nbpipeline.reading.remembered import GLIMPSES, STAGES, Memory
 from nbpipeline.reading.schema import header_table
 from nbpipeline.reading.shapes import INVALID, Table
 from nbpipeline.reading.spelling import stage_fields
+from nbpipeline.reading.suites import read_suites, with_suites
 from nbpipeline.reading.tagged_cells import declares
 from nbpipeline.values import dataclass
 
@@ -67,6 +68,8 @@ def read_project(
         root=root, file=file, findings=findings, plugin_keys=frozenset(plugin_keys), memory=memory
     )
     stages = finder.read(profile)
+    whole = all(one.warning for one in findings)
+    stages = with_suites(stages, read_suites(root, findings, memory), complete=whole)
     memory.finish()
     _check_shared_params(file, stages, findings)
     _check_any(stages, root, findings)

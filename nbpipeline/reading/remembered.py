@@ -126,7 +126,7 @@ class Memory:
         if len(text) <= _MOST:
             self._new[kind][notebook.path] = f"{_head(notebook.cells, said, text)}\n{text}"
 
-    def document(self, shown: str, text: str, sealed: Callable[[Any], Any]) -> Document:
+    def document(self, shown: str, text: str, sealed: Callable[[Any], Any] = lambda value: value) -> Document:
         """Give the YAML document that a file's text is, parsed if it is not remembered. Raises YamlError.
 
         `sealed` takes out of its value what must not be written down.

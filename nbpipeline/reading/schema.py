@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from nbpipeline.model import Value
 from nbpipeline.reading.alerts import ALERTS
+from nbpipeline.reading.checks import CHECKS
 from nbpipeline.reading.kinds import (
     ANY,
     AXIS,
-    CHECKS,
     CORES,
     COUNT,
     DURATION,

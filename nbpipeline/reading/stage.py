@@ -18,9 +18,10 @@ from nbpipeline.model import (
     Value,
 )
 from nbpipeline.reading import artifacts, declared_parameters, expressions, yaml12
+from nbpipeline.reading.checks import CHECKS
 from nbpipeline.reading.files import NoText, read_text
 from nbpipeline.reading.header import Header
-from nbpipeline.reading.kinds import CHECKS, axis_values
+from nbpipeline.reading.kinds import axis_values
 from nbpipeline.reading.layers import Layer, effective_cwd, merged
 from nbpipeline.reading.paths import project_path
 from nbpipeline.reading.place import Findings, Place, mend_by_name
@@ -234,8 +235,7 @@ def _add(
             mend=mend_by_name(name, list(known), "declare it as an input or output, or take them out."),
         )
         return
-    made = tuple(Check(name=check, arguments=arguments, where=where) for check, arguments, where in checks)
-    found[name] = (*found.get(name, ()), *made)
+    found[name] = (*found.get(name, ()), *checks)
 
 
 def _plain(value: Value) -> Value:

@@ -4,9 +4,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nbpipeline.report import comparison, drawing, history, lineage, run_report, wording
+    from nbpipeline.report import (
+        comparison,
+        data_changes,
+        diff_page,
+        drawing,
+        history,
+        lineage,
+        run_report,
+        wording,
+    )
 
-__all__ = ["comparison", "drawing", "history", "lineage", "run_report", "wording"]
+__all__ = [
+    "comparison",
+    "data_changes",
+    "diff_page",
+    "drawing",
+    "history",
+    "lineage",
+    "run_report",
+    "wording",
+]
 
 
 def __getattr__(name: str) -> Any:

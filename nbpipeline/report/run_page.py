@@ -184,14 +184,20 @@ def _wrong(facts: RunFacts, anchors: Mapping[str, str]) -> Iterator[Markup]:
 
 
 def _metrics(facts: RunFacts) -> Markup:
+    """Show the metrics of what ran, and folded below them those of what was fresh."""
     rows = [(one, metric) for one in facts.stages for metric in one.metrics]
-    rows.sort(key=lambda row: row[0].status == "fresh")
-    said = (
-        f"{len(rows) - MOST_METRICS} more metrics stand with their stages."
-        if len(rows) > MOST_METRICS
-        else ""
-    )
-    return joined([metrics_table(rows[:MOST_METRICS]), tag("p", said, class_="soft") if said else ""])
+    new = [row for row in rows if row[0].status != "fresh"]
+    old = [row for row in rows if row[0].status == "fresh"]
+    if not new:
+        return _metric_rows(old)
+    summary = tag("summary", f"of stages that were fresh: {len(old)}")
+    return joined([_metric_rows(new), tag("details", summary, _metric_rows(old)) if old else ""])
+
+
+def _metric_rows(rows: Sequence[tuple[StageFacts, MetricFact]]) -> Markup:
+    more = len(rows) - MOST_METRICS
+    said = tag("p", f"{more} more metrics are left out here.", class_="soft") if more > 0 else ""
+    return joined([metrics_table(rows[:MOST_METRICS]), said])
 
 
 def _checks(facts: RunFacts) -> Markup:

@@ -31,9 +31,14 @@ def write_report(
             known=f"runs with one: {', '.join(kept[:5]) or 'none'}",
             mend="name a file for what the history still knows: --output FILE",
         )
-    target = Path(os.path.abspath(output)) if output else folder / NAME  # noqa: PTH100 - links are left as they are
+    target = absolute(output) if output else folder / NAME
     page = run_page(gather(state, store, root, chosen, project, time.time()), target.parent)
     return written(target, page)
+
+
+def absolute(path: Path) -> Path:
+    """Give a path as it is typed, from the root of the file system; links are left as they are."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - `resolve` would follow them
 
 
 def written(target: Path, page: str) -> Path:

@@ -148,7 +148,7 @@ def _under_journal(
         log = relative(root, Path(job.folder) / "log") if job.test else ""
         stopped = failures.of_stop(job.instance, found.stop, masker, tested=log)
         return replace(attempt, failure=stopped, notices=(*attempt.notices, *kept)), aside
-    failure = checks.after(job.instance, backends, root, job.run, tell)
+    failure = checks.after(job.instance, backends, root, job.run, tell, cancel)
     if failure is not None or job.test:
         return replace(attempt, failure=failure), aside
     aside = journal.publish(aside)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from nbpipeline.model import Check, Fingerprint, StageInstance, Verdict
-from nbpipeline.ports import Digests, Kernels, State, Store
+from nbpipeline.ports import Cancel, Digests, Kernels, State, Store
 from nbpipeline.stage.backing import Backing
 from nbpipeline.values import dataclass
 
@@ -22,6 +22,16 @@ def no_following(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Where a stage's notebook runs, for checks that are code of the project; and what ends them early."""
+
+    folder: Path
+    roots: tuple[Path, ...]
+    """Further import roots."""
+    cancel: Cancel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backends:
     """Everything that `execute`, `restore` and `keep` use; the composition roots fill it."""
 
@@ -29,8 +39,8 @@ class Backends:
     store: Store
     state: State
     digests: Digests
-    validators: Callable[[tuple[Path, ...], tuple[Check, ...]], tuple[Verdict, ...]]
-    """`Validator.validate` of whoever knows the checks."""
+    validators: Callable[[tuple[Path, ...], tuple[Check, ...], "Surroundings"], tuple[Verdict, ...]]
+    """`Validator.validate` of whoever knows the checks; it ends soon where it is cancelled."""
     fingerprint: Callable[[StageInstance], Fingerprint]
     """The state that the instance would run in now, read from disk."""
     following: Callable[[Fingerprint, StageInstance, tuple[str, ...]], Fingerprint] = no_following

@@ -1,14 +1,16 @@
 """What must hold before a stage runs and after it ran."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from nbpipeline.encoding import verdict_data
 from nbpipeline.location import is_url
-from nbpipeline.model import BoundArtifact, Failure, StageInstance, Value
+from nbpipeline.model import BoundArtifact, Check, Failure, StageInstance, StageSpec, Value
+from nbpipeline.ports import Cancel
 from nbpipeline.stage import failures
-from nbpipeline.stage.backends import Backends
+from nbpipeline.stage.backends import Backends, Surroundings
 from nbpipeline.stage.places import absolute, local_outputs, staged_of
 
 Tell = Callable[[str, Mapping[str, Value]], None]
@@ -16,7 +18,12 @@ Tell = Callable[[str, Mapping[str, Value]], None]
 
 
 def before(
-    instance: StageInstance, backends: Backends, root: Path, environment: Mapping[str, str], tell: Tell
+    instance: StageInstance,
+    backends: Backends,
+    root: Path,
+    environment: Mapping[str, str],
+    tell: Tell,
+    cancel: Cancel,
 ) -> Failure | None:
     """Find the first thing that keeps a stage from running: a secret, an input, a check on an input."""
     for name in instance.spec.secrets:
@@ -26,21 +33,24 @@ def before(
         for path in artifact.paths:
             if not is_url(path) and not absolute(root, path).exists():
                 return failures.missing_input(artifact.spec, path)
+    standing = {one.name: _places(one, root) for one in instance.inputs}
+    checker = _Checker(instance, backends, root, tell, cancel)
     for artifact in instance.inputs:
-        failure = _checked("input", instance, artifact, _places(artifact, root), backends, tell)
+        failure = checker.checked("input", artifact, standing)
         if failure:
             return failure
     return None
 
 
-def after(instance: StageInstance, backends: Backends, root: Path, run: str, tell: Tell) -> Failure | None:
+def after(
+    instance: StageInstance, backends: Backends, root: Path, run: str, tell: Tell, cancel: Cancel
+) -> Failure | None:
     """Find the first thing that is wrong with the outputs where the notebook wrote them."""
-    return next(_wrong(instance, backends, root, run, tell), None)
+    return next(_wrong(instance, _Checker(instance, backends, root, tell, cancel), run), None)
 
 
-def _wrong(
-    instance: StageInstance, backends: Backends, root: Path, run: str, tell: Tell
-) -> Iterator[Failure]:
+def _wrong(instance: StageInstance, checker: "_Checker", run: str) -> Iterator[Failure]:
+    root = checker.root
     for output, path in local_outputs(instance):
         written = _written(output, path, root, run)
         if not written.exists():
@@ -52,9 +62,12 @@ def _wrong(
                 yield failures.empty_output(output.spec, path, folder=True)
         elif written.stat().st_size == 0:
             yield failures.empty_output(output.spec, path, folder=False)
+    standing = {one.name: _places(one, root) for one in instance.inputs}
     for output in instance.outputs:
         places = tuple(_written(output, path, root, run) for path in output.paths if not is_url(path))
-        failure = _checked("output", instance, output, places, backends, tell)
+        standing[output.name] = places
+    for output in instance.outputs:
+        failure = checker.checked("output", output, standing)
         if failure:
             yield failure
 
@@ -73,18 +86,45 @@ def _places(artifact: BoundArtifact, root: Path) -> tuple[Path, ...]:
     return tuple(absolute(root, path) for path in artifact.paths if not is_url(path))
 
 
-def _checked(
-    side: str,
-    instance: StageInstance,
-    artifact: BoundArtifact,
-    places: tuple[Path, ...],
-    backends: Backends,
-    tell: Tell,
-) -> Failure | None:
-    checks = instance.spec.expect.get(artifact.name, ())
-    if not checks or not places:
-        return None
-    verdicts = backends.validators(places, checks)
-    for one in verdicts:
-        tell("check_finished", {"side": side, "artifact": artifact.name, **verdict_data(one)})
-    return failures.failed_checks(side, artifact.name, verdicts)
+def bound(checks: Iterable[Check], standing: Mapping[str, tuple[Path, ...]]) -> tuple[Check, ...]:
+    """Give checks the paths of the artifacts that they may compare with."""
+    others = {name: tuple(map(str, paths)) for name, paths in standing.items()}
+    return tuple(replace(one, others=others) for one in checks)
+
+
+def surroundings(spec: StageSpec, root: Path, cancel: Cancel) -> Surroundings:
+    """Say where the modules are that a stage's checks may name."""
+    return Surroundings(
+        folder=absolute(root, spec.working_folder),
+        roots=tuple(absolute(root, one) for one in spec.pythonpath),
+        cancel=cancel,
+    )
+
+
+class _Checker:
+    """Tries the checks of one instance, and tells of each."""
+
+    def __init__(
+        self, instance: StageInstance, backends: Backends, root: Path, tell: Tell, cancel: Cancel
+    ) -> None:
+        self.root = root
+        self._instance, self._backends, self._tell, self._cancel = instance, backends, tell, cancel
+
+    def checked(
+        self, side: str, artifact: BoundArtifact, standing: Mapping[str, tuple[Path, ...]]
+    ) -> Failure | None:
+        """Have the artifact's files checked; `standing` is where it and those to compare it with are."""
+        spec, places = self._instance.spec, standing[artifact.name]
+        checks = bound(spec.expect.get(artifact.name, ()), standing)
+        if not checks or not places:
+            return None
+        around = surroundings(spec, self.root, self._cancel)
+        verdicts = self._backends.validators(places, checks, around)
+        if self._cancel.level:  # verdicts may be missing
+            return failures.interrupted(self._instance)
+        for one in verdicts:
+            self._tell("check_finished", {"side": side, "artifact": artifact.name, **verdict_data(one)})
+            if not one.passed and one.severity == "warn":
+                text = f"{side} '{artifact.name}': {one.check.name}: {one.message}"
+                self._tell("notice", {"text": text})
+        return failures.failed_checks(side, artifact.name, verdicts)

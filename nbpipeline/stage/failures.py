@@ -229,6 +229,12 @@ def outside_output(artifact: Artifact, path: str, place: str) -> Failure:
     )
 
 
+def interrupted(instance: StageInstance) -> Failure:
+    """Say that a stage was cancelled beside its notebook."""
+    what, mend = _words(instance, Stop(kind="cancelled"), "")
+    return Failure(kind="cancelled", where=instance.spec.where, what=what, mend=mend)
+
+
 def failed_checks(side: str, name: str, verdicts: Iterable[Verdict]) -> Failure | None:
     """Say which checks did not hold that must; None where all did."""
     failed = [one for one in verdicts if not one.passed and one.severity == "fail"]

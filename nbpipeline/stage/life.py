@@ -17,6 +17,7 @@ from nbpipeline.ports import Cancel, Emit
 from nbpipeline.stage import checks, executed, failures
 from nbpipeline.stage.attempt import Attempt, run_attempt
 from nbpipeline.stage.backends import Backends
+from nbpipeline.stage.check_page import Outcomes
 from nbpipeline.stage.lock import hold
 from nbpipeline.stage.rescue import settle
 from nbpipeline.stage.secrets import SHORTEST, Masker
@@ -57,17 +58,14 @@ class _Life:
             if 0 < len(environment.get(name, "")) < SHORTEST
         ]
         self.environment = environment
+        self.outcomes = Outcomes(job.instance.id)
 
     def tell(self, kind: str, data: Mapping[str, Value]) -> None:
         """Send an event of this instance, masked."""
+        masked = self.masker.anything(dict(data))
+        self.outcomes.hear(kind, masked)
         self._emit(
-            Event(
-                kind=kind,
-                run=self.job.run,
-                stage=self.job.instance.id,
-                time=time.time(),
-                data=self.masker.anything(dict(data)),
-            )
+            Event(kind=kind, run=self.job.run, stage=self.job.instance.id, time=time.time(), data=masked)
         )
 
     def result(self) -> StageResult:
@@ -75,7 +73,9 @@ class _Life:
         started = time.monotonic()
         try:
             self.notices += settle(self.job.instance, self.root, self.backends.backing)
-            failure = checks.before(self.job.instance, self.backends, self.root, self.environment, self.tell)
+            failure = checks.before(
+                self.job.instance, self.backends, self.root, self.environment, self.tell, self.cancel
+            )
         except OSError as error:
             failure = failures.of_disk(self.job.instance, error, "the stage could not be prepared")
         if failure is not None:
@@ -118,6 +118,7 @@ class _Life:
             status = {"check": Status.CHECK_FAILED, "cancelled": Status.CANCELLED}.get(
                 failure.kind, Status.FAILED
             )
+        self.notices += self.outcomes.write(Path(self.job.folder))
         return StageResult(
             instance=self.job.instance.id,
             status=status,

@@ -29,6 +29,8 @@ MOVE = 60.0
 """Seconds in which some of a file's bytes move."""
 _SLOWEST = 1 << 20
 """Bytes a second at least, where a file system does not tell how they move."""
+_HIDDEN_FROM = 5
+"""Characters of a secret: a shorter one would be found in the midst of words."""
 _SECRET = re.compile(r"key|secret|token|pass|credential|connection|sas", re.IGNORECASE)
 _PART = 8 << 20
 _S3 = frozenset({"s3", "s3a"})
@@ -238,7 +240,7 @@ class Remote:
         """Take what libraries repeat of the address's password and of secret options out of their words."""
         user = self.url.partition("://")[2].partition("/")[0].rpartition("@")[0]
         for one in (user, *_secrets(self._options)):
-            words = words.replace(one, "***") if one else words
+            words = words.replace(one, "***") if len(one) >= _HIDDEN_FROM else words
         return words
 
 

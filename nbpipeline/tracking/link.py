@@ -12,11 +12,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from nbpipeline import plugins
+from nbpipeline.lines import Lines
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import Imported, ProjectSpec, StageInstance
 from nbpipeline.ports import Cancel
 from nbpipeline.run.folder import RunFolder
-from nbpipeline.tracking.lines import Lines
 from nbpipeline.tracking.outbox import Outbox, Recipient, read, write
 
 PATIENCE = 15.0

@@ -16,12 +16,12 @@ from filelock import FileLock, Timeout
 
 from nbpipeline import plugins
 from nbpipeline.errors import NbpipelineError
+from nbpipeline.lines import Lines
 from nbpipeline.model.told import RunLog
 from nbpipeline.ports import Tracker
 from nbpipeline.run.commit import commit_of
 from nbpipeline.run.folder import RunFolder, is_running, read_control, runs_folder, state_folder
 from nbpipeline.state.sqlite import open_state
-from nbpipeline.tracking.lines import Lines
 from nbpipeline.tracking.log import RunReader
 from nbpipeline.tracking.outbox import Outbox, read, unsent, write
 from nbpipeline.tracking.pages import Pages

@@ -14,9 +14,22 @@ if TYPE_CHECKING:
         finding,
         sharing,
         trial,
+        versions,
     )
 
-__all__ = ["access", "byhand", "checking", "cleaning", "debugging", "doctor", "finding", "sharing", "trial"]
+__all__ = [
+    "access",
+    "byhand",
+    "checking",
+    "cleaning",
+    "debugging",
+    "doctor",
+    "dvc",
+    "finding",
+    "sharing",
+    "trial",
+    "versions",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -27,6 +27,7 @@ from nbpipeline.model import (
     Value,
     shell_name,
 )
+from nbpipeline.run.cancel import CancelSwitch
 from nbpipeline.run.folder import new_run_id
 from nbpipeline.stage import keep, restore
 from nbpipeline.stage.backends import Backends
@@ -65,7 +66,7 @@ def record_outputs(
     with hold(root, instance.id):
         _refuse_settled(instance, root, backends)
         direct = replace(instance, outputs=tuple(_direct(instance)))
-        failure = after(direct, backends, root, "", _nobody)
+        failure = after(direct, backends, root, "", _nobody, CancelSwitch())
         if failure is not None:
             raise _refusal(failure)
         last = backends.state.last_record(instance.id)

@@ -1,9 +1,10 @@
-"""What is wrong with a check as it is written, before any data is read."""
+"""What is wrong with a built-in check as it is written, before any data is read."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nbpipeline.errors import did_you_mean
+from nbpipeline.model import Check
 from nbpipeline.validators.values import TYPES, moment
 
 
@@ -73,6 +74,9 @@ def _types(arguments: Any) -> Iterator[str]:
 
 def _names(name: str) -> Callable[[Any], Iterator[str]]:
     def complain(arguments: Any) -> Iterator[str]:
+        if isinstance(arguments, Mapping):
+            yield from _keys(name, arguments, ("column", "columns"))
+            arguments = columns_of(arguments)
         if not (isinstance(arguments, str) and arguments) and not _is_names(arguments):
             yield f"'{name}' wants a column's name or a list of them, not {arguments!r}"
 
@@ -118,6 +122,42 @@ def _in_set(arguments: Any) -> Iterator[str]:
         yield f"'in_set' wants a list with at least one entry as values, not {values!r}"
 
 
+def _other(name: str, arguments: Mapping[str, Any]) -> Iterator[str]:
+    """Check which artifact, and which table of it, a check compares with."""
+    other = arguments.get("other")
+    if not (isinstance(other, str) and other) and not _is_names(other):
+        yield f"'{name}' wants the name of another artifact or a list of them as other, not {other!r}"
+    table = arguments.get("other_table", "x")
+    if not (isinstance(table, str) and table):
+        yield f"'{name}' wants the name of a table or sheet as other_table, not {table!r}"
+
+
+def _disjoint_from(arguments: Any) -> Iterator[str]:
+    yield from _keys("disjoint_from", arguments, ("other", "column", "columns", "other_table"))
+    if not isinstance(arguments, Mapping):
+        return
+    yield from _other("disjoint_from", arguments)
+    keys = {key: one for key, one in arguments.items() if key in ("column", "columns")}
+    yield from _names("disjoint_from")(keys)
+
+
+def _earlier_than(arguments: Any) -> Iterator[str]:
+    yield from _keys("earlier_than", arguments, ("other", "column", "or_equal", "other_table"))
+    if not isinstance(arguments, Mapping):
+        return
+    yield from _other("earlier_than", arguments)
+    yield from _column("earlier_than", arguments)
+    if not isinstance(arguments.get("or_equal", False), bool):
+        yield f"'earlier_than' wants true or false as or_equal, not {arguments['or_equal']!r}"
+
+
+def columns_of(arguments: Any) -> Any:
+    """Give the column, or the list of them, that a check is about, in the short form or the long one."""
+    if not isinstance(arguments, Mapping):
+        return arguments
+    return arguments.get("column", arguments.get("columns"))
+
+
 ARGUMENTS: Mapping[str, Callable[[Any], Iterator[str]]] = {
     "exists": _exists,
     "rows": _rows,
@@ -127,5 +167,17 @@ ARGUMENTS: Mapping[str, Callable[[Any], Iterator[str]]] = {
     "between": _between,
     "in_set": _in_set,
     "unique": _names("unique"),
+    "disjoint_from": _disjoint_from,
+    "earlier_than": _earlier_than,
 }
 """Every check of `columns`, by name."""
+OF_VALUES = frozenset({"types", "not_null", "between", "in_set", "unique"})
+"""Checks of single values, which may hold for most of them."""
+
+
+def complaints(check: Check) -> tuple[str, ...]:
+    """Say what is wrong with a built-in check as it is written."""
+    found = tuple(ARGUMENTS[check.name](check.arguments))
+    if check.mostly is not None and check.name not in OF_VALUES:
+        return (*found, f"'{check.name}' is about the table as a whole and has no 'mostly'")
+    return found

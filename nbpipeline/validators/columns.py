@@ -1,16 +1,19 @@
-"""The built-in validator: exists, rows, columns, types, not_null, between, in_set, unique.
+"""The built-in validator: exists, rows, columns, types, not_null, between, in_set, unique, leaks.
 
-For CSV, Parquet, JSON (an array of records) and JSON lines, in one pass and bounded memory; Parquet
-needs pyarrow. Fills `ports.Validator`.
+For tables of all kinds in `tables`, in one pass and bounded memory. Fills `ports.Validator`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nbpipeline.errors import did_you_mean
 from nbpipeline.model import Check, Verdict
+from nbpipeline.validators import arguments
 from nbpipeline.validators.arguments import ARGUMENTS
 from nbpipeline.validators.conditions import CONDITIONS, Condition
+from nbpipeline.validators.examples import rows_of
+from nbpipeline.validators.leaks import RELATIONS, names_of_others
 from nbpipeline.validators.tables import UnreadableTableError, open_table
 
 
@@ -25,51 +28,81 @@ def complaints(check: Check) -> tuple[str, ...]:
         near = did_you_mean(check.name, ARGUMENTS)
         guess = f"; did you mean '{near}'?" if near else ""
         return (f"no check is called '{check.name}'; known checks: {', '.join(ARGUMENTS)}{guess}",)
-    return tuple(ARGUMENTS[check.name](check.arguments))
+    return arguments.complaints(check)
 
 
 def validate(paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Verdict, ...]:
     """Try the checks on the files, each file by itself; one verdict a check, in order.
 
     A folder counts as one table of all its files. A check that is written wrongly fails with what is wrong.
-    Raises MissingPluginError where a Parquet file is to be read without pyarrow.
+    Raises MissingPluginError where the library that reads a file is not installed.
     """
     found: list[list[str]] = [list(complaints(check)) for check in checks]
+    details: list[Mapping[str, Any]] = [{} for _ in checks]
     sound = [number for number, wrong in enumerate(found) if not wrong]
     for path in paths:
-        messages = _one_file(path, [checks[number] for number in sound])
-        for number, message in zip(sound, messages, strict=True):
+        outcomes = _one_file(path, [checks[number] for number in sound])
+        for number, (message, facts) in zip(sound, outcomes, strict=True):
             if message:
                 found[number].append(message if len(paths) == 1 else f"{path.name}: {message}")
+            details[number] = facts if len(paths) == 1 else rows_of(details[number], facts, path.name)
     return tuple(
-        Verdict(check=check, passed=not wrong, message="; ".join(wrong))
-        for check, wrong in zip(checks, found, strict=True)
+        Verdict(check=check, passed=not wrong, message="; ".join(wrong), details=facts)
+        for check, wrong, facts in zip(checks, found, details, strict=True)
     )
 
 
-def _one_file(path: Path, checks: Sequence[Check]) -> list[str]:
-    """Say what each check complains of in one file or folder; empty where it passes."""
+def compared_with(check: Check) -> tuple[str, ...]:
+    """Name the artifacts beside its own that a check looks at; none where it is written wrongly."""
+    if check.name not in RELATIONS or complaints(check):
+        return ()
+    return names_of_others(check.arguments)
+
+
+Outcome = tuple[str, Mapping[str, Any]]
+"""What a check complains of (empty where it passes), and its details."""
+
+
+def _one_file(path: Path, checks: Sequence[Check]) -> list[Outcome]:
+    """Try checks on one file or folder, all of a table in one pass."""
     if not path.exists():
-        return [f"{path.name} is not there"] * len(checks)
-    conditions = {
-        number: CONDITIONS[check.name](check.arguments)
-        for number, check in enumerate(checks)
-        if check.name in CONDITIONS
-    }
-    if not conditions:
-        return [""] * len(checks)
-    try:
-        found = dict(zip(conditions, _try(path, list(conditions.values())), strict=True))
-    except UnreadableTableError as error:
-        found = dict.fromkeys(conditions, str(error))
-    return [found.get(number, "") for number in range(len(checks))]
+        return [(f"{path.name} is not there", {})] * len(checks)
+    found: list[Outcome] = [("", {})] * len(checks)
+    tables: dict[str, dict[int, Condition]] = {}
+    for number, check in enumerate(checks):
+        try:
+            condition = _condition(check)
+        except UnreadableTableError as error:  # of another artifact
+            found[number] = (str(error), {})
+            continue
+        if condition is not None:
+            tables.setdefault(check.table, {})[number] = condition
+    for name, conditions in tables.items():
+        try:
+            said = _try(path, name, list(conditions.values()))
+        except UnreadableTableError as error:
+            said = [(str(error), {})] * len(conditions)
+        for number, outcome in zip(conditions, said, strict=True):
+            found[number] = outcome
+    return found
 
 
-def _try(path: Path, conditions: Sequence[Condition]) -> list[str]:
+def _condition(check: Check) -> Condition | None:
+    """Make what is tried; None for what opens no table."""
+    if check.name in RELATIONS:
+        return RELATIONS[check.name](check.arguments, check.others)
+    if check.name not in CONDITIONS:
+        return None
+    condition = CONDITIONS[check.name](check.arguments)
+    condition.mostly = check.mostly
+    return condition
+
+
+def _try(path: Path, name: str, conditions: Sequence[Condition]) -> list[Outcome]:
     """Show every condition the whole table once."""
-    table = open_table(path)
+    table = open_table(path, name)
     wanted = frozenset[str]().union(*(one.columns for one in conditions))
     for batch in table.batches(wanted):
         for one in conditions:
             one.take(batch, table)
-    return [one.complaint(table) for one in conditions]
+    return [(one.complaint(table), one.facts()) for one in conditions]

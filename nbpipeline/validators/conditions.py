@@ -1,10 +1,12 @@
 """The checks one by one: each takes batches and says at the end what it found."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from nbpipeline.errors import did_you_mean
+from nbpipeline.validators.arguments import columns_of
 from nbpipeline.validators.duplicates import Duplicates
+from nbpipeline.validators.examples import EXAMPLES, plain
 from nbpipeline.validators.tables import Batch, Table
 from nbpipeline.validators.values import ALSO, TYPES, hashed, is_member, moment, number
 
@@ -20,12 +22,17 @@ class Condition(Protocol):
 
     columns: frozenset[str]
     """What it must see."""
+    mostly: float | None
+    """The share of values for which it must hold; None: all."""
 
     def take(self, batch: Batch, table: Table) -> None:
         """Look at some rows, all of whose wanted columns are there (or known to be missing)."""
 
     def complaint(self, table: Table) -> str:
         """Say what was found instead of what was wanted; empty where all is well."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """Give `Verdict.details`, once all rows were shown."""
 
 
 def missing(wanted: Iterable[str], table: Table) -> str:
@@ -48,6 +55,8 @@ def _noun(word: str, count: int) -> str:
 class Rows:
     """`rows: {min: 1, max: 100}`."""
 
+    mostly: float | None = None
+
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         """Count from 0."""
         self.columns: frozenset[str] = frozenset()
@@ -68,9 +77,15 @@ class Rows:
             return f"{found}, at most {self._max} wanted"
         return ""
 
+    def facts(self) -> Mapping[str, Any]:
+        """Tell how many there are."""
+        return {"rows": self._count, "observed": self._count}
+
 
 class Columns:
     """`columns: [a, b]`, or `{required: [a], only: [a, b]}`."""
+
+    mostly: float | None = None
 
     def __init__(self, arguments: Any) -> None:
         """Both forms alike."""
@@ -93,49 +108,96 @@ class Columns:
         listed = ", ".join(f"'{name}'" for name in further[:_SHOWN_NAMES])
         return f"{_noun('column', len(further))} {listed} not allowed; allowed: {', '.join(self._only)}"
 
+    def facts(self) -> Mapping[str, Any]:
+        """Tell nothing beside the message."""
+        return {}
+
 
 class EachValue:
     """A check that each value passes or fails by itself."""
 
+    mostly: float | None = None
+
     def __init__(
-        self, names: Iterable[str], *, wrong: Callable[[str, Any, bool], bool], said: Callable[[str], str]
+        self,
+        names: Iterable[str],
+        *,
+        wrong: Callable[[str, Any, bool], bool],
+        said: Callable[[str], str],
+        of_all: bool = False,
     ) -> None:
-        """`wrong(column, value, text)` tells; `said(column)` is what is true of wrong ones: `is null`."""
+        """`wrong(column, value, text)` tells; `said(column)` is what is true of wrong ones: `is null`.
+
+        `of_all`: missing values count among those of which most must pass.
+        """
         self._names = tuple(names)
         self.columns = frozenset(self._names)
         self._wrong = wrong
         self._said = said
+        self._of_all = of_all
         self._counts = dict.fromkeys(self._names, 0)
-        self._shown: dict[str, list[str]] = {name: [] for name in self._names}
+        self._missing = dict.fromkeys(self._names, 0)
+        self._shown: dict[str, list[tuple[int, Any]]] = {name: [] for name in self._names}
         self._rows = 0
 
     def take(self, batch: Batch, table: Table) -> None:
         """Try every value."""
         self._rows += batch.size
         for name in self._names:
-            for row, value in enumerate(batch.columns.get(name, ()), start=batch.first):
+            values = batch.columns.get(name, ())
+            if self.mostly is not None and not self._of_all:
+                self._missing[name] += values.count(None)
+            for row, value in enumerate(values, start=batch.first):
                 if self._wrong(name, value, table.text):
                     self._counts[name] += 1
-                    if len(self._shown[name]) < SHOWN_ROWS:
-                        self._shown[name].append(_row(row, value))
+                    if len(self._shown[name]) < EXAMPLES:
+                        self._shown[name].append((row, value))
 
     def complaint(self, table: Table) -> str:
         """Count by column, with the first rows."""
         lost = missing(self._names, table)
         found = [
-            f"'{name}' {self._said(name)} in {count} of {self._rows} {_noun('row', self._rows)}: "
-            f"{', '.join(self._shown[name])}{', ...' if count > SHOWN_ROWS else ''}"
+            f"'{name}' {self._said(name)} in {count} of {self._rows} {_noun('row', self._rows)}"
+            f"{wanted(self.mostly)}: {shown_rows(self._shown[name], count)}"
             for name, count in self._counts.items()
-            if count and name in table.names
+            if name in table.names and too_many(count, self._rows - self._missing[name], self.mostly)
         ]
         return "; ".join([lost, *found] if lost else found)
 
+    def facts(self) -> Mapping[str, Any]:
+        """Give counts and the first rows of all columns."""
+        shown = [(row, name, value) for name, rows in self._shown.items() for row, value in rows]
+        return {
+            "rows": self._rows,
+            "failed": sum(self._counts.values()),
+            "examples": [{"row": row, name: plain(value)} for row, name, value in shown[:EXAMPLES]],
+        }
+
+
+def too_many(failed: int, tried: int, mostly: float | None) -> bool:
+    """Whether more fail than may."""
+    if mostly is None:
+        return failed > 0
+    return tried > 0 and (tried - failed) / tried < mostly
+
+
+def wanted(mostly: float | None) -> str:
+    """Say how many must pass, where that is not all."""
+    return "" if mostly is None else f" (at least {100 * mostly:g} % must hold)"
+
+
+def shown_rows(rows: Sequence[tuple[int, Any]], count: int) -> str:
+    """Name the first failing rows with their values."""
+    shown = ", ".join(_row(row, value) for row, value in rows[:SHOWN_ROWS])
+    return f"{shown}{', ...' if count > SHOWN_ROWS else ''}"
+
 
 def _row(row: int, value: Any) -> str:
-    return f"row {row}" if value is None else f"row {row} ({_brief(value)})"
+    return f"row {row}" if value is None else f"row {row} ({brief(value)})"
 
 
-def _brief(value: Any) -> str:
+def brief(value: Any) -> str:
+    """Cut what would fill a line."""
     words = str(value)
     return words if len(words) <= 40 else f"{words[:37]}..."  # noqa: PLR2004 - what fits a line twice
 
@@ -143,7 +205,10 @@ def _brief(value: Any) -> str:
 def not_null(arguments: Any) -> Condition:
     """`not_null: dep_delay`, or a list."""
     return EachValue(
-        names_of(arguments), wrong=lambda _name, value, _text: value is None, said=lambda _name: "is null"
+        names_of(arguments),
+        wrong=lambda _name, value, _text: value is None,
+        said=lambda _name: "is null",
+        of_all=True,
     )
 
 
@@ -198,9 +263,11 @@ def in_set(arguments: Mapping[str, Any]) -> Condition:
 class Types:
     """`types: {distance: float, when: datetime}`. Nulls pass; a typed file's own types decide."""
 
+    mostly: float | None = None
+
     def __init__(self, arguments: Mapping[str, str]) -> None:
         """Test values only where the file does not type its columns."""
-        self._wanted = dict(arguments)
+        self._wanted: Mapping[str, str] = dict(arguments)
         self._each = EachValue(
             self._wanted,
             wrong=lambda name, value, text: value is not None and not TYPES[self._wanted[name]](value, text),
@@ -210,6 +277,7 @@ class Types:
 
     def take(self, batch: Batch, table: Table) -> None:
         """Test values."""
+        self._each.mostly = self.mostly
         if not table.types:
             self._each.take(batch, table)
 
@@ -225,16 +293,25 @@ class Types:
         ]
         return "; ".join([lost, *found] if lost else found)
 
+    def facts(self) -> Mapping[str, Any]:
+        """Give counts and rows, where values were looked at."""
+        found = self._each.facts()
+        return found if found["rows"] else {}
+
 
 class Unique:
     """`unique: id`, or a list that is unique together. Rows with a null in it pass."""
+
+    mostly: float | None = None
 
     def __init__(self, arguments: Any) -> None:
         """Hold no keys yet."""
         self._names = names_of(arguments)
         self.columns = frozenset(self._names)
-        self._found = Duplicates(shown=SHOWN_ROWS)
+        self._found = Duplicates(shown=EXAMPLES)
         self._rows = 0
+        self._whole = 0
+        """Rows without a null in the key."""
 
     def take(self, batch: Batch, table: Table) -> None:
         """Take the keys; only JSON may mix 1 and 1.0 in a column, so only there are values made alike."""
@@ -245,23 +322,31 @@ class Unique:
         keys = zip(*(batch.columns[name] for name in self._names), strict=True)
         for row, key in enumerate(keys, start=batch.first):
             if None not in key:
+                self._whole += 1
                 self._found.add(row, repr([hashed(one) for one in key] if mixed else key))
 
     def complaint(self, table: Table) -> str:
         """Count what came again."""
         self._found.close()
         lost = missing(self._names, table)
-        if lost or not self._found.count:
+        if lost or not too_many(self._found.count, self._whole, self.mostly):
             return lost
-        shown = ", ".join(f"row {row}" for row, _words in self._found.rows)
+        shown = ", ".join(f"row {row}" for row, _words in self._found.rows[:SHOWN_ROWS])
         more = ", ..." if self._found.count > SHOWN_ROWS else ""
         what = ", ".join(f"'{name}'" for name in self._names)
-        return f"{what} repeats an earlier row in {self._found.count} of {self._rows} rows: {shown}{more}"
+        found = f"{self._found.count} of {self._rows} rows{wanted(self.mostly)}"
+        return f"{what} repeats an earlier row in {found}: {shown}{more}"
+
+    def facts(self) -> Mapping[str, Any]:
+        """Give counts and the first rows, with the key where it is still known."""
+        rows = [{"row": row, **({"key": words} if words else {})} for row, words in self._found.rows]
+        return {"rows": self._rows, "failed": self._found.count, "examples": rows}
 
 
 def names_of(arguments: Any) -> tuple[str, ...]:
-    """Take one name or several."""
-    return (arguments,) if isinstance(arguments, str) else tuple(arguments)
+    """Take one name or several, in the short form or the long one."""
+    given = columns_of(arguments)
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 CONDITIONS: Mapping[str, Callable[[Any], Condition]] = {

@@ -23,7 +23,7 @@ class Duplicates:
     def __init__(self, *, shown: int, in_memory: int = IN_MEMORY) -> None:
         """Hold nothing yet; `shown` rows at most are remembered."""
         self._shown = shown
-        self._in_memory = in_memory
+        self.in_memory = in_memory
         self._seen: set[bytes] = set()
         self._files: list[IO[bytes]] = []
         self._stack = ExitStack()
@@ -36,7 +36,7 @@ class Duplicates:
         key = hashlib.blake2b(words.encode("utf-8", "surrogatepass"), digest_size=_KEY).digest()
         if key in self._seen:
             self._note(row, words)
-        elif len(self._seen) < self._in_memory:
+        elif len(self._seen) < self.in_memory:
             self._seen.add(key)
         else:
             self._spill(key, row)

@@ -15,6 +15,7 @@ from nbpipeline.errors import ExitCode
 from nbpipeline.model import Action, ReasonKind, Status
 from nbpipeline.reading import schema
 from nbpipeline.reading.shapes import Table
+from nbpipeline.validators import expectations
 from nbpipeline.validators.arguments import ARGUMENTS
 from nbpipeline.validators.values import TYPES
 
@@ -43,7 +44,7 @@ def rows(text: str) -> set[str]:
     return set(re.findall(r"^\| `([^`]+)`", text, flags=re.MULTILINE))
 
 
-@pytest.mark.parametrize("name", ["keys.md", "commands.md", "python.md"])
+@pytest.mark.parametrize("name", ["keys.md", "commands.md", "python.md", "checks.md"])
 def test_generated_pages_are_up_to_date(name: str) -> None:
     made = generator().PAGES[name]()
     assert page(name) == made, "run: python docs/generate.py"
@@ -88,7 +89,8 @@ def test_every_tag_is_documented() -> None:
 
 def test_every_check_and_type_is_documented() -> None:
     text = page("checks.md")
-    assert rows(text) == set(ARGUMENTS)
+    files = {full for full, one in expectations.table().items() if not one.get("databases")}
+    assert rows(text) == {*ARGUMENTS, "pandera", *map(expectations.short_name, files)}
     assert all(f"`{kind}`" in text for kind in TYPES)
 
 

@@ -1,5 +1,7 @@
 """The example: plain Jupyter does the same work, ten kills change nothing of what it ends with, MLflow shows it."""
 
+import hashlib
+import json
 import os
 import random
 import shutil
@@ -12,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
 import psutil
 import pytest
 from browser import browsing
@@ -28,7 +31,7 @@ pytestmark = [pytest.mark.heavy, pytest.mark.timeout(900)]
 
 def clone(target: Path) -> Path:
     """The example's files as they stand in the work tree, without anything that a run leaves."""
-    names = ("notebooks", "data/source", "pipeline.yaml")
+    names = ("notebooks", "expectations", "data/source", "pipeline.yaml")
     for name in names:
         source = REPOSITORY / name
         copy = shutil.copytree if source.is_dir() else shutil.copy
@@ -185,3 +188,29 @@ def test_mlflow_ui_shows_runs_metrics_data_notebooks_and_the_model(undisturbed: 
         shows("models/flight-delays/versions/1", "candidate", "Inputs (21)")
         tab.picture("mlflow-model", whole=False)
         assert [one for one in tab.requests if not one.startswith((address, "data:", "blob:"))] == []
+
+
+@pytest.mark.xdist_group("example")
+def test_a_corrupted_flight_fails_the_stage_that_lets_it_in(
+    undisturbed: Path, expected: dict[str, bytes | None], tmp_path: Path
+) -> None:
+    root = tmp_path / "corrupted"
+    shutil.copytree(undisturbed, root)
+    source, sums = root / "data/source/flights.parquet", root / "data/source/SHA256SUMS"
+    before = hashlib.sha256(source.read_bytes()).hexdigest()
+    flights = pd.read_parquet(source)
+    flights["origin"] = flights["origin"].astype(str)
+    flights.loc[4711, "origin"] = "JFX"
+    flights.to_parquet(source)
+    sums.write_text(sums.read_text().replace(before, hashlib.sha256(source.read_bytes()).hexdigest()))
+    done = command("run", "--no-track", cwd=root)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "fetch.ipynb, cell 10" in done.stderr
+    assert "output 'raw_flights' fails a check: in_set: 'origin'" in done.stderr
+    assert "row 4712 (JFX)" in done.stderr
+    statuses = json.loads(command("show", "--format", "json", cwd=root).stdout)["stages"]
+    assert {one["stage"]: one["status"] for one in statuses} == {
+        "fetch": "check_failed",
+        **dict.fromkeys(STAGES[1:], "blocked"),
+    }
+    assert bytes_of(root) == expected

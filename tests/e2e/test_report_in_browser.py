@@ -165,10 +165,8 @@ def test_the_keyboard_alone_is_enough(report: Path) -> None:
         assert card.get_attribute("open") is not None
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("dark", 1200), ("light", 380), ("dark", 380)])
-def test_it_is_readable_in_the_dark_and_on_a_phone_and_without_scripts(
-    report: Path, scheme: str, width: int
-) -> None:
+@pytest.mark.parametrize(("scheme", "width"), [("dark", 1200), ("light", 380)])
+def test_it_is_readable_in_the_dark_and_on_a_phone(report: Path, scheme: str, width: int) -> None:
     with browsing(scheme=scheme, width=width) as tab:
         tab.page.goto(report.as_uri())
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
@@ -179,9 +177,18 @@ def test_it_is_readable_in_the_dark_and_on_a_phone_and_without_scripts(
         assert (ground < ink) == (scheme == "dark")
         assert abs(ground - ink) > 350
         tab.picture(f"report-{scheme}-{width}")
-    with browsing(scheme=scheme, width=width, scripts=False) as tab:
+
+
+def test_no_script_is_needed(report: Path) -> None:
+    with browsing(scripts=False) as tab:
         tab.page.goto(report.as_uri())
+        card = tab.page.locator("details.card", has_text="publish")
         assert tab.page.locator("details.card").count() == 5
+        assert not card.locator("h3").is_visible()
+        tab.page.locator(
+            ".drawing a", has_text="publish"
+        ).click()  # the DAG leads to the folded stage, and unfolds it
+        assert card.locator("h3").is_visible()
 
 
 def test_a_page_that_is_not_safe_would_be_seen(tmp_path: Path) -> None:
@@ -196,3 +203,30 @@ def test_a_page_that_is_not_safe_would_be_seen(tmp_path: Path) -> None:
         tab.page.goto("about:blank")
         with pytest.raises(AssertionError, match="is blank"):
             tab.picture("blank")
+
+
+def test_the_page_of_two_runs_shows_both_plots(project: Path) -> None:
+    done = command("diff", "--html", "diff.html", cwd=project)
+    assert done.returncode == 0, done.stderr
+    page = Path(done.stdout.strip())
+    assert page == (project / "diff.html").resolve()
+    with browsing() as tab:
+        tab.page.goto(page.as_uri())
+        assert (tab.asked_elsewhere, tab.complaints) == ([], [])
+        widths = tab.page.eval_on_selector_all(".pair img", "all => all.map(one => one.naturalWidth)")
+        assert len(widths) == 4  # the curve of each region, before and after; the drawing is the same
+        assert all(widths)
+        first = tab.page.locator(".pair").first.locator("img").all()
+        sides = [one.bounding_box()["x"] for one in first]
+        assert sides[0] < sides[1]
+        tab.picture("diff-light")
+        assert tab.page.title().startswith("flight-delays: ")
+
+
+def test_run_writes_its_page_also_where_it_fails(project: Path) -> None:
+    done = command("run", "audit", "--report", "page.html", cwd=project)
+    assert done.returncode == 1
+    assert f"report: {project / 'page.html'}" in done.stderr
+    assert "What failed" in (project / "page.html").read_text()
+    done = command("run", "train", "-p", "C=0.5", "--report", "nowhere/page.html", cwd=project)
+    assert (done.returncode, "nowhere/page.html cannot be written" in done.stderr) == (0, True)

@@ -121,7 +121,7 @@ WAYS = {
         "with mlflow.start_run(run_name='second'):\n    mlflow.log_metric('own', 2)"
     ),
     "experiment": "mlflow.set_experiment('flights')\nmlflow.log_metric('own', 1)",
-    "many": "for step in range(50):\n    mlflow.log_metric('own', 50 - step, step=step)",
+    "many": "for step in range(20):\n    mlflow.log_metric('own', 20 - step, step=step)",
 }
 
 
@@ -150,7 +150,7 @@ def test_a_notebook_may_begin_its_run_in_many_ways(root):
     assert inner.data.tags["mlflow.parentRunId"] == stages["nested"].info.run_id
 
 
-@pytest.mark.heavy
+@pytest.mark.nightly
 def test_ten_thousand_metrics_of_a_cell_reach_each(root):
     many = code("\n".join(f"m{number} = {number}" for number in range(10_000)), "metrics")
     write_notebook(root / "notebooks/clean.ipynb", *clean(many))

@@ -156,6 +156,7 @@ def test_with_nothing_to_do_nobody_is_asked(bucket: Bucket, tmp_path: Path) -> N
     assert "fsspec was imported" in refused.stdout + refused.stderr, "else this test would see nothing"
 
 
+@pytest.mark.heavy
 def test_a_store_that_is_down_fails_no_run_and_gets_all_later(bucket: Bucket, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

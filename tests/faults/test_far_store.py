@@ -68,6 +68,7 @@ def uploads(bucket: Bucket) -> list[Any]:
     return found
 
 
+@pytest.mark.heavy
 def test_a_server_that_goes_in_mid_upload_leaves_nothing_half(
     bucket: Bucket, wire: Wire, tmp_path: Path
 ) -> None:
@@ -96,6 +97,7 @@ def test_a_server_that_goes_in_mid_upload_leaves_nothing_half(
     assert (tmp_path / "there.bin").read_bytes() == (tmp_path / "large.bin").read_bytes()
 
 
+@pytest.mark.heavy
 def test_an_answer_that_is_cut_off_is_not_taken(bucket: Bucket, wire: Wire, tmp_path: Path) -> None:
     store = open_at(tmp_path / "store", bucket)
     record = kept(store, tmp_path / "large.bin", os.urandom(LARGE))
@@ -224,6 +226,7 @@ def started(root: Path, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
+@pytest.mark.heavy
 def test_a_killed_push_goes_on_where_it_was(bucket: Bucket, wire: Wire, root: Path) -> None:
     project(root, bucket, "http://127.0.0.1:1")
     done = command("run", cwd=root, environment=KEYS)

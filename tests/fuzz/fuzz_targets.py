@@ -211,6 +211,16 @@ def pipeline(one: Bench, data: bytes) -> Any:
     return read_project(one)
 
 
+def suite(one: Bench, data: bytes) -> Any:
+    """The input is a file of checks, beside the stage that it is about."""
+    if not (one.root / _NOTEBOOK).exists():
+        parts = (code("i = '../data/raw.csv'", ["inputs"]), code("m = '../out/m.bin'", ["outputs"]))
+        one.put(_NOTEBOOK, notebook(*parts))
+    (one.root / "expectations").mkdir(exist_ok=True)
+    one.put(f"expectations/{_STEM}.m.yml", data)
+    return read_project(one)
+
+
 def whole_notebook(one: Bench, data: bytes) -> Any:
     """The input is a notebook file: JSON, or a text notebook where it begins like one."""
     start = data.lstrip()[:3]
@@ -396,6 +406,7 @@ TARGETS: dict[str, Callable[[Bench, bytes], Any]] = {
     "tags": tags,
     "cells": cells,
     "pipeline": pipeline,
+    "suite": suite,
     "notebook": whole_notebook,
     "records": records,
 }

@@ -107,6 +107,14 @@ def _texts() -> Iterator[bytes]:
     yield notebook(raw, code("x = 1", ["parameters"]), nbpipeline={"stage": "x"}).encode()
 
 
+_SUITES = (
+    "artifact: train.m\nseverity: warn\ntable: t\nmeta: {a: 1}\nexpect:\n  - exists\n  - not_null: a\n    mostly: 0.5\n",
+    "expect: [{between: {column: a, min: 0, max: 1, severity: warn, mostly: 0.9}}, {pandera: m:T}]",
+    "expect:\n  - {type: expect_column_to_exist, kwargs: {column: a}, meta: {}, id: x}\n",
+    "expect: [{mean_between: {column: a, min: 0}}, {unique: [a, b]}, {types: {a: int}}]",
+)
+
+
 def of(target: str) -> tuple[bytes, ...]:
     """Give the seeds of a target."""
     if target == "header":
@@ -114,6 +122,8 @@ def of(target: str) -> tuple[bytes, ...]:
     if target == "pipeline":
         own = (ROOT / "pipeline.yaml").read_bytes()
         return (own, *(text.encode() for text in _PIPELINES), *_documented(header=False))
+    if target == "suite":
+        return tuple(text.encode() for text in _SUITES)
     if target == "records":
         return tuple(text.encode() for text in _RECORDS)
     if target == "notebook":

@@ -53,7 +53,7 @@ def test_the_same_seed_gives_the_same_inputs(target):
     assert first != other
 
 
-@pytest.mark.parametrize("target", ["header", "cells", "pipeline", "tags"])
+@pytest.mark.parametrize("target", ["header", "cells", "pipeline", "suite", "tags"])
 def test_seeds_are_read_as_what_they_are(target):
     """A target whose seeds all failed at the door would find nothing behind it."""
     with bench() as one:

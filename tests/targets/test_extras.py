@@ -16,6 +16,19 @@ pytestmark = [pytest.mark.nightly, pytest.mark.timeout(900)]
 HERE = Path(__file__).resolve().parents[2]
 
 TRACKED = "name: flights\ntracking: {%s}\n"
+PARQUET = """
+# ---
+# nbpipeline:
+#   expect: {wide: [{not_null: a}]}
+# ---
+
+# %% tags=["outputs"]
+wide = "../data/wide.parquet"
+
+# %%
+import pandas
+pandas.DataFrame({"a": [1, 2]}).to_parquet(wide)
+"""
 USES: dict[str, tuple[dict[str, str], str, str]] = {
     "console": ({}, "", "from nbpipeline.upkeep import debugging; import jupyter_console"),
     "convert": (
@@ -24,9 +37,9 @@ USES: dict[str, tuple[dict[str, str], str, str]] = {
         "from pathlib import Path; assert '<html' in Path('out/clean.html').read_text()",
     ),
     "data": (
-        {},
-        "expect: {table: [{rows: {min: 1}}]}",
-        "import pandas; pandas.DataFrame({'a': [1]}).to_parquet('a.parquet')",
+        {"pipeline.yaml": "name: flights\nnotebooks: [notebooks/*]\n", "notebooks/wide.py": PARQUET},
+        "",
+        "import pandas; assert len(pandas.read_parquet('data/wide.parquet')) == 2",
     ),
     "mlflow": (
         {"pipeline.yaml": TRACKED % 'mlflow: {uri: "sqlite:///mlflow.db"}'},

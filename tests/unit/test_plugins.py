@@ -22,7 +22,7 @@ def test_an_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
         plugins.load("validators", "colums")
     assert str(caught.value) == (
         "there is no validator 'colums'.\n"
-        "  known validators: columns\n"
+        "  known validators: columns, great_expectations, pandera\n"
         "  mend: did you mean 'columns'? Else pip install the package that offers it "
         "(entry point group nbpipeline.validators)."
     )

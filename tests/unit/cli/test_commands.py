@@ -6,6 +6,7 @@ from ast import literal_eval
 from importlib import import_module
 from pathlib import Path
 
+import click
 import pytest
 from builders import code, command, write_notebook
 
@@ -14,8 +15,9 @@ from nbpipeline.cli.frame import Command
 from nbpipeline.cli.main import COMMANDS
 
 CORE = [
-    "init", "new", "check", "plan", "run", "graph", "runs", "show", "log", "diff", "report", "lineage", "debug", "test", "clean",
-    "accept", "record", "restore", "push", "pull", "verify", "doctor", "run-stage", "completion",
+    "init", "new", "check", "plan", "run", "graph", "runs", "show", "log", "diff", "report", "lineage", "expect",
+    "debug", "test", "clean", "accept", "record", "restore", "push", "pull", "verify", "dvc", "doctor", "run-stage",
+    "completion",
 ]  # fmt: skip
 LATER = ["export", "import", "split", "adopt", "tune", "promote", "serve", "drift", "watch", "lab"]
 HEAVY = (
@@ -49,7 +51,7 @@ def test_each_command_says_what_it_does_with_an_example(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = import_module(f"nbpipeline.cli.{COMMANDS[name].module}").command
-    assert isinstance(found, Command)
+    assert isinstance(found, Command | click.Group)
     assert found.name == name
     assert (found.help or "").strip()
     for flag in ("-h", "--help"):
@@ -58,7 +60,12 @@ def test_each_command_says_what_it_does_with_an_example(
         assert f"Usage: nbpipeline {name}" in text
         assert "Example" in text
         assert f"nbpipeline {name}" in text.partition("Example")[2] or name == "completion"
-    assert any(option.name in {"folder", "project"} for option in found.params), "--project is everywhere"
+    context = click.Context(found)
+    is_group = isinstance(found, click.Group)
+    inner = [found.get_command(context, one) for one in found.list_commands(context)] if is_group else [found]
+    for each in inner:
+        assert isinstance(each, Command)
+        assert any(one.name in {"folder", "project"} for one in each.params), "--project is everywhere"
 
 
 @pytest.mark.parametrize("name", CORE)

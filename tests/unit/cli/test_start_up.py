@@ -128,5 +128,5 @@ def test_the_lists_name_what_there_is(fresh):
     assert EXECUTING - {"nbpipeline.validators.columns"} <= found
     (fresh / "pipeline.yaml").write_text("name: other\n")
     found |= imported(fresh, "check")
-    assert IDLE - {"difflib"} <= found  # that one is for what is misspelt
+    assert IDLE - {"difflib", "ctypes"} <= found  # for what is misspelt, and for what is swapped in
     assert "nbpipeline.upkeep.doctor" in imported(fresh, "doctor")

@@ -43,7 +43,7 @@ class Training(Worker):
         name = job.instance.id
         folder = Path(job.folder)
         (folder / "log").write_text(f"{name} in {job.run}\n")
-        (folder / "attempt-1.ipynb").write_text("{}")
+        (folder / "attempt-1.ipynb").write_text('{"cells": []}')
         cells = (
             CellProfile(cell=0, seconds=0.01),
             CellProfile(cell=2, seconds=61.0, peak_memory=200 * MB),
@@ -306,7 +306,9 @@ def test_diff_names_every_part_that_differs(root, state, store, two_runs):
 def test_diff_of_a_run_with_itself_finds_nothing(root, state, store, two_runs):
     page = comparison.diff(state, store, root, two_runs[0], two_runs[0])
     assert page.data["stages"] == []
-    assert page.text.endswith("no difference in code, parameters, inputs, outputs, environment or metrics")
+    assert page.text.endswith(
+        "no difference in code, parameters, inputs, outputs, environment, metrics or plots"
+    )
 
 
 def test_diff_knows_what_was_fresh_by_its_record(root, state, store):

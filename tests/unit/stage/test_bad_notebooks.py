@@ -10,6 +10,7 @@ from stages import Bench, artifact, bench, instance
 from nbpipeline.kernels import registry
 from nbpipeline.location import Location
 from nbpipeline.model import Check, StageResult, Status, Verdict
+from nbpipeline.stage.backends import Surroundings
 
 WRITE = "open('../models/m.txt', 'w').write('half')"
 MODEL = artifact("model", "models/m.txt")
@@ -64,7 +65,9 @@ def test_the_record_counts_all_seconds_of_the_stage_and_its_failed_attempts(at: 
 def test_a_failed_check_is_not_tried_again(root: Path) -> None:
     wrong = Check(name="short", arguments=None, where=Location(path="notebooks/train.ipynb", cell=1))
 
-    def refuse(_paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Verdict, ...]:
+    def refuse(
+        _paths: tuple[Path, ...], checks: tuple[Check, ...], _around: Surroundings
+    ) -> tuple[Verdict, ...]:
         return tuple(Verdict(check=one, passed=False, message="too long") for one in checks)
 
     with bench(root, validators=refuse) as at:

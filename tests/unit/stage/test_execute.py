@@ -27,6 +27,7 @@ from nbpipeline.model import (
 )
 from nbpipeline.run import CancelSwitch
 from nbpipeline.stage import execute, keep, notebook_file, recorder, restore
+from nbpipeline.stage.backends import Surroundings
 from nbpipeline.stage.lock import hold
 
 MODEL = artifact("model", "models/m.txt")
@@ -472,7 +473,7 @@ def test_files_are_seen_that_no_open_of_pythons_own_shows(at: Bench) -> None:
     )
 
 
-def _small(paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Verdict, ...]:
+def _small(paths: tuple[Path, ...], checks: tuple[Check, ...], _around: Surroundings) -> tuple[Verdict, ...]:
     found = paths[0].read_text()
     return tuple(
         Verdict(check=one, passed=len(found) <= one.arguments, message=f"{len(found)} characters")

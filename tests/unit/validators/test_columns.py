@@ -1,6 +1,5 @@
 """The built-in checks: each with data that passes and data that it must refuse, word for word."""
 
-import gzip
 import json
 import math
 from pathlib import Path
@@ -10,41 +9,19 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from written_tables import write
 
 from nbpipeline.location import Location
 from nbpipeline.model import Check
-from nbpipeline.validators import columns, duplicates, tables
+from nbpipeline.validators import columns, duplicates
+from nbpipeline.validators.tables import records
 
 RECORDS = [
     {"id": 1, "origin": "EWR", "distance": 1400.5, "on": "2013-01-01", "late": True},
     {"id": 2, "origin": "JFK", "distance": 200.0, "on": "2013-01-02", "late": False},
     {"id": 3, "origin": "LGA", "distance": 733.0, "on": "2013-01-03", "late": True},
 ]
-FORMATS = ["csv", "tsv", "csv.gz", "json", "jsonl", "parquet"]
-
-
-def write(path: Path, records: list[dict]) -> Path:
-    """Save records as the file's name says."""
-    name = path.name
-    if name.endswith(".parquet"):
-        pq.write_table(pa.Table.from_pylist(records), path)
-        return path
-    names = list(records[0]) if records else []
-    between = "\t" if ".tsv" in name else ","
-
-    def cell(value):
-        return "" if value is None else str(value)
-
-    lines = [between.join(names), *(between.join(cell(one[key]) for key in names) for one in records)]
-    text = {
-        "json": json.dumps(records, indent=1),
-        "jsonl": "".join(json.dumps(one) + "\n" for one in records),
-    }.get(name.split(".")[-1], "\n".join(lines) + "\n")
-    if name.endswith(".gz"):
-        path.write_bytes(gzip.compress(text.encode()))
-    else:
-        path.write_text(text)
-    return path
+FORMATS = ["csv", "tsv", "csv.gz", "json", "jsonl", "parquet", "feather", "arrow", "xlsx", "sqlite", "duckdb"]
 
 
 def check(name, arguments=None):
@@ -124,18 +101,21 @@ def test_a_missing_column_names_those_known(path):
 
 def test_between(path):
     write(path, RECORDS)
+    low, high = (
+        ("200", "733") if path.suffix == ".xlsx" else ("200.0", "733.0")
+    )  # a workbook knows one kind of numbers
     assert message(path, "between", {"column": "distance", "min": 200, "max": 1400.5}) == ""
     assert (
         message(path, "between", {"column": "distance", "min": 201})
-        == "'distance' is not at least 201 in 1 of 3 rows: row 2 (200.0)"
+        == f"'distance' is not at least 201 in 1 of 3 rows: row 2 ({low})"
     )
     assert (
         message(path, "between", {"column": "distance", "max": 700})
-        == "'distance' is not at most 700 in 2 of 3 rows: row 1 (1400.5), row 3 (733.0)"
+        == f"'distance' is not at most 700 in 2 of 3 rows: row 1 (1400.5), row 3 ({high})"
     )
     assert (
         message(path, "between", {"column": "distance", "min": 300, "max": 800})
-        == "'distance' is not between 300 and 800 in 2 of 3 rows: row 1 (1400.5), row 2 (200.0)"
+        == f"'distance' is not between 300 and 800 in 2 of 3 rows: row 1 (1400.5), row 2 ({low})"
     )
 
 
@@ -189,7 +169,7 @@ def test_types(path):
     assert message(path, "types", sound) == ""
     assert message(path, "types", {"id": "float"}) == ""
     refused = message(path, "types", {"origin": "int"})
-    if path.suffix == ".parquet":
+    if path.suffix in (".parquet", ".feather", ".arrow", ".duckdb"):
         assert refused == "'origin' is str, int wanted"
     else:
         assert refused == "'origin' is no int in 3 of 3 rows: row 1 (EWR), row 2 (JFK), row 3 (LGA)"
@@ -272,7 +252,7 @@ def test_the_first_three_failing_rows_are_shown(tmp_path):
         (
             "a.joblib",
             "x",
-            "a.joblib is no table that can be read; known kinds: .csv, .tsv, .json, .jsonl, .ndjson, .parquet, .pq, .gz of those",
+            "a.joblib is no table that can be read; known kinds: .csv, .tsv, .json, .jsonl, .ndjson, .parquet, .pq, .feather, .arrow, .xlsx, .sqlite, .sqlite3, .db, .duckdb, .gz of .csv, .tsv, .json, .jsonl, .ndjson",
         ),
     ],
 )
@@ -348,7 +328,7 @@ def test_a_single_json_object_is_one_record(tmp_path):
 
 
 def test_json_records_longer_than_what_is_read_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "CHUNK", 7)
+    monkeypatch.setattr(records, "CHUNK", 7)
     path = tmp_path / "a.json"
     path.write_text(json.dumps([{"a": "ü" * number} for number in range(1, 60)]), encoding="utf-8")
     assert message(path, "rows", {"min": 59, "max": 59}) == ""
@@ -364,7 +344,7 @@ def test_json_records_longer_than_what_is_read_at_a_time(tmp_path, monkeypatch):
         (
             "not_nul",
             "a",
-            "no check is called 'not_nul'; known checks: exists, rows, columns, types, not_null, between, in_set, unique; did you mean 'not_null'?",
+            "no check is called 'not_nul'; known checks: exists, rows, columns, types, not_null, between, in_set, unique, disjoint_from, earlier_than; did you mean 'not_null'?",
         ),
         ("exists", False, "'exists' wants nothing or true, not False"),
         ("rows", 5, "'rows' wants a mapping with min, max, not 5"),
@@ -447,3 +427,49 @@ def test_duplicates_are_the_same_in_memory_and_on_disk(keys, in_memory):
     rows = [row for row, key in enumerate(keys, start=1) if key in seen or seen.add(key)]
     assert found.count == len(rows)
     assert [row for row, _ in found.rows] == rows[:5]
+
+
+# --- most values, and what is kept beside the message ------------------------------------------
+
+
+def verdict(path: Path, name: str, arguments=None, mostly=None):
+    one = Check(name=name, arguments=arguments, where=Location(path="n.ipynb"), mostly=mostly)
+    return columns.validate((path,), (one,))[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "share"),
+    [
+        ("not_null", "a", 0.75),  # 3 of 4 rows
+        ("between", {"column": "a", "max": 2}, 2 / 3),  # 2 of the 3 that are there
+        ("in_set", {"column": "a", "values": [1, 2]}, 2 / 3),
+        ("types", {"b": "int"}, 0.5),
+        ("unique", "c", 0.75),
+    ],
+)
+def test_it_may_hold_for_most_values(tmp_path, name, arguments, share):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b,c\n1,1,1\n2,x,2\n3,2,3\n,y,1\n")
+    assert verdict(path, name, arguments, share - 0.01).passed
+    failed = verdict(path, name, arguments, share + 0.01)
+    assert not failed.passed
+    assert f"(at least {100 * (share + 0.01):g} % must hold)" in failed.message
+    assert not verdict(path, name, arguments).passed
+
+
+def test_the_first_failing_rows_are_kept(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + "-1,\n" * 30)
+    found = verdict(path, "between", {"column": "a", "min": 0})
+    assert (found.details["rows"], found.details["failed"]) == (30, 30)
+    assert found.details["examples"] == [{"row": row, "a": "-1"} for row in range(1, 21)]
+    assert verdict(path, "rows", {"max": 1}).details == {"rows": 30, "observed": 30}
+    twice = verdict(path, "unique", {"column": "a"}).details
+    assert (twice["failed"], twice["examples"][0]["row"]) == (29, 2)
+
+
+@pytest.mark.parametrize("name", ["rows", "columns", "exists"])
+def test_what_is_about_the_whole_has_no_mostly(tmp_path, name):
+    arguments = {"rows": {"min": 1}, "columns": ["a"], "exists": None}[name]
+    found = verdict(tmp_path / "t.csv", name, arguments, 0.5)
+    assert f"'{name}' is about the table as a whole and has no 'mostly'" in found.message

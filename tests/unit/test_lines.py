@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from nbpipeline.tracking.lines import Lines
+from nbpipeline.lines import Lines
 
 
 @pytest.fixture

@@ -1,0 +1,121 @@
+"""What is learned from data, and compared: the versions of an input or output, read.
+
+`report` and `upkeep` are named whole, since their modules are loaded when they are first asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from nbpipeline import report, upkeep, validators
+from nbpipeline.errors import UsageError
+from nbpipeline.model import Pipeline
+from nbpipeline.worker import Workplace
+
+Opened = Callable[[], AbstractContextManager[tuple[Pipeline, Workplace]]]
+
+
+class Data:
+    """What is known of inputs and outputs. All methods raise what those of `Project` do."""
+
+    def __init__(self, opened: Opened) -> None:
+        """Work on the project that `opened` opens."""
+        self._opened = opened
+
+    def learned_from(
+        self, what: str, *, run: str | None = None, table: str = "", sample: int | None = None
+    ) -> upkeep.versions.Profiled:
+        """Read the files of `STAGE.NAME` as the last success left them, or as they were after `run`.
+
+        Each with its profile: types, ranges, categories, missing values. Raises UsageError.
+        """
+        with self._opened() as (pipeline, place):
+            return _learned_from(pipeline, place, what, run, table, sample)
+
+    def diff(
+        self, what: str, *, against: str | None = None, table: str = "", sample: int | None = None
+    ) -> report.wording.Page:
+        """Compare `STAGE.NAME` as it stands with its checks, or with it after a run. Raises UsageError."""
+        with self._opened() as (pipeline, place):
+            if against is None:
+                return _since_checks(pipeline, place, what, table, sample)
+            return _since_run(pipeline, place, what, against, table, sample)
+
+    def export_checks(self, what: str | None, target: Path) -> Iterator[str]:
+        """Write checks, all or those on STAGE.NAME, as a project of Great Expectations; gives a line each.
+
+        Raises UsageError for an unknown name, LossError where nothing is left, MissingPluginError.
+        """
+        with self._opened() as (pipeline, _):
+            yield from validators.export.export(pipeline, what, target, Path(pipeline.project.root))
+
+
+def _learned_from(
+    pipeline: Pipeline, place: Workplace, what: str, run: str | None, table: str, sample: int | None
+) -> upkeep.versions.Profiled:
+    """Read the data that the last success left, or that stood after `run`; raw inputs as they stand."""
+    root = Path(pipeline.project.root)
+    found = upkeep.versions.find(pipeline, what)
+    if run is None and all(artifact in instance.inputs for instance, artifact in found):
+        return upkeep.versions.profiled(upkeep.versions.standing(pipeline, what, root), table, sample)
+    record_of = _records(place, root, run)
+    with upkeep.versions.recorded(pipeline, what, record_of, place.backing, root) as versions:
+        return upkeep.versions.profiled(versions, table, sample)
+
+
+def _records(place: Workplace, root: Path, run: str | None) -> upkeep.versions.RecordOf:
+    if run is None:
+        return place.state.last_record
+    return report.comparison.records_after(place.state, place.store, root, run)
+
+
+def _since_run(
+    pipeline: Pipeline, place: Workplace, what: str, run: str, table: str, sample: int | None
+) -> report.wording.Page:
+    """Compare the data as they stand with those that stood after a run."""
+    root = Path(pipeline.project.root)
+    now = upkeep.versions.profiled(upkeep.versions.standing(pipeline, what, root), table, sample)
+    with upkeep.versions.recorded(
+        pipeline, what, _records(place, root, run), place.backing, root
+    ) as versions:
+        then = upkeep.versions.profiled(versions, table, sample)
+    files = [
+        report.data_changes.Then(stage=one.instance.id, path=one.path, before=before, after=after)
+        for (one, after), (_, before) in zip(now, then, strict=True)
+    ]
+    return report.data_changes.since_run(what, run, files)
+
+
+def _since_checks(
+    pipeline: Pipeline, place: Workplace, what: str, table: str, sample: int | None
+) -> report.wording.Page:
+    """Try the checks that are written about the data on them as they stand. Raises UsageError without any."""
+    root = Path(pipeline.project.root)
+    versions = upkeep.versions.standing(pipeline, what, root)
+    if not any(upkeep.versions.checks_about(one, table, root) for one in versions):
+        raise UsageError.of(
+            f"no check is written about {what}{f', table {table}' if table else ''}.",
+            mend=f"draft some: nbpipeline expect learn {what}; or compare with a run: --against RUN",
+        )
+    tables = (
+        [table]
+        if table
+        else list(
+            dict.fromkeys(
+                each.table for one in versions for each in upkeep.versions.checks_about(one, "", root)
+            )
+        )
+    )
+    files = [
+        report.data_changes.Tried(
+            stage=one.instance.id,
+            path=f"{one.path}, table {name}" if name else one.path,
+            profile=read,
+            verdicts=upkeep.versions.tried(place.validate, one, name, root, exactly=not table),
+        )
+        for name in tables
+        for one, read in upkeep.versions.profiled(versions, name, sample)
+    ]
+    return report.data_changes.since_checks(what, files)

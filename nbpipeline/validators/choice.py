@@ -1,0 +1,93 @@
+"""Which validator tries a check: the built-in one, Great Expectations, pandera, a plug-in's."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nbpipeline import plugins
+from nbpipeline.errors import did_you_mean
+from nbpipeline.model import Check, Verdict
+from nbpipeline.validators import expectations, schemas
+from nbpipeline.validators.arguments import ARGUMENTS
+from nbpipeline.validators.arguments import complaints as own_complaints
+
+BUILT_IN = "columns"
+GREAT_EXPECTATIONS = "great_expectations"
+PANDERA = "pandera"
+APART: Mapping[str, str] = {GREAT_EXPECTATIONS: "great_expectations", PANDERA: "pandera"}
+"""Validators that run in a process of their own, with the library that each needs."""
+
+
+def validator_of(check: Check) -> str:
+    """Name the validator that tries a check; empty where nobody knows it.
+
+    A name that is built in and Great Expectations' too is the built-in one's, unless what is written is wrong
+    for it and right for Great Expectations.
+    """
+    if check.name in ARGUMENTS:
+        theirs = expectations.full_name(check.name) if own_complaints(check) else None
+        return GREAT_EXPECTATIONS if theirs and not expectations.complaints(check) else BUILT_IN
+    if check.name == PANDERA:
+        return PANDERA
+    if expectations.full_name(check.name):
+        return GREAT_EXPECTATIONS
+    return next((name for name in plugins.further("validators") if _knows(name, check)), "")
+
+
+def _knows(validator: str, check: Check) -> bool:
+    return bool(plugins.load("validators", validator).knows(check))
+
+
+def complaints(check: Check) -> tuple[str, ...]:
+    """Say what is wrong with a check as it is written; imports no library."""
+    chosen = validator_of(check)
+    if chosen == BUILT_IN:
+        return own_complaints(check)
+    if chosen == GREAT_EXPECTATIONS:
+        return expectations.complaints(check)
+    if chosen == PANDERA:
+        return schemas.complaints(check)
+    if chosen:
+        told: tuple[str, ...] = plugins.load("validators", chosen).complaints(check)
+        return told
+    names = [*ARGUMENTS, PANDERA, *expectations.short_names(), *expectations.table()]
+    near = did_you_mean(check.name, names)
+    guess = f"; did you mean '{near}'?" if near else ""
+    known = f"built in: {', '.join(ARGUMENTS)}; beside them those of Great Expectations, and pandera"
+    return (f"no check is called '{check.name}'; {known}{guess}",)
+
+
+def apart(checks: Sequence[Check]) -> tuple[str, ...]:
+    """Name the validators with a process of their own that checks need."""
+    chosen = {validator_of(one) for one in checks}
+    return tuple(name for name in APART if name in chosen)
+
+
+Asked = Callable[[str, tuple[Path, ...], tuple[Check, ...]], Sequence[Verdict]]
+
+
+def validate(paths: tuple[Path, ...], checks: tuple[Check, ...], ask: Asked) -> tuple[Verdict, ...]:
+    """Have files checked, each check by its validator; one verdict a check, in order.
+
+    `ask(validator, paths, checks)` has the process of its own try them.
+    """
+    groups: dict[str, list[int]] = {}
+    for number, check in enumerate(checks):
+        groups.setdefault(validator_of(check), []).append(number)
+    found: dict[int, Verdict] = {}
+    for name, numbers in groups.items():
+        group = tuple(checks[number] for number in numbers)
+        for number, verdict in zip(numbers, _tried(name, paths, group, ask), strict=True):
+            found[number] = replace(verdict, validator=name, severity=checks[number].severity)
+    return tuple(found[number] for number in range(len(checks)))
+
+
+def _tried(name: str, paths: tuple[Path, ...], checks: tuple[Check, ...], ask: Asked) -> Sequence[Verdict]:
+    if name in APART:
+        return ask(name, paths, checks)
+    if not name:
+        return [Verdict(check=one, passed=False, message="; ".join(complaints(one))) for one in checks]
+    loaded: Any = plugins.load("validators", name)
+    verdicts: Sequence[Verdict] = loaded.validate(paths, checks)
+    return verdicts

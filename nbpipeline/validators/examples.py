@@ -1,0 +1,53 @@
+"""Failing rows as JSON can hold them, the checked columns first."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+EXAMPLES = 20
+"""The first failing rows that are kept beside a message."""
+_COLUMNS = 30
+_LONGEST = 200
+
+
+def plain(value: Any) -> Any:
+    """Give a value of numpy, pandas or Python as JSON has it; text for what it has not."""
+    if hasattr(value, "item") and not isinstance(value, (str, bytes)) and getattr(value, "ndim", 0) == 0:
+        value = value.item()
+    if isinstance(value, float):
+        return None if math.isnan(value) else value
+    if isinstance(value, (bool, int, type(None))):
+        return value
+    if isinstance(value, str):
+        return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}..."
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(one) for one in value]
+    told = str(value)
+    return None if told in ("NaT", "<NA>") else told
+
+
+def brief(value: Any) -> str:
+    """Say a value in few words."""
+    words = "nothing" if value is None else str(value)
+    return words if len(words) <= 60 else f"{words[:57]}..."  # noqa: PLR2004 - what fits a line twice
+
+
+def rows_said(data: Any, numbers: Sequence[Any], first: Sequence[str]) -> list[dict[str, Any]]:
+    """Give rows of a frame by their numbers: `row`, the columns named `first`, then others."""
+    names = [one for one in dict.fromkeys([*first, *data.columns]) if one in data.columns][:_COLUMNS]
+    found = []
+    for number in numbers:
+        if number in data.index:
+            row = data.loc[number]
+            found.append({"row": plain(number), **{str(name): plain(row[name]) for name in names}})
+    return found
+
+
+def rows_of(before: Mapping[str, Any], facts: Mapping[str, Any], file: str) -> Mapping[str, Any]:
+    """Add what one of several files showed to what those before it did."""
+    counts = {key: before.get(key, 0) + facts[key] for key in ("rows", "failed") if key in facts}
+    examples = [{"file": file, **one} for one in facts.get("examples", ())]
+    both = [*before.get("examples", ()), *examples][:EXAMPLES]
+    return {**before, **counts, **({"examples": both} if both or "examples" in facts else {})}

@@ -1,0 +1,184 @@
+"""The process that checks data apart, as a run sees it: started early, asked one thing at a time, ended."""
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from nbpipeline.encoding import plain
+from nbpipeline.errors import MissingPluginError
+from nbpipeline.lines import Lines
+from nbpipeline.model import Check, Verdict
+from nbpipeline.ports import Cancel
+from nbpipeline.values import dataclass
+
+LOOK = 0.1
+"""Seconds after which a waiting stage looks whether it was cancelled."""
+PATIENCE = 5.0
+"""Seconds that the process has to end by itself."""
+INTERRUPTED = "interrupted"
+_WORDS = 2_000
+"""Bytes of what the process said last that are looked at when it has died."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Running:
+    """The process while it runs."""
+
+    process: subprocess.Popen[bytes]
+    questions: IO[bytes]
+    answers: Lines
+    said: IO[bytes]
+    """What its libraries print."""
+
+
+class CheckingProcess:
+    """One process for all checks of a run; a context manager. Safe from several threads."""
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self._lock = threading.Lock()
+        self._running: _Running | None = None
+
+    def __enter__(self) -> Self:
+        """Do nothing: it is started when it is wanted."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the process."""
+        self._end()
+
+    @property
+    def pid(self) -> int | None:
+        """Number of the process; None where there is none."""
+        return self._running.process.pid if self._running else None
+
+    def start(self, names: Sequence[str]) -> "_Running":
+        """Start the process, which imports the libraries of the validators named while others go on."""
+        command = [sys.executable, "-P", "-m", "nbpipeline.validators", *names]
+        said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        process = subprocess.Popen(  # noqa: S603 - this Python, and our own words
+            command,
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            start_new_session=True,  # Ctrl-C ends the run, which ends this
+        )
+        if process.stdin is None or process.stdout is None:
+            raise RuntimeError("a process that was started so has its pipes")
+        self._running = _Running(
+            process=process, questions=process.stdin, answers=Lines(process.stdout), said=said
+        )
+        return self._running
+
+    def ask(
+        self,
+        validator: str,
+        paths: tuple[Path, ...],
+        checks: tuple[Check, ...],
+        *,
+        folder: Path,
+        roots: Sequence[Path],
+        cancel: Cancel,
+    ) -> tuple[Verdict, ...]:
+        """Have checks tried, one verdict each; all of them fail where the process dies or is cancelled.
+
+        `folder` and `roots` are where a stage's notebook runs and imports from. Raises MissingPluginError.
+        """
+        question = {
+            "validator": validator,
+            "paths": [str(one) for one in paths],
+            "checks": [_spoken(one) for one in checks],
+            "folder": str(folder),
+            "roots": [str(one) for one in roots],
+        }
+        found: dict[str, Any] = {"trouble": INTERRUPTED}
+        with self._alone(cancel) as mine:
+            if mine:
+                found = self._asked(validator, question, cancel)
+        if "missing" in found:
+            raise MissingPluginError.of(**found["missing"])
+        if "trouble" in found:
+            return tuple(Verdict(check=one, passed=False, message=found["trouble"]) for one in checks)
+        return tuple(Verdict(check=one, **told) for one, told in zip(checks, found["verdicts"], strict=True))
+
+    @contextmanager
+    def _alone(self, cancel: Cancel) -> Iterator[bool]:
+        """Wait for other stages' checks; False where that is cancelled."""
+        mine = False
+        while not mine and not cancel.level:
+            mine = self._lock.acquire(timeout=LOOK)
+        try:
+            yield mine
+        finally:
+            if mine:
+                self._lock.release()
+
+    def _asked(self, validator: str, question: Mapping[str, Any], cancel: Cancel) -> dict[str, Any]:
+        running = self._running
+        if running is None or running.process.poll() is not None:
+            self._end()
+            running = self.start([validator])
+        with suppress(OSError):  # it has died: nothing will come
+            _write(running.questions, json.dumps(question).encode() + b"\n")
+        while (line := running.answers.next(LOOK)) is None:
+            if cancel.level:
+                self._end(patience=0)
+                return {"trouble": INTERRUPTED}
+            if running.answers.ended:
+                return {"trouble": _death(running)}
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def _end(self, patience: float = PATIENCE) -> None:
+        """End the process, which does so by itself when its stdin is closed."""
+        running, self._running = self._running, None
+        if running is None:
+            return
+        with running.said, suppress(OSError):
+            running.questions.close()
+        try:
+            running.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            running.process.kill()
+            running.process.wait()
+
+
+def _death(running: _Running) -> str:
+    """Say how the process ended."""
+    with suppress(subprocess.TimeoutExpired):
+        running.process.wait(PATIENCE)
+    code = running.process.returncode
+    if code == -signal.SIGKILL:  # which the system sends where memory is short
+        return "the process that checks data died: killed, out of memory?"
+    size = running.said.seek(0, 2)
+    running.said.seek(max(0, size - _WORDS))
+    lines = running.said.read().decode(errors="replace").strip().splitlines()
+    last = f": {lines[-1]}" if lines else ""
+    return f"the process that checks data died (exit code {code}){last}"
+
+
+def _write(stream: IO[bytes], data: bytes) -> None:
+    """Write all of it: an unbuffered stream takes what fits its pipe."""
+    while data:
+        data = data[stream.write(data) :]
+
+
+def _spoken(check: Check) -> dict[str, Any]:
+    """Give what a validator needs of a check, as JSON holds it."""
+    return {
+        "name": check.name,
+        "arguments": plain(check.arguments),
+        "mostly": check.mostly,
+        "table": check.table,
+    }

@@ -1,0 +1,75 @@
+"""CSV and its like: one kind of separator, a header line, every value text."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from nbpipeline.validators.tables.table import (
+    BATCH,
+    NULLS,
+    Piece,
+    Table,
+    UnreadableTableError,
+    only_file,
+    open_text,
+)
+
+LONGEST_FIELD = 1 << 24
+"""Characters that one field may have."""
+_DELIMITERS = ",;\t|"
+
+
+def read(table: Table, path: Path, wanted: frozenset[str]) -> Iterator[Piece]:
+    """Read rows; nulls are what pandas takes for none."""
+    only_file(table, path, "a text file")
+    with open_text(path) as file:
+        yield from _rows(table, path, file, wanted)
+
+
+def _rows(table: Table, path: Path, file: TextIO, wanted: frozenset[str]) -> Iterator[Piece]:
+    csv.field_size_limit(LONGEST_FIELD)
+    head = file.readline()
+    if not head.strip():
+        raise UnreadableTableError(f"{path.name} has no header line")
+    delimiter = max(_DELIMITERS, key=lambda one: (head.count(one), one == ","))
+    file.seek(0)
+    reader = csv.reader(file, delimiter=delimiter, strict=True)
+    names = _header(path, reader)
+    table.meet_all(path, names)
+    places = [(name, place) for place, name in enumerate(names) if name in wanted]
+    rows: list[list[str]] = []
+    try:
+        for row in reader:
+            if not row and len(names) > 1:
+                continue
+            rows.append(row or [""])
+            if len(row or [""]) != len(names):
+                raise UnreadableTableError(
+                    f"{path.name} is cut or damaged: the row that ends in line {reader.line_num} has "
+                    f"{len(row)} fields, the header {len(names)}"
+                )
+            if len(rows) == BATCH:
+                yield len(rows), _pick(rows, places)
+                rows = []
+    except csv.Error as error:
+        raise UnreadableTableError(f"{path.name} is cut or damaged: {error}") from error
+    yield len(rows), _pick(rows, places)
+
+
+def _header(path: Path, reader: Iterator[list[str]]) -> list[str]:
+    try:
+        return next(reader)
+    except csv.Error as error:
+        raise UnreadableTableError(f"{path.name} is cut or damaged: {error}") from error
+
+
+def _pick(rows: list[list[str]], places: list[tuple[str, int]]) -> Mapping[str, Sequence[Any]]:
+    return {name: _with_nulls([row[place] for row in rows]) for name, place in places}
+
+
+def _with_nulls(values: list[str]) -> Sequence[str | None]:
+    """Look at all at once first, for most columns have none."""
+    if NULLS.isdisjoint(values):
+        return values
+    return [None if one in NULLS else one for one in values]

@@ -1,0 +1,237 @@
+"""`expect learn` and `expect diff` through the real command, on a project with a real kernel."""
+
+import json
+from pathlib import Path
+
+import pytest
+from builders import code, command, header, write_files, write_notebook
+from written_tables import write_sqlite
+
+import nbpipeline
+from nbpipeline.errors import UsageError
+from nbpipeline.model import Status
+
+SUITE = "expectations/clean.features.yml"
+
+
+def write_stage(root: Path, rows: int = 60, origins: str = "EWR JFK", extra: str = "") -> None:
+    write_notebook(
+        root / "notebooks" / "clean.ipynb",
+        code('features = "../features.csv"', "outputs"),
+        code(
+            f"names, origins = 'id,origin,distance{extra}', '{origins}'.split()\n"
+            f"rows = [f'{{n}},{{origins[n % len(origins)]}},{{100 + n % 50}}{extra and ',1'}' for n in range({rows})]\n"
+            "open(features, 'w').write(names + '\\n' + '\\n'.join(rows) + '\\n')"
+        ),
+    )
+
+
+@pytest.fixture
+def project(root: Path) -> nbpipeline.Project:
+    write_stage(root)
+    made = nbpipeline.Project(root)
+    assert [one.status for one in made.run().results] == [Status.SUCCEEDED]
+    return made
+
+
+def last_run(project: nbpipeline.Project) -> str:
+    return str(project.runs().data["runs"][0]["run"])
+
+
+def test_learn_review_run(root: Path, project: nbpipeline.Project) -> None:
+    done = command("expect", "learn", "clean.features", cwd=root)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"wrote {SUITE}: 7 checks, from 60 rows\nnext: review it; then nbpipeline check\n"
+    text = (root / SUITE).read_text()
+    assert f"# Learned from features.csv (run {last_run(project)}): 60 rows." in text
+    assert "in_set: {column: origin, values: [EWR, JFK]}" in text
+    assert project.check().complaints == ()
+    assert [one.status for one in project.run().results] == [Status.SUCCEEDED], (
+        "it holds for what it was learned from"
+    )
+    write_stage(root, origins="EWR JFK ORD")
+    (failed,) = project.run().results
+    assert failed.status is Status.CHECK_FAILED
+    assert failed.failure is not None
+    assert "in_set: 'origin' is none of EWR, JFK in 20 of 60 rows: row 3 (ORD)" in failed.failure.what
+    assert failed.failure.where is not None
+    assert failed.failure.where.path == SUITE
+
+
+def test_a_file_that_is_there_is_kept_and_the_difference_shown(
+    root: Path, project: nbpipeline.Project
+) -> None:
+    command("expect", "learn", "clean.features", cwd=root)
+    done = command("expect", "learn", "clean.features", cwd=root)
+    assert (done.returncode, done.stdout) == (0, f"unchanged {SUITE}: as learned\n")
+    mine = (root / SUITE).read_text().replace("[EWR, JFK]", "[EWR, JFK, LGA]")
+    (root / SUITE).write_text(mine)
+    done = command("expect", "learn", "clean.features", cwd=root)
+    assert done.returncode == 2
+    assert (
+        "-  - in_set: {column: origin, values: [EWR, JFK, LGA]}\n+  - in_set: {column: origin, values: [EWR, JFK]}"
+        in done.stdout
+    )
+    assert done.stderr == (
+        f"{SUITE}: is there already, and differs from what was learned; nothing was written.\n"
+        "  mend: --force writes over it; --stdout prints the whole draft\n"
+    )
+    assert (root / SUITE).read_text() == mine
+    done = command("expect", "learn", "clean.features", "--stdout", cwd=root)
+    assert (done.returncode, (root / SUITE).read_text()) == (0, mine)
+    done = command("expect", "learn", "clean.features", "--force", cwd=root)
+    assert done.returncode == 0
+    assert "+  - in_set" in done.stdout
+    assert "values: [EWR, JFK]}" in (root / SUITE).read_text()
+
+
+def test_it_is_learned_from_what_a_run_left(root: Path, project: nbpipeline.Project) -> None:
+    first = last_run(project)
+    good = (root / "features.csv").read_bytes()
+    (root / "features.csv").write_text("spoiled by hand\n1\n")
+    done = command("expect", "learn", "clean.features", "--stdout", cwd=root)
+    assert done.returncode == 0
+    assert (
+        done.stderr
+        == f"note: features.csv is no longer as run {first} left it; learned from the store's copy\n"
+    )
+    assert "required: [id, origin, distance]" in done.stdout
+    assert (root / "features.csv").read_text() == "spoiled by hand\n1\n"
+    (root / "features.csv").write_bytes(good)
+    write_stage(root, rows=90, extra=",gate")
+    project.run()
+    learned = command("expect", "learn", "clean.features", "--from", first, "--stdout", cwd=root).stdout
+    assert "60 rows" in learned
+    assert "gate" not in learned
+    assert not list((root / ".nbpipeline").glob("versions-*"))
+
+
+def test_diff_against_an_earlier_run(root: Path, project: nbpipeline.Project) -> None:
+    first = last_run(project)
+    assert project.data.diff("clean.features", against=first).data["same"] is True
+    write_stage(root, rows=90, origins="EWR JFK ORD", extra=",gate")
+    project.run()
+    now = (root / "features.csv").read_bytes()
+    done = command("expect", "diff", "clean.features", "--against", first, cwd=root)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        f"clean.features: run {first} -> now\n\n"
+        "features.csv (clean)\n"
+        "  rows: 60 -> 90 (+50.0%)\n"
+        "  column gate: added, int\n"
+        "  column id: max 59 -> 89 (+30); mean 29.5 -> 44.5 (+15)\n"
+        "  column origin: new: ORD\n"
+        "  column distance: mean 121.167 -> 122.278 (+1.11)\n"
+    )
+    done = command("expect", "diff", "clean.features", "--against", first, "--format", "json", cwd=root)
+    data = json.loads(done.stdout)
+    assert {key: data[key] for key in ("version", "artifact", "against", "same")} == {
+        "version": 1, "artifact": "clean.features", "against": first, "same": False,
+    }  # fmt: skip
+    (file,) = data["files"]
+    assert (file["rows"], file["added"], file["removed"]) == (
+        [60, 90],
+        [{"column": "gate", "type": "int"}],
+        [],
+    )
+    assert {"column": "origin", "new": ["ORD"]} in file["changed"]
+    assert (root / "features.csv").read_bytes() == now
+
+
+def test_diff_against_checks(root: Path, project: nbpipeline.Project) -> None:
+    done = command("expect", "diff", "clean.features", cwd=root)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "no check is written about clean.features.\n"
+        "  mend: draft some: nbpipeline expect learn clean.features; or compare with a run: --against RUN\n"
+    )
+    command("expect", "learn", "clean.features", cwd=root)
+    assert project.data.diff("clean.features").data["same"] is True
+    (root / "features.csv").write_text(
+        "id,origin,distance,gate\n" + "".join(f"{n},ORD,{n},B\n" for n in range(60))
+    )
+    done = command("expect", "diff", "clean.features", cwd=root)
+    assert done.returncode == 0
+    assert (
+        "features.csv (clean): 60 rows\n  fails  in_set: 'origin' is none of EWR, JFK in 60 of 60 rows"
+        in done.stdout
+    )
+    assert done.stdout.endswith("  5 of 7 checks hold\n  named by no check: gate (str)\n")
+    data = project.data.diff("clean.features").data
+    assert data["same"] is False
+    assert data["files"][0]["unnamed"] == [{"column": "gate", "type": "str"}]
+    assert [one["check"] for one in data["files"][0]["checks"] if not one["passed"]] == ["in_set", "between"]
+
+
+def test_every_instance_of_a_matrix_is_learned_from(root: Path) -> None:
+    write_notebook(
+        root / "notebooks" / "part.ipynb",
+        header("matrix: {region: [eu, us]}\noutputs: {rows: '../rows-{region}.csv'}"),
+        code("import nbpipeline\nstage = nbpipeline.stage()\ncount = {'eu': 30, 'us': 60}[region]"),
+        code("open(stage.outputs.rows, 'w').write('a\\n' + f'{region}\\n' * count)"),
+    )
+    project = nbpipeline.Project(root)
+    project.run()
+    text = command("expect", "learn", "part.rows", "--stdout", cwd=root).stdout
+    assert "# 30 to 60 rows" in text
+    assert "values: [eu, us]" in text
+    text = command("expect", "learn", "part@region=eu.rows", "--stdout", cwd=root).stdout
+    assert "artifact: part.rows\n" in text
+    assert "values: [eu]" in text
+    assert [one["stage"] for one in project.data.diff("part.rows", against=last_run(project)).data["files"]] == [
+        "part[region=eu]", "part[region=us]",
+    ]  # fmt: skip
+
+
+def test_tables_of_a_database_that_is_an_input(root: Path) -> None:
+    write_sqlite(
+        root / "raw.sqlite", {"flights": (["id"], [[n] for n in range(30)]), "planes": (["tail"], [["N1"]])}
+    )
+    write_notebook(
+        root / "notebooks" / "load.ipynb",
+        header("inputs: {raw: ../raw.sqlite}\noutputs: {done: ../done.txt}"),
+        code("import nbpipeline\nopen(nbpipeline.stage().outputs.done, 'w').write('1')"),
+    )
+    done = command("expect", "learn", "load.raw", cwd=root)
+    assert done.returncode == 2
+    assert "raw.sqlite holds 2 tables: flights, planes" in done.stderr
+    assert done.stderr.endswith("  mend: name the table: --table NAME\n")
+    done = command("expect", "learn", "load.raw", "--table", "flights", cwd=root)
+    assert done.stdout.startswith("wrote expectations/load.raw.flights.yml: 5 checks, from 30 rows\n")
+    project = nbpipeline.Project(root)
+    assert [one.status for one in project.run().results] == [Status.SUCCEEDED]
+    found = project.data.diff("load.raw").data["files"]
+    assert [(one["path"], one["rows"], len(one["checks"])) for one in found] == [
+        ("raw.sqlite, table flights", 30, 5)
+    ]
+
+
+@pytest.mark.parametrize("what", ["clean.feature", "features", "claen.features", "nothing"])
+def test_names_of_nothing(project: nbpipeline.Project, what: str) -> None:
+    for ask in (project.data.learned_from, project.data.diff):
+        with pytest.raises(UsageError, match="is no input or output") as error:
+            ask(what)
+        assert "known: clean.features" in str(error.value)
+
+
+def test_what_cannot_be_learned_from(root: Path) -> None:
+    write_stage(root)
+    project = nbpipeline.Project(root)
+    with pytest.raises(UsageError, match="no success of 'clean' is on record") as error:
+        project.data.learned_from("clean.features")
+    assert "nbpipeline run clean" in str(error.value)
+    with pytest.raises(UsageError, match=r"features\.csv is not there"):
+        project.data.diff("clean.features", against="x")
+    project.run()
+    with pytest.raises(UsageError, match="no run is called 'x'"):
+        project.data.learned_from("clean.features", run="x")
+    write_files(root, {"features.csv": "a,b\n1\n"})
+    with pytest.raises(
+        UsageError, match=r"features\.csv cannot be read as a table: features\.csv is cut or damaged"
+    ):
+        project.data.diff("clean.features", against=last_run(project))
+    for one in (root / ".nbpipeline" / "store").rglob("*"):
+        if one.is_file():
+            one.unlink()
+    with pytest.raises(UsageError, match="the store has no copy of it"):
+        project.data.learned_from("clean.features")

@@ -1,0 +1,124 @@
+"""The process that checks data apart: it is asked, it dies, it is cancelled, it ends with who asked."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+
+from nbpipeline.errors import MissingPluginError
+from nbpipeline.executors.local import Level
+from nbpipeline.location import Location
+from nbpipeline.model import Check
+from nbpipeline.validators.link import CheckingProcess
+
+SCHEMA = "import pandera.pandas as pa\nclass Table(pa.DataFrameModel):\n    {column}: int\n"
+
+
+def check(name, arguments=None, **beside):
+    return Check(name=name, arguments=arguments, where=Location(path="n.ipynb"), **beside)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,x\n,y\n")
+    return path
+
+
+def ask(process, table, validator, *checks, roots=(), cancel=None):
+    return process.ask(
+        validator, (table,), checks, folder=table.parent, roots=roots, cancel=cancel or Level()
+    )
+
+
+def test_it_is_started_once_and_ends_with_its_block(table):
+    with CheckingProcess() as process:
+        assert process.pid is None
+        process.start(["columns"])
+        pid = process.pid
+        (found,) = ask(process, table, "columns", check("not_null", "a", mostly=0.9))
+        assert not found.passed
+        assert found.details["examples"] == [{"row": 2, "a": None}]
+        assert found.message == "'a' is null in 1 of 2 rows (at least 90 % must hold): row 2"
+        assert process.pid == pid
+    assert not psutil.pid_exists(pid)
+
+
+def test_one_that_was_killed_fails_the_check_and_another_is_started(table):
+    with CheckingProcess() as process:
+        process.start([])
+        os.kill(process.pid, signal.SIGSTOP)  # it will answer nothing before it is killed
+        first = process.pid
+        threading.Timer(0.2, os.kill, (first, signal.SIGKILL)).start()
+        (found,) = ask(process, table, "columns", check("not_null", "a"))
+        assert (found.passed, found.message) == (
+            False,
+            "the process that checks data died: killed, out of memory?",
+        )
+        (again,) = ask(process, table, "columns", check("not_null", "b"))
+        assert again.passed
+        assert process.pid != first
+
+
+def test_one_that_ends_by_itself_says_its_last_words(table, tmp_path):
+    (tmp_path / "bad_schema.py").write_text("import os\nprint('no way on', flush=True)\nos._exit(3)\n")
+    with CheckingProcess() as process:
+        (found,) = ask(process, table, "pandera", check("pandera", "bad_schema:T"))
+        assert found.message == "the process that checks data died (exit code 3): no way on"
+
+
+def test_a_cancelled_check_is_not_waited_for(table):
+    cancel = Level()
+    with CheckingProcess() as process:
+        process.start([])
+        os.kill(process.pid, signal.SIGSTOP)
+        pid = process.pid
+        threading.Timer(0.2, cancel.raise_to, (1,)).start()
+        (found,) = ask(process, table, "columns", check("not_null", "a"), cancel=cancel)
+        assert (found.passed, found.message) == (False, "interrupted")
+        assert not psutil.pid_exists(pid)
+        assert process.pid is None
+
+
+def test_it_ends_when_who_asked_is_killed(table, tmp_path):
+    source = (
+        "import os, sys, time\nfrom nbpipeline.validators.link import CheckingProcess\n"
+        "process = CheckingProcess()\nprocess.start(['great_expectations'])\n"  # it is at its import by then
+        "print(process.pid, flush=True)\nsys.stdin.read()"
+    )
+    asking = subprocess.Popen(
+        [sys.executable, "-c", source], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    checking = psutil.Process(int(asking.stdout.readline()))
+    asking.kill()
+    asking.wait()
+    asking.stdin.close()
+    asking.stdout.close()
+    psutil.wait_procs([checking], timeout=60)
+    assert not checking.is_running()
+
+
+def test_each_stage_imports_its_own_modules(table, tmp_path):
+    for name, column in (("one", "a"), ("other", "c")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "own_schema.py").write_text(SCHEMA.format(column=column))
+    table.write_text("a\n1\n")
+    with CheckingProcess() as process:
+        found = [
+            ask(process, table, "pandera", check("pandera", "own_schema:Table"), roots=[tmp_path / name])[0]
+            for name in ("one", "other")
+        ]
+    assert [one.passed for one in found] == [True, False]
+
+
+def test_a_validator_that_nobody_offers_is_missed_and_the_process_goes_on(table):
+    with CheckingProcess() as process:
+        with pytest.raises(MissingPluginError, match="there is no validator 'nobody'"):
+            ask(process, table, "nobody", check("a"))
+        (found,) = ask(process, table, "columns", check("between", {"column": "a", "min": 0}))
+        assert found.passed
