@@ -184,6 +184,8 @@ def test_secrets_reach_nobody(root):
         assert done.returncode == 1
         settled(root)
         (alert,) = hook.taken
+    assert [*root.glob(".nbpipeline/runs/*/clean/attempt-1.ipynb")]
+    assert not [*root.rglob("attempt-*.html")]  # nobody shows pages
     assert "the cell raised ValueError: [masked]" in alert["message"]
     assert SECRET not in json.dumps(alert)
     assert held(root, SECRET) == []
