@@ -103,6 +103,8 @@ TEST = Table(
     ),
 )
 
+SCHEDULE = Table(keys=(_key("cron", TEXT, "When."), _key("timezone", TEXT, "Where.", "UTC")))
+
 SETTINGS: tuple[Key, ...] = (
     _key("retries", COUNT, "How often a failed attempt is tried again.", 0),
     _key("retry_delay", DURATION, "Wait before the first retry.", "0s"),
@@ -212,7 +214,7 @@ def project_table(plugin_keys: Collection[str] = ()) -> Table:
         ),
         _key(
             "schedule",
-            Table(keys=(_key("cron", TEXT, "When."), _key("timezone", TEXT, "Where.", "UTC"))),
+            SCHEDULE,
             "When an orchestrator runs it.",
         ),
         _key(

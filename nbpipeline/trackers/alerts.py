@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 JOINED_BY: frozenset[str] = frozenset()
 """No notebook speaks to it itself."""
+PAGES = False
 KEYS = ("urls", "on", "rows")
 STALE = 6 * 3600.0
 """Seconds after a run's end at which an alert of it would only be noise."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 JOINED_BY: frozenset[str] = frozenset()
 """No notebook speaks to it itself."""
+PAGES = False
 KEYS = ("file", "url", "endpoint", "namespace", "datasets", "api_key_env")
 DEFAULT_FILE = "openlineage.jsonl"
 API_KEY = "OPENLINEAGE_API_KEY"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 JOINED_BY = frozenset({"opentelemetry"})
 """A notebook that imports it is told its stage's span in TRACEPARENT."""
+PAGES = False
 KEYS = ("endpoint", "file", "service")
 DEFAULT_FILE = "opentelemetry.jsonl"
 _SECONDS = 5

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 JOINED_BY: frozenset[str] = frozenset()
 """No notebook speaks to it itself."""
+PAGES = False
 KEYS = ("file",)
 DEFAULT_FILE = "nbpipeline.prom"
 STARTED = "nbpipeline_run_started_timestamp_seconds"

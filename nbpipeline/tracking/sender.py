@@ -49,7 +49,7 @@ class Sender:
     def __init__(self, root: Path, folder: RunFolder, outbox: Outbox, reader: RunReader) -> None:
         """Begin to open the trackers; what of them is not installed is noted as their trouble."""
         self._folder, self._outbox, self._reader = folder, outbox, reader
-        self._pages = Pages()
+        self._pages = Pages() if any(map(_shows_pages, outbox.waiting)) else None
         self._told: RunLog | None = None
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._tellers = {
@@ -78,7 +78,8 @@ class Sender:
         return found
 
     def _read(self) -> RunLog:
-        return self._pages.added(self._reader.read(time.time()))
+        log = self._reader.read(time.time())
+        return self._pages.added(log) if self._pages else log
 
     def tell(self) -> RunLog:
         """Have every tracker told of what is new, and those again that failed."""
@@ -113,6 +114,13 @@ class Sender:
     def _note(self, name: str, trouble: str) -> None:
         self._outbox = self._outbox.after(name, trouble=trouble)
         write(self._folder, self._outbox)
+
+
+def _shows_pages(name: str) -> bool:
+    """Whether a tracker has a use for executed notebooks as pages, which take a second or two to make."""
+    with suppress(NbpipelineError):
+        return bool(getattr(plugins.load("trackers", name), "PAGES", True))
+    return False  # it is not installed
 
 
 def follow(sender: Sender, questions: Lines, answers: TextIO) -> None:

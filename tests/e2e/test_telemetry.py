@@ -29,7 +29,7 @@ TRAIN = (
     header("expect: {table: [{not_null: late}, {between: {column: late, max: 0.7}}]}"),
     code("table = '../data/table.csv'", "inputs"),
     code("model = '../data/model.txt'", "outputs"),
-    code("import opentelemetry, os\nopen(model, 'w').write(os.environ.get('TRACEPARENT', ''))"),
+    code("import opentelemetry, os\nopen(model, 'w').write(os.environ.get('TRACEPARENT', 'none'))"),
 )
 
 
@@ -184,6 +184,8 @@ def test_secrets_reach_nobody(root):
         assert done.returncode == 1
         settled(root)
         (alert,) = hook.taken
+    assert [*root.glob(".nbpipeline/runs/*/clean/attempt-1.ipynb")]
+    assert not [*root.rglob("attempt-*.html")]  # nobody shows pages
     assert "the cell raised ValueError: [masked]" in alert["message"]
     assert SECRET not in json.dumps(alert)
     assert held(root, SECRET) == []

@@ -28,7 +28,7 @@ _PIPELINES = (
     "name: flights\nnotebooks: [notebooks/*.ipynb]\nexclude: [notebooks/tour.ipynb]\nparams: {C: 2.0}\ndefaults: {retries: 1}\n",
     "profiles: {dev: {params: {C: 0.05}}}\nstages:\n  - name: model\n    notebook: notebooks/train.ipynb\n    dependencies: [other]\n",
     "stages: [{name: train, dependencies: [clean]}, {name: clean}]\nschedule: {cron: '0 3 * * *', timezone: UTC}\n",
-    "environment: {lock: regions.yaml}\nstore: {path: .nbpipeline/store, max_size: 10GB}\ntracking: {mlflow: {uri: 'sqlite:///m.db'}}\n",
+    "environment: {lock: regions.yaml}\nstore: {path: .nbpipeline/store, max_size: 10GB}\ntracking: {mlflow: {uri: 'sqlite:///m.db'}}\nalerts: {urls: ['json://127.0.0.1/${KEY}'], on: [failure], rows: false}\n",
     "stages: [{name: train, matrix: {r: [1, 2]}, outputs: {m: 'out/{r}.bin'}, expect: {m: [exists]}, kernels: plain}]\nkernels: fork\n",
 )
 _CELLS = (

@@ -173,3 +173,31 @@ def test_the_commit_and_the_profile_are_those_that_the_run_told(tmp_path, folder
     write("commit", nonsense=1)
     log = reader(tmp_path, folder, state).read(time.time())
     assert (log.profile, log.commit) == ("prod", Commit(id="ab12", dirty=True))
+
+
+def test_how_a_stage_ended_before_is_what_the_last_run_that_tried_it_says(tmp_path, folder, state, write):
+    def earlier(run, *results):
+        state.add_run(run, started=1.0, data={})
+        for stage, status in results:
+            state.add_result(run, StageResult(instance=stage, status=status), finished=2.0)
+
+    earlier("19700101-000100-0000", ("a", Status.FAILED), ("b", Status.FAILED), ("c", Status.CHECK_FAILED))
+    earlier("19700101-000200-0000", ("a", Status.BLOCKED), ("b", Status.RESTORED), ("c", Status.CANCELLED))
+    earlier("29700101-000000-0000", ("a", Status.SUCCEEDED))  # begun after the run that is told of
+    earlier(folder.run, ("a", Status.SUCCEEDED), ("d", Status.FAILED))
+    for stage in "abcd":
+        write("stage_finished", stage, status="succeeded")
+    stages = reader(tmp_path, folder, state).read(time.time()).stages
+    assert {one.stage: one.before for one in stages} == {
+        "a": "failed",
+        "b": "restored",
+        "c": "check_failed",
+        "d": "",
+    }
+
+
+def test_a_stage_says_what_it_declares(tmp_path, folder, state, write):
+    declared = {"notebook": "n/a.ipynb", "inputs": {"x": ["d/x", "d/y"]}, "outputs": {"m": ["m.bin"]}}
+    write("stage_started", "a", action="run", reasons=[], parameters={}, **declared)
+    (one,) = reader(tmp_path, folder, state).read(time.time()).stages
+    assert (one.notebook, one.reads, one.writes) == ("n/a.ipynb", {"x": ("d/x", "d/y")}, {"m": ("m.bin",)})
