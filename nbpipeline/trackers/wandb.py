@@ -21,7 +21,7 @@ from nbpipeline.model import Value, slug_of
 from nbpipeline.model.told import RunLog, StageLog
 from nbpipeline.plugins import missing_library
 from nbpipeline.trackers.settings import wrong
-from nbpipeline.trackers.wandb_sync import sync
+from nbpipeline.trackers.wandb_sync import OURS, sync
 from nbpipeline.trackers.wandb_values import write_run
 
 JOINED_BY = frozenset({"wandb"})
@@ -82,10 +82,15 @@ class WandbTracker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End W&B's own process."""
+        self._close()
+
+    def _close(self) -> None:
+        """End W&B's own process, which writes on after a run has been finished; a next run starts another."""
         if self._opened:
-            import wandb  # noqa: PLC0415 - as above
+            import wandb  # noqa: PLC0415 - start-up is counted
 
             wandb.teardown()
+            self._opened = False
 
     def environment(self, run: RunLog, stage: str) -> Mapping[str, str]:
         """Give the variables by which a kernel's wandb writes to the stage's run.
@@ -113,6 +118,7 @@ class WandbTracker:
         for one in ended:
             self._write(run, one)
         if self._server is not None and ended:
+            self._close()
             names = {run_id(run, one.stage) for one in ended}
             waiting = [
                 folder for name in names for folder in self._folder.glob(f"*-{name}") if _is_unsent(folder)
@@ -122,9 +128,7 @@ class WandbTracker:
     def _write(self, run: RunLog, one: StageLog) -> None:
         name = run_id(run, one.stage)
         ended = time.strftime("%Y%m%d_%H%M%S", time.localtime(one.finished or run.finished))
-        target = (
-            self._folder / f"offline-run-{ended}-nbpipeline-{name}"
-        )  # a notebook's own ends in its id, too
+        target = self._folder / f"offline-run-{ended}-{OURS}-{name}"  # a notebook's own ends in its id, too
         if target.exists():
             return
         from tempfile import TemporaryDirectory  # noqa: PLC0415 - start-up is counted

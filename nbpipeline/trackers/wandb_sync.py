@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import subprocess
 
+OURS = "nbpipeline"
+"""Stands in the names of folders that were written here, not by a notebook itself."""
 ANSWER = 5.0
 """Seconds that a server has to take a connection."""
 PATIENCE = 300.0
@@ -24,6 +26,8 @@ def sync(folders: Sequence[Path], server: str, root: Path, patience: float = PAT
     """Send W&B's folders. Raises OSError, with ConnectionError and TimeoutError."""
     whole = [one for one in folders if _is_whole(one)]
     for one in sorted({*folders} - {*whole}):
+        if f"-{OURS}-" in one.name:  # not a killed notebook's: it must not be taken for sent
+            raise ConnectionError(f"{one.name} is not written to its end yet")
         sys.stdout.write(f"{one} is left: it is cut short, since its process was killed\n")  # to sender.log
     if not whole:
         return
