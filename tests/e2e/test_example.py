@@ -6,12 +6,8 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +16,7 @@ import pytest
 from browser import browsing
 from builders import command
 from mlflow.tracking import MlflowClient
+from mlflow_serving import mlflow_serving
 
 REPOSITORY = Path(__file__).parents[2]
 STAGES = ("fetch", "clean", "features", "split", "baseline", "train", "evaluate", "report")
@@ -119,42 +116,6 @@ def test_ten_kills_end_with_the_same_files(tmp_path: Path, expected: dict[str, b
     assert "all fresh" in command("plan", cwd=root).stdout
 
 
-@contextmanager
-def mlflow_ui(root: Path) -> Iterator[str]:
-    """`mlflow ui` as the README says it, on a free port; gives its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "ui", "--port", str(port)],
-        cwd=root,
-        env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    tree = psutil.Process(server.pid)
-    try:
-        assert server.stdout is not None
-        said = []
-        for line in server.stdout:  # it ends where the server does
-            said.append(line)
-            if "Application startup complete" in line:
-                break
-        else:
-            pytest.fail("".join(said))
-        reader = threading.Thread(target=server.stdout.read)  # a full pipe would stop it
-        reader.start()
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        family = [tree, *tree.children(recursive=True)]
-        for one in family:
-            one.terminate()
-        _, alive = psutil.wait_procs(family, timeout=10)
-        for one in alive:
-            one.kill()
-
-
 @pytest.mark.xdist_group("example")
 def test_mlflow_ui_shows_runs_metrics_data_notebooks_and_the_model(undisturbed: Path) -> None:
     synced = command("runs", "--sync", cwd=undisturbed)
@@ -162,7 +123,7 @@ def test_mlflow_ui_shows_runs_metrics_data_notebooks_and_the_model(undisturbed: 
     client = MlflowClient(f"sqlite:///{undisturbed}/mlflow.db")
     experiment = client.get_experiment_by_name("flight-delays").experiment_id
     (run,) = client.search_runs([experiment], "tags.`nbpipeline.stage` = 'train'")
-    with mlflow_ui(undisturbed) as address, browsing(width=1500, height=1100) as tab:
+    with mlflow_serving("ui", cwd=undisturbed) as address, browsing(width=1500, height=1100) as tab:
         page = tab.page
 
         def shows(place: str, *texts: str) -> None:
