@@ -165,7 +165,11 @@ class CachedStore:
     def trim(self, max_size: int | None, keep: Iterable[str] = ()) -> int:
         """Drop what was used least recently here, never there, and nothing that is yet to be pushed."""
         pending = {one.digest for record in self.outbox.waiting() for one in record.outputs}
-        texts = {one for record in self.outbox.waiting() for one in record.fingerprint.code.values()}
+        texts = {
+            one
+            for record in self.outbox.waiting()
+            for one in (*record.fingerprint.code.values(), *record.fingerprint.modules.values())
+        }
         return self._near.trim(max_size, {*keep, *pending, *texts})
 
 

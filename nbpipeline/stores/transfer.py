@@ -127,7 +127,8 @@ class Transfer:
         record = record_from_text(data.decode(errors="replace")) if data is not None else None
         if record is None or self.record_key(record.instance, record.state) != key:
             return None
-        self.near.put_record(record)
+        if self.near.get_record(record.instance, record.state) is None:  # one of ours may be yet to be pushed
+            self.near.put_record(record)
         return record
 
     def text(self, digest: str) -> str | None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 from nbpipeline.location import is_url
 from nbpipeline.model import Value, slug_of
 from nbpipeline.model.told import RunLog, StageLog
+from nbpipeline.patterns import regex
 from nbpipeline.plugins import missing_library
 from nbpipeline.trackers.mlflow_client import (
     absolute,
@@ -51,7 +52,7 @@ PARENT, RUN, STAGE, SLUG = "mlflow.parentRunId", "nbpipeline.run", "nbpipeline.s
 WHOLE = "-"
 """Stands in the slug's tag of a parent run."""
 SPOOL = "mlflow-spool.db"
-_RESERVED = ("latest",)
+_ALIAS = r"(?!latest$|[vV]\d+$)[\w-]+"
 _BY_NAME = ("databricks", "databricks-uc")
 """Servers that MLflow knows without an address."""
 
@@ -79,8 +80,12 @@ def complaints(settings: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
     yield from wrong({key: one for key, one in settings.items() if key != "models"}, KEYS)
     if "models" in settings:
         yield from _model_complaints(settings["models"])
-    if settings.get("alias") in _RESERVED:
-        yield "alias: MLflow keeps 'latest' for itself.", f"take another word, such as '{ALIAS}'"
+    alias = settings.get("alias", ALIAS)
+    if isinstance(alias, str) and alias.strip() and not regex(_ALIAS).fullmatch(alias):
+        yield (
+            f"alias: MLflow takes no {alias!r}.",
+            f"take a word other than 'latest' and 'v1', such as '{ALIAS}'",
+        )
     uri = settings.get("uri", DEFAULT_URI)
     if isinstance(uri, str) and uri.strip() and "://" not in uri and uri not in _BY_NAME:
         yield (

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from nbpipeline.content import digest_file, digest_text, tree_listing
 from nbpipeline.model import Value
 from nbpipeline.trackers.mlflow_client import connected
 from nbpipeline.trackers.mlflow_values import LONGEST_VALUE
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 LOGGED = "nbpipeline.model."
 """Begins the tag of a stage's run that says what became of an output: `NAME version N`, or why not."""
 DIGEST, RUN = "nbpipeline.digest", "nbpipeline.run"
+ALIASED = "nbpipeline.aliased."
+"""Begins the tag of a registered model that says of which run the version with an alias is."""
 PICKLES = (".joblib", ".pkl", ".pickle", ".cloudpickle")
 FLAVOURS: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
     "sklearn": ("sklearn", "sk_model", {"serialization_format": "cloudpickle"}),
@@ -91,12 +94,20 @@ def log_model(order: Order) -> None:
     try:
         number = number or _logged(order)
         said = f"{order.name} version {number}"
-        if order.alias:
-            client.set_registered_model_alias(order.name, order.alias, number)
+        _point(client, order, number)
     except NoModelError as error:
         said = f"not logged: {error}"
+    finally:
+        client.set_terminated(order.run_id, order.ended, end_time=order.end_time)
     client.set_tag(order.run_id, tag, said[:LONGEST_VALUE])
-    client.set_terminated(order.run_id, order.ended, end_time=order.end_time)
+
+
+def _point(client: MlflowClient, order: Order, number: str) -> None:
+    """Give the version the alias, unless a later run was told of already; ids of runs sort by time."""
+    tag = f"{ALIASED}{order.alias}"
+    if order.alias and client.get_registered_model(order.name).tags.get(tag, "") <= order.run:
+        client.set_registered_model_alias(order.name, order.alias, number)
+        client.set_registered_model_tag(order.name, tag, order.run)
 
 
 def _registered(client: MlflowClient, order: Order) -> str:
@@ -118,6 +129,8 @@ def _logged(order: Order) -> str:
 def _in_run(order: Order) -> Any:
     """Log the model into the open run; gives MLflow's ModelInfo."""
     path = Path(order.path)
+    if _digest(path) != order.digest:
+        raise NoModelError(f"{path.name} was written again, or removed, before MLflow could be told of it")
     given: Mapping[str, str] = {}
     if path.is_dir():
         return _of_folder(path, order)
@@ -130,10 +143,24 @@ def _in_run(order: Order) -> Any:
         raise NoModelError(
             f"{path.name} is none of {', '.join((*PICKLES, '.onnx'))}, nor a folder of MLflow's"
         )
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - as above
+
     module = import_module(f"mlflow.{flavour}")
     settings: dict[str, Any] = {key: model, **given, "name": order.output}
     settings |= {"params": dict(order.parameters), "pip_requirements": requirements(model)}
-    return module.log_model(**settings, signature=signature(model, order.inputs))
+    try:
+        return module.log_model(**settings, signature=signature(model, order.inputs))
+    except (MlflowException, OSError):
+        raise
+    except Exception as error:  # whatever the model's library raises: another try would end as this one
+        raise NoModelError(f"MLflow cannot save it: {type(error).__name__}: {error}") from error
+
+
+def _digest(path: Path) -> str:
+    """Digest as records hold it; empty where nothing is there."""
+    if path.is_dir():
+        return digest_text(tree_listing(path, digest_file))
+    return digest_file(path) if path.is_file() else ""
 
 
 def _of_folder(path: Path, order: Order) -> Any:

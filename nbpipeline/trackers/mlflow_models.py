@@ -11,6 +11,8 @@ from nbpipeline.model import Value, slug_of
 from nbpipeline.model.told import ModelLog, RunLog, StageLog
 
 ALIAS = "candidate"
+AT_ONCE = 2
+"""Processes that wait, and that log: each holds MLflow and the model's library."""
 PATIENCE = 180.0
 """Seconds that one model may take."""
 _LOG = "mlflow-models.log"
@@ -35,15 +37,19 @@ class Models:
         """Start what will log the models of a stage that has begun. Raises OSError."""
         for model in run.models:
             key = (model.stage, model.path)
-            if model.stage == stage and key not in self._expected and key not in self._running:
+            known = key in self._expected or key in self._running
+            if model.stage == stage and not known and len(self._expected) < AT_ONCE:
                 self._expected[key] = self._started(uri, model)
 
     def log(self, run: RunLog, one: StageLog, *, uri: str, run_id: str, ended: str, end_time: int) -> None:
         """Have the models that an ended stage left logged, in the background. Raises OSError."""
-        for model, digest in self._left(run, one):
+        left = list(self._left(run, one))
+        self._dismiss(one.stage, {model.path for model, _ in left})
+        for model, digest in left:
             key = (model.stage, model.path)
             if key in self._running:
                 continue
+            self._make_room()
             order = {
                 "uri": uri,
                 "run_id": run_id,
@@ -67,6 +73,19 @@ class Models:
                 self._expected.pop(key) if key in self._expected else self._started(uri, model)
             )
             _say(self._running[key], json.dumps({**order, "lock": lock}))
+
+    def _dismiss(self, stage: str, left: set[str]) -> None:
+        """End what waits for models that the stage did not leave."""
+        for key in [one for one in self._expected if one[0] == stage and one[1] not in left]:
+            process = self._expected.pop(key)
+            _say(process, "")
+            _ended_well(process)
+
+    def _make_room(self) -> None:
+        """Wait until fewer than AT_ONCE log at the same time."""
+        busy = [one for one in self._running.values() if one.poll() is None]
+        for process in busy[: max(0, len(busy) - AT_ONCE + 1)]:
+            _ended_well(process)
 
     def _left(self, run: RunLog, one: StageLog) -> Iterator[tuple[ModelLog, str]]:
         digests = {output.path: output.digest for output in one.outputs}
@@ -97,7 +116,7 @@ class Models:
         """Wait until all are logged. Raises RuntimeError where one could not be: it is tried again later."""
         for process in self._expected.values():  # of stages that left no model
             _say(process, "")
-            process.wait()
+            _ended_well(process)
         self._expected.clear()
         failed = [f"{path} ({stage})" for (stage, path), one in self._running.items() if not _ended_well(one)]
         self._running.clear()

@@ -26,13 +26,13 @@ def _no_address(key: str, value: str) -> Iterator[tuple[str, str]]:
     """Refuse what is none, and a password in it: settings stand in the run's folder."""
     try:
         parts = urlsplit(value)
-        held = parts.password is not None
+        held = parts.username is not None or parts.password is not None
     except ValueError:
         parts, held = urlsplit(""), False
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         yield f"{key}: it is no HTTP address.", f"write, for example, `{key}: http://127.0.0.1:5000`"
     elif held:
-        yield f"{key}: it holds a password.", "take it out: the docs name the variable to put it in"
+        yield f"{key}: it holds a name or a password.", "take it out: the docs name the variable to put it in"
 
 
 def is_installed(module: str) -> bool:

@@ -16,7 +16,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from nbpipeline.location import is_url
 from nbpipeline.model import Value, slug_of
 from nbpipeline.model.told import RunLog, StageLog
 from nbpipeline.plugins import missing_library
@@ -43,13 +42,10 @@ def require() -> None:
 
 def complaints(settings: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
     """Give what is wrong with `tracking: {wandb: ...}`, and the mend."""
-    yield from wrong(settings, KEYS)
+    yield from wrong(settings, KEYS, addresses=("base_url",))
     mode = settings.get("mode", MODES[0])
     if isinstance(mode, str) and mode not in MODES:
         yield f"mode: {mode!r} is unknown.", f"write one of {', '.join(MODES)}"
-    base_url = settings.get("base_url", BASE_URL)
-    if isinstance(base_url, str) and not is_url(base_url):
-        yield f"base_url: {base_url!r} is no URL.", "name the server: `base_url: https://wandb.example.com`"
 
 
 def files(settings: Mapping[str, Value], root: Path) -> tuple[str, ...]:

@@ -82,8 +82,11 @@ def _ask(server: str) -> None:
     """Raise ConnectionError where no server answers: W&B's own client would try for long."""
     import socket  # noqa: PLC0415 - as above
     from urllib.parse import urlsplit  # noqa: PLC0415 - as above
+    from urllib.request import getproxies  # noqa: PLC0415 - as above
 
     place = urlsplit(server)
+    if place.scheme in getproxies():
+        return  # W&B's client goes that way
     port = place.port or (443 if place.scheme == "https" else 80)
     try:
         socket.create_connection((place.hostname or "", port), timeout=ANSWER).close()

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,20 +20,25 @@ class Pages:
 
     def __init__(self) -> None:
         """Make nothing yet."""
-        self._made: dict[str, Mapping[str, str]] = {}
+        self._maker = ThreadPoolExecutor(1)
+        self._made: dict[str, Future[Mapping[str, str]]] = {}
         """By notebook: the page, or nothing where there can be none."""
 
-    def added(self, run: RunLog) -> RunLog:
-        """Give the run with the pages of its ended stages among their files."""
-        return replace(run, stages=tuple(self._with_page(one) for one in run.stages))
+    def added(self, run: RunLog, *, wait: bool = False) -> RunLog:
+        """Give the run with the pages of its ended stages among their files: those that are made, or all.
 
-    def _with_page(self, stage: StageLog) -> StageLog:
+        They are made beside: who asks for a stage's variables must not wait for them.
+        """
+        return replace(run, stages=tuple([self._with_page(one, wait=wait) for one in run.stages]))
+
+    def _with_page(self, stage: StageLog, *, wait: bool) -> StageLog:
         notebook = stage.files.get("notebook")
         if notebook is None:
             return stage
         if notebook not in self._made:
-            self._made[notebook] = _page(Path(notebook))
-        return replace(stage, files={**stage.files, **self._made[notebook]})
+            self._made[notebook] = self._maker.submit(_page, Path(notebook))
+        made = self._made[notebook]
+        return replace(stage, files={**stage.files, **(made.result() if wait or made.done() else {})})
 
 
 def _page(notebook: Path) -> Mapping[str, str]:

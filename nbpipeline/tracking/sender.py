@@ -5,6 +5,7 @@ import json
 import os
 import queue
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -37,6 +38,8 @@ ANSWER = 45.0
 """Seconds that trackers have to give a stage's variables, their imports among them."""
 GRACE = 600.0
 """Seconds that a tracker has at a run's end; for one that takes longer the run stays unsent."""
+TRIES = 3
+"""Runs that a tracker may refuse before it is taken for one that is down."""
 PATIENCE = 60.0
 """Seconds that `runs --sync` waits for a process that tells of a run just now."""
 READY, DONE = {"ready": True}, {"done": True}
@@ -77,9 +80,9 @@ class Sender:
                 self._tellers[name].give_up_asking()
         return found
 
-    def _read(self) -> RunLog:
+    def _read(self, *, wait: bool = False) -> RunLog:
         log = self._reader.read(time.time())
-        return self._pages.added(log) if self._pages else log
+        return self._pages.added(log, wait=wait) if self._pages else log
 
     def tell(self) -> RunLog:
         """Have every tracker told of what is new, and those again that failed."""
@@ -95,7 +98,7 @@ class Sender:
 
         Raises OSError.
         """
-        log = self._read()
+        log = self._read(wait=True)
         for teller in self._tellers.values():
             teller.tell(log, last=True)
         until = time.monotonic() + patience
@@ -177,16 +180,17 @@ def send_ended(root: Path, folder: RunFolder, patience: float = 0.0) -> Outbox |
 def send_waiting(root: Path, patience: float = 0.0) -> dict[str, Outbox | str]:
     """Send what earlier runs could not, oldest first; gives their outboxes, or in words why there is none.
 
-    Where a tracker refuses one, it is not asked again with the next that has the same settings.
+    Where a tracker has refused TRIES of them, it is not asked with the next that has the same settings: one
+    run that it will never take holds up no others, and one that is down is not waited for again and again.
     """
     found: dict[str, Outbox | str] = {}
-    refused: frozenset[str] = frozenset()
+    refusals: Counter[str] = Counter()
     for one in unsent(root):
         outbox = read(one.path)
         control = read_control(one.path)
         if control is None or is_running(control, time.time()):
             continue
-        if outbox is None or outbox.addresses <= refused:
+        if outbox is None or all(refusals[one] >= TRIES for one in outbox.addresses):
             continue
         try:
             after = send_ended(root, one, patience)
@@ -195,7 +199,7 @@ def send_waiting(root: Path, patience: float = 0.0) -> dict[str, Outbox | str]:
             continue
         found[one.run] = after or "another process is still telling of it"
         if after is not None:
-            refused |= after.addresses
+            refusals.update(after.addresses)
     return found
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from nbpipeline.content import digest_file, digest_text, tree_listing
 from nbpipeline.model import StoredOutput
 from nbpipeline.model.told import ModelLog, RunLog, StageLog
 from nbpipeline.trackers.mlflow_model import LOGGED, Order, log_model
@@ -15,7 +16,6 @@ from nbpipeline.trackers.mlflow_models import Models
 
 mlflow = pytest.importorskip("mlflow")
 pytestmark = pytest.mark.timeout(240)
-OUTPUT = StoredOutput(path="late.joblib", digest="f" * 64, kind="model")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def order(client, uri, tmp_path) -> Order:
         run="20260101-000000-abcd",
         output="model_file",
         path=str(tmp_path / "late.joblib"),
-        digest="d" * 64,
+        digest=digest_file(tmp_path / "late.joblib"),
         name=f"flights-{tmp_path.name}",
         alias="candidate",
         inputs=tuple(str(tmp_path / name) for name in ("gone.csv", "other.csv", "train.parquet")),
@@ -87,14 +87,31 @@ def test_the_same_bytes_stay_one_version_and_the_alias_goes_back_to_them(client,
     log_model(order)
     log_model(order)  # sent again
     other = client.create_run(client.get_run(order.run_id).info.experiment_id).info.run_id
-    log_model(replace(order, run_id=other, digest="e" * 64))
+    joblib.dump(LogisticRegression(C=0.5).fit([[0.0], [1.0]], [0, 1]), tmp_path / "other.joblib")
+    path = tmp_path / "other.joblib"
+    log_model(
+        replace(order, run_id=other, run="20260102-000000-abcd", path=str(path), digest=digest_file(path))
+    )
     assert client.get_model_version_by_alias(order.name, "candidate").version == 2
     third = client.create_run(client.get_run(order.run_id).info.experiment_id).info.run_id
-    back = replace(order, run_id=third)  # restored
+    back = replace(order, run_id=third, run="20260103-000000-abcd")  # restored
     log_model(back)
     assert said(client, back) == f"{order.name} version 1"
     assert client.get_model_version_by_alias(order.name, "candidate").version == 1
     assert len(client.search_model_versions(f"name = '{order.name}'")) == 2
+    late = client.create_run(client.get_run(order.run_id).info.experiment_id).info.run_id
+    waited = replace(order, run_id=late, run="20260102-120000-abcd", path=str(path), digest=digest_file(path))
+    log_model(waited)
+    assert said(client, waited) == f"{order.name} version 2"
+    assert client.get_model_version_by_alias(order.name, "candidate").version == 1
+
+
+def test_bytes_that_were_written_since_are_not_taken_for_the_run_s(client, order):
+    Path(order.path).write_bytes(Path(order.path).read_bytes() + b" ")
+    log_model(order)
+    why = "late.joblib was written again, or removed, before MLflow could be told of it"
+    assert said(client, order) == f"not logged: {why}"
+    assert client.search_model_versions(f"name = '{order.name}'") == []
 
 
 def test_a_folder_of_mlflow_s_own_is_logged_as_it_is(client, order, tmp_path):
@@ -104,7 +121,8 @@ def test_a_folder_of_mlflow_s_own_is_logged_as_it_is(client, order, tmp_path):
         serialization_format="cloudpickle",
         pip_requirements=[],
     )
-    log_model(replace(order, path=str(tmp_path / "saved")))
+    digest = digest_text(tree_listing(tmp_path / "saved", digest_file))
+    log_model(replace(order, path=str(tmp_path / "saved"), digest=digest))
     model = mlflow.pyfunc.load_model(f"models:/{order.name}@candidate")
     assert list(model.predict(pd.DataFrame({"b": [1.0], "a": [3.0]}))) == [1]
 
@@ -128,7 +146,9 @@ def test_what_is_no_model_is_noted_and_not_registered(client, order, tmp_path, n
     (tmp_path / "cut.pkl").write_bytes(Path(order.path).read_bytes()[:200])
     (tmp_path / "folder").mkdir()
     joblib.dump({"a": 1}, tmp_path / "odd.joblib")
-    log_model(replace(order, path=str(tmp_path / name)))
+    path = tmp_path / name
+    digest = digest_text(tree_listing(path, digest_file)) if path.is_dir() else digest_file(path)
+    log_model(replace(order, path=str(path), digest=digest))
     assert said(client, order).startswith(f"not logged: {why}")
     assert client.search_model_versions(f"name = '{order.name}'") == []
     run = client.get_run(order.run_id)
@@ -165,7 +185,8 @@ def test_what_models_are_registered_as(models, settings, names, tmp_path):
 
 def test_a_model_that_the_server_does_not_take_is_said_and_tried_again(order, tmp_path):
     run = RunLog(run="r", root=str(tmp_path), project="flights", models=(model(path="late.joblib"),))
-    stage = StageLog(stage="train", status="succeeded", outputs=(OUTPUT,))
+    made = StoredOutput(path="late.joblib", digest=order.digest, kind="model")
+    stage = StageLog(stage="train", status="succeeded", outputs=(made,))
     found = Models({}, "flights", tmp_path, tmp_path / "spool")
     found.expect(run, "train", order.uri)
     found.log(run, stage, uri=order.uri, run_id="0" * 32, ended="FINISHED", end_time=1)
@@ -182,5 +203,4 @@ def test_a_stage_that_left_no_model_leaves_no_process(tmp_path):
     found.expect(run, "train", "sqlite:///gone")
     (waiting,) = found._expected.values()
     found.log(run, StageLog(stage="train", status="failed"), uri="", run_id="", ended="FAILED", end_time=1)
-    found.wait()
     assert waiting.returncode == 0
