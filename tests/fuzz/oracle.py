@@ -207,7 +207,10 @@ def _judge_import(watch: _Watch, caller: Any, args: tuple[Any, ...]) -> None:
 def _judge_listing(watch: _Watch, caller: Any, args: tuple[Any, ...]) -> None:
     if isinstance(args[0], str | bytes | os.PathLike):
         name = os.path.realpath(os.fsdecode(args[0]))
-        if not _within(name, (watch.root, *LIBRARIES)):
+        searched = {
+            os.path.realpath(one or ".") for one in sys.path
+        }  # for a plug-in of a name that is not ours
+        if name not in searched and not _within(name, (watch.root, *LIBRARIES)):
             watch.refuse("outside", "listing", name)
 
 
@@ -311,6 +314,7 @@ def watched(
     watch = _Watch(root, allowed)
     resident, peak = _resident(), _last_peak()
     found: Any = None
+    keeps, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # of a module that is imported here first
     try:
         with _limited(watch, seconds):
             found = work()
@@ -323,6 +327,8 @@ def watched(
             raise Breach(
                 Find("raised", f"{type(error).__name__} in {_raised_in(error)}", _told(error))
             ) from None
+    finally:
+        sys.dont_write_bytecode = keeps
     if watch.seen is not None:
         raise Breach(watch.seen)
     if watch.late:  # a reader has kept the limit's own exception to itself
