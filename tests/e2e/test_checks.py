@@ -75,23 +75,19 @@ def events(root: Path) -> list[dict]:
     return [json.loads(line) for line in (last / "events.jsonl").read_text().splitlines()]
 
 
-def checking_processes() -> set[int]:
-    return {
-        one.pid
-        for one in psutil.process_iter()
-        if one.is_running() and "nbpipeline.validators" in " ".join(_words(one))
-    }
+def checking_processes(root: Path) -> set[int]:
+    """The processes that check for runs in the folder; other tests' stand beside them."""
+    return {one.pid for one in psutil.process_iter() if _checks_in(one, root)}
 
 
-def _words(process: psutil.Process) -> list[str]:
+def _checks_in(process: psutil.Process, root: Path) -> bool:
     try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
+        return "nbpipeline.validators" in process.cmdline() and Path(process.cwd()) == root.resolve()
+    except (psutil.Error, OSError):
+        return False
 
 
 def test_a_corrupted_row_fails_the_right_stage_with_the_row_shown(flights: Path) -> None:
-    before = checking_processes()
     done = command("run", cwd=flights)
     assert done.returncode == 0, done.stderr
     assert "does not hold in 1 of 3 rows: row 3 (origin LGA, flight 3, distance 5)" in done.stderr
@@ -130,7 +126,7 @@ def test_a_corrupted_row_fails_the_right_stage_with_the_row_shown(flights: Path)
         ("pandera", True, "fail"),
         ("not_in_set", False, "warn"),
     ]
-    assert checking_processes() <= before
+    assert checking_processes(flights) == set()
 
 
 def test_record_run_stage_and_test_check_as_a_run_does(light: Path) -> None:
@@ -160,7 +156,6 @@ def test_ctrl_c_while_checks_run_brings_all_back(light: Path) -> None:
             "data/raw.csv": GOOD + "4,EWR,50\n",
         },
     )
-    before = checking_processes()
     run = subprocess.Popen(
         [sys.executable, "-m", "nbpipeline", "run"],
         cwd=light,
@@ -177,7 +172,7 @@ def test_ctrl_c_while_checks_run_brings_all_back(light: Path) -> None:
     said, _ = run.communicate(timeout=60)
     assert run.returncode == 130, said
     assert (light / "data/features.csv").read_bytes() == good
-    assert checking_processes() <= before
+    assert checking_processes(light) == set()
 
 
 def test_the_process_is_started_for_what_is_planned_alone(light: Path) -> None:

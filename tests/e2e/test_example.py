@@ -166,9 +166,9 @@ def test_a_corrupted_flight_fails_the_stage_that_lets_it_in(
     sums.write_text(sums.read_text().replace(before, hashlib.sha256(source.read_bytes()).hexdigest()))
     done = command("run", "--no-track", cwd=root)
     assert done.returncode == 4, done.stdout + done.stderr
-    assert "fetch.ipynb, cell 10" in done.stderr
-    assert "output 'raw_flights' fails a check: in_set: 'origin'" in done.stderr
-    assert "row 4712 (JFX)" in done.stderr
+    assert "fetch.ipynb, cell 10" in done.stdout
+    assert "output 'raw_flights' fails a check: in_set: 'origin'" in done.stdout
+    assert "row 4712 (JFX)" in done.stdout
     statuses = json.loads(command("show", "--format", "json", cwd=root).stdout)["stages"]
     assert {one["stage"]: one["status"] for one in statuses} == {
         "fetch": "check_failed",

@@ -199,7 +199,7 @@ def test_to_both(root, collector, events):
         ({"url": "ftp://a"}, "url: it is no HTTP address."),
         ({"url": "http://"}, "url: it is no HTTP address."),
         ({"url": "http://[::1"}, "url: it is no HTTP address."),
-        ({"url": "http://anna:pw@host"}, "url: it holds a password."),
+        ({"url": "http://anna:pw@host"}, "url: it holds a name or a password."),
         ({"namespace": " "}, "namespace: ' ' is no text."),
     ],
 )

@@ -281,8 +281,8 @@ def test_a_run_is_whole_or_not_there(run, tmp_path, monkeypatch):
         ({"project": ""}, "project: '' is no text.", "write it as text: `project: ...`"),
         (
             {"base_url": "example.com"},
-            "base_url: 'example.com' is no URL.",
-            "name the server: `base_url: https://wandb.example.com`",
+            "base_url: it is no HTTP address.",
+            "write, for example, `base_url: http://127.0.0.1:5000`",
         ),
     ],
 )
