@@ -82,7 +82,9 @@ def checking_processes(root: Path) -> set[int]:
 
 def _checks_in(process: psutil.Process, root: Path) -> bool:
     try:
-        return "nbpipeline.validators" in process.cmdline() and Path(process.cwd()) == root.resolve()
+        return "nbpipeline.validators" in process.cmdline() and Path(process.cwd()).is_relative_to(
+            root.resolve()
+        )
     except (psutil.Error, OSError):
         return False
 
