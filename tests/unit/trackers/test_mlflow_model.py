@@ -200,7 +200,7 @@ def test_a_model_that_the_server_does_not_take_is_said_and_tried_again(order, tm
 def test_a_stage_that_left_no_model_leaves_no_process(tmp_path):
     run = RunLog(run="r", root=str(tmp_path), project="flights", models=(model(path="late.joblib"),))
     found = Models({}, "flights", tmp_path, tmp_path / "spool")
-    found.expect(run, "train", "sqlite:///gone")
+    found.expect(run, "train", f"sqlite:///{tmp_path}/gone")
     (waiting,) = found._expected.values()
     found.log(run, StageLog(stage="train", status="failed"), uri="", run_id="", ended="FAILED", end_time=1)
     assert waiting.returncode == 0
