@@ -84,9 +84,11 @@ class Workplace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close everything, kernels first; what was put into the store is then where others find it."""
-        if kind is None:
-            self.store.finish()
-        self._stack.__exit__(kind, error, trace)
+        try:
+            if kind is None:
+                self.store.finish()
+        finally:
+            self._stack.__exit__(kind, error, trace)
 
     @property
     def backing(self) -> Backing:

@@ -15,7 +15,7 @@ from nbpipeline.errors import (
     did_you_mean,
     gather,
 )
-from nbpipeline.location import STATE_FOLDER, Location
+from nbpipeline.location import STATE_FOLDER, Location, is_url
 from nbpipeline.model import Check, Override, Pipeline, ProjectSpec, StageSpec
 from nbpipeline.pipeline import build
 from nbpipeline.ports import Cache
@@ -57,7 +57,8 @@ def load(root: Path, profile: str | None, given: Sequence[Override], cache: Cach
     if lacks_a_stage(spec, complaints):
         return Loaded(spec=spec, pipeline=None, complaints=complaints)
     pipeline, more = build(spec, given)
-    return Loaded(spec=spec, pipeline=pipeline, complaints=(*complaints, *more))
+    far = dict.fromkeys(_far_complaints(pipeline)) if pipeline else ()
+    return Loaded(spec=spec, pipeline=pipeline, complaints=(*complaints, *more, *far))
 
 
 def _expectation_complaints(stages: Iterable[StageSpec]) -> Iterator[Complaint]:
@@ -69,6 +70,19 @@ def _expectation_complaints(stages: Iterable[StageSpec]) -> Iterator[Complaint]:
                 what=f"check '{one.name}': {text}{'' if text.endswith('?') else '.'}",
                 mend="write it as the reference says",
             )
+
+
+def _far_complaints(pipeline: Pipeline) -> Iterator[Complaint]:
+    """Refuse checks on what is at a URL: validators read files, and nobody would try them."""
+    for instance in pipeline:
+        for artifact in (*instance.inputs, *instance.outputs) if instance.spec.expect else ():
+            checks = instance.spec.expect.get(artifact.name, ())
+            if checks and any(is_url(path) for path in artifact.paths):
+                yield Complaint(
+                    where=checks[0].where,
+                    what=f"checks on '{artifact.name}' cannot be tried: it is at a URL; they read files.",
+                    mend="check the copy that a stage makes of it, as that stage's output",
+                )
 
 
 def _comparison_complaints(stages: Iterable[StageSpec]) -> Iterator[Complaint]:

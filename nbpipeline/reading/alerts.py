@@ -17,6 +17,8 @@ OCCASIONS = ("failure", "check_failure", "recovery", "warning")
 DEFAULT_OCCASIONS = OCCASIONS[:3]
 NAMED = f"{FILE}:"
 """Begins what stands for a URL of pipeline.yaml; the digest of its text follows, or nothing for no URL."""
+_OPEN = ("on", "rows")
+"""Keys that hold no URL; all else under `alerts:`, rightly written or not, may be one."""
 _VARIABLE = regex(r"\$\{(\w+)\}")
 _SCHEME = regex(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -97,13 +99,18 @@ def _sealed_layer(layer: Any) -> Any:
         return layer
     found = dict(layer)
     alerts, tracking = found.get("alerts"), found.get("tracking")
-    if isinstance(alerts, dict) and "urls" in alerts:
-        urls = alerts["urls"]
-        named = [_named(one) for one in urls] if isinstance(urls, list) else _named(urls)
-        found["alerts"] = {**alerts, "urls": named}
+    if isinstance(alerts, dict):
+        found["alerts"] = {key: one if key in _OPEN else _all_named(one) for key, one in alerts.items()}
+    elif alerts is not None:
+        found["alerts"] = _all_named(alerts)
     if isinstance(tracking, dict) and "alerts" in tracking:  # they are refused there
         found["tracking"] = {**tracking, "alerts": {}}
     return found
+
+
+def _all_named(value: Value) -> Value:
+    """Name a URL, or each of a list; whatever stands where URLs belong may be one, or hold a secret."""
+    return [_named(one) for one in value] if isinstance(value, list) else _named(value)
 
 
 def _named(url: Value) -> Value:

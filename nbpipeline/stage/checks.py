@@ -109,6 +109,9 @@ class _Checker:
             return failures.interrupted(self._instance)
         for one in verdicts:
             self._tell("check_finished", {"side": side, "artifact": artifact.name, **verdict_data(one)})
+            if one.passed and "sampled" in one.details:
+                text = "was tried on some of the rows alone: the file is too large for memory"
+                self._tell("notice", {"text": f"{side} '{artifact.name}': {one.check.name} {text}"})
             if not one.passed and one.severity == "warn":
                 text = f"{side} '{artifact.name}': {one.check.name}: {one.message}"
                 self._tell("notice", {"text": text})

@@ -34,6 +34,8 @@ FOLDER = "tracking"
 """In a run's folder: what trackers keep there until it can be sent."""
 PAUSE = 0.5
 """Seconds between two looks at what is new."""
+SOON = 0.05
+"""The same once the run's process asks no more: it waits for the end of this one."""
 ANSWER = 45.0
 """Seconds that trackers have to give a stage's variables, their imports among them."""
 GRACE = 600.0
@@ -136,7 +138,7 @@ def follow(sender: Sender, questions: Lines, answers: TextIO) -> None:
             variables = sender.answer(asked["stage"], asked["trackers"])
             _print(answers, {"stage": asked["stage"], "variables": variables})
         elif questions.ended:  # its process is gone, or ends: what it writes yet is not announced
-            time.sleep(PAUSE)
+            time.sleep(SOON)
     sender.finish()
 
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from nbpipeline.errors import did_you_mean
 from nbpipeline.validators.arguments import columns_of
 from nbpipeline.validators.duplicates import Duplicates
-from nbpipeline.validators.examples import EXAMPLES, plain
+from nbpipeline.validators.examples import EXAMPLES, beside, plain
 from nbpipeline.validators.tables import Batch, Table
 from nbpipeline.validators.values import ALSO, TYPES, hashed, is_member, moment, number
 
@@ -170,7 +170,7 @@ class EachValue:
         return {
             "rows": self._rows,
             "failed": sum(self._counts.values()),
-            "examples": [{"row": row, name: plain(value)} for row, name, value in shown[:EXAMPLES]],
+            "examples": [{"row": row, beside(name): plain(value)} for row, name, value in shown[:EXAMPLES]],
         }
 
 

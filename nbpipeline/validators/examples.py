@@ -40,9 +40,14 @@ def rows_said(data: Any, numbers: Sequence[Any], first: Sequence[str]) -> list[d
     found = []
     for number in numbers:
         if number in data.index:
-            row = data.loc[number]
-            found.append({"row": plain(number), **{str(name): plain(row[name]) for name in names}})
+            values = {beside(str(name)): plain(data.at[number, name]) for name in names}
+            found.append({"row": plain(number), **values})
     return found
+
+
+def beside(name: str) -> str:
+    """Name a column beside the row's number and file: one of the same name must not hide them."""
+    return f"{name} (column)" if name in ("row", "file") else name
 
 
 def rows_of(before: Mapping[str, Any], facts: Mapping[str, Any], file: str) -> Mapping[str, Any]:

@@ -14,6 +14,8 @@ from nbpipeline.model import BoundArtifact, Check, Pipeline
 from nbpipeline.validators import choice, expectations
 from nbpipeline.validators.arguments import columns_of
 from nbpipeline.validators.great_expectations import class_of, library
+from nbpipeline.validators.tables.delimited import delimiter_of
+from nbpipeline.validators.tables.table import open_text
 
 Keywords = dict[str, Any]
 _TYPES: Mapping[str, list[str]] = {
@@ -47,10 +49,11 @@ def export(pipeline: Pipeline, what: str | None, target: Path, root: Path) -> It
     written = 0
     lost: list[str] = []
     for name, (artifact, checks) in found.items():
-        made = [_made(gx, one) for one in checks]
+        made = [() if one.table else _made(gx, one) for one in checks]
         kept = [each for one in made for each in one]
-        lacking = [one.name for one, own in zip(checks, made, strict=True) if not own]
-        lost += [f"{name}: {one}: left out, Great Expectations has none like it" for one in lacking]
+        for one, own in zip(checks, made, strict=True):
+            why = f"about the table '{one.table}'" if one.table else "Great Expectations has none like it"
+            lost += [] if own else [f"{name}: {one.name}: left out, {why}"]
         if kept:
             written += 1
             yield f"{name}: {_written(gx, context, name, kept, artifact, root)}"
@@ -103,11 +106,21 @@ def _written(
     folder = Path(os.path.abspath(file.parent))  # noqa: PTH100 - else it would start from where it is loaded
     folder.mkdir(parents=True, exist_ok=True)  # the library wants it there
     source = context.data_sources.add_or_update_pandas_filesystem(name=name, base_directory=folder)
-    batches = getattr(source, add)(name=name).add_batch_definition_path(name=name, path=file.name)
+    given = {"sep": _separator(file)} if file.suffix.lower() == ".csv" else {}
+    batches = getattr(source, add)(name=name, **given).add_batch_definition_path(name=name, path=file.name)
     definition = gx.ValidationDefinition(name=name, data=batches, suite=suite)
     definition = context.validation_definitions.add_or_update(definition)
     context.checkpoints.add_or_update(gx.Checkpoint(name=name, validation_definitions=[definition]))
     return f"{told} and a checkpoint"
+
+
+def _separator(file: Path) -> str:
+    """Find what separates the fields of a CSV file; a comma where it is not there yet."""
+    try:
+        with open_text(file) as opened:
+            return delimiter_of(opened.readline())
+    except (OSError, UnicodeDecodeError):
+        return ","
 
 
 def _made(gx: Any, check: Check) -> list[Any]:
@@ -176,7 +189,8 @@ def _unique(arguments: Any) -> Iterator[tuple[str, Keywords]]:
     if len(names) == 1:
         yield "expect_column_values_to_be_unique", {"column": names[0]}
     else:
-        yield "expect_compound_columns_to_be_unique", {"column_list": names}
+        missing = {"ignore_row_if": "any_value_is_missing"}  # as the built-in check has it
+        yield "expect_compound_columns_to_be_unique", {"column_list": names, **missing}
 
 
 BUILT_IN: Mapping[str, Callable[[Any], Iterator[tuple[str, Keywords]]]] = {

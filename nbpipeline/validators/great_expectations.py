@@ -16,7 +16,8 @@ from nbpipeline.model import Check, Verdict
 from nbpipeline.patterns import regex
 from nbpipeline.validators import expectations
 from nbpipeline.validators.examples import EXAMPLES, brief, plain, rows_of, rows_said
-from nbpipeline.validators.frames import Frame, UnreadableFrameError, read_frame
+from nbpipeline.validators.frames import Frame, read_frame
+from nbpipeline.validators.tables import UnreadableTableError
 
 LIBRARY = "great_expectations"
 _NO_COLUMN = regex(r'The column "(.*)" in BatchData does not exist')
@@ -82,7 +83,7 @@ def _tried(path: Path, table: str, checks: Sequence[Check]) -> list[Outcome]:
     gx = library()
     try:
         frame = read_frame(path, table)
-    except UnreadableFrameError as error:
+    except UnreadableTableError as error:
         return [(str(error), {})] * len(checks)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
@@ -129,7 +130,29 @@ def _snake(name: str) -> str:
     return str(_CAPITAL.sub("_", name)).lower()
 
 
+WHOLE = frozenset(
+    {
+        "expect_column_sum_to_be_between",
+        "expect_column_unique_value_count_to_be_between",
+        "expect_column_proportion_of_unique_values_to_be_between",
+        "expect_column_values_to_be_unique",
+        "expect_column_values_to_be_increasing",
+        "expect_column_values_to_be_decreasing",
+        "expect_column_distinct_values_to_contain_set",
+        "expect_column_distinct_values_to_equal_set",
+        "expect_compound_columns_to_be_unique",
+        "expect_table_row_count_to_be_between",
+        "expect_table_row_count_to_equal",
+    }
+)
+"""What some of the rows do not tell of all."""
+
+
 def _outcome(result: Any, check: Check, frame: Frame) -> Outcome:
+    full = expectations.full_name(check.name) or check.name
+    if frame.step > 1 and full in WHOLE:
+        mend = "the built-in `rows` and `unique` look at all rows"
+        return f"it cannot be tried, for it is about all rows, and {frame.said}; {mend}", {}
     raised = _raised(result.exception_info)
     if raised:
         return _of_error(raised, frame), {}

@@ -222,6 +222,7 @@ class Keys:
         """Look at values, none of them null."""
         if not self._open:
             return
+        self._found.in_memory = self._budget.keys  # less, the more columns there are
         if not self._mixed and len(set(known)) < len(known):
             self._again = True
             self.give_up()

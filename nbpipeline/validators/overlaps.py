@@ -9,9 +9,10 @@ from typing import IO, Any
 IN_MEMORY = 1_000_000
 """Keys of the other tables held in memory (some 150 MB) before the rest goes to disk."""
 BUCKETS = 64
-MOST_TABLES = 255
 _KEY = 16
 _ROW = 8
+_TABLE = 2
+"""Bytes of a key, a row's number, a table's number on disk."""
 
 
 class Overlap:
@@ -43,7 +44,7 @@ class Overlap:
             return
         if not self._files:
             self._files = [(self._bucket(), self._bucket()) for _ in range(BUCKETS)]
-        self._files[key[0] % BUCKETS][0].write(key + bytes([table]))
+        self._files[key[0] % BUCKETS][0].write(key + table.to_bytes(_TABLE, "big"))
 
     def add(self, row: int, words: str, values: Sequence[Any] = ()) -> None:
         """Take the key of a row, made of `values`, once all others are held."""
@@ -81,8 +82,8 @@ def _digest(words: str) -> bytes:
 def _shared(others: IO[bytes], own: IO[bytes]) -> Iterator[tuple[int, int]]:
     held: dict[bytes, int] = {}
     others.seek(0)
-    while entry := others.read(_KEY + 1):
-        held.setdefault(entry[:_KEY], entry[_KEY])
+    while entry := others.read(_KEY + _TABLE):
+        held.setdefault(entry[:_KEY], int.from_bytes(entry[_KEY:], "big"))
     own.seek(0)
     while entry := own.read(_KEY + _ROW):
         table = held.get(entry[:_KEY])

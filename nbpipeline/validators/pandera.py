@@ -15,7 +15,8 @@ from nbpipeline.errors import did_you_mean
 from nbpipeline.model import Check, Verdict
 from nbpipeline.validators import schemas
 from nbpipeline.validators.examples import EXAMPLES, brief, plain, rows_of, rows_said
-from nbpipeline.validators.frames import Frame, UnreadableFrameError, read_frame
+from nbpipeline.validators.frames import Frame, read_frame
+from nbpipeline.validators.tables import UnreadableTableError
 
 LIBRARY = "pandera"
 _SHOWN = 3
@@ -66,7 +67,7 @@ def _verdict(paths: tuple[Path, ...], check: Check) -> Verdict:
     for path in () if wrong else paths:
         try:
             message, facts = _tried(read_frame(path, check.table), _schema(check))
-        except (UnreadableFrameError, NoSchemaError) as error:
+        except (UnreadableTableError, NoSchemaError) as error:
             message, facts = str(error), {}
         if message:
             wrong.append(message if len(paths) == 1 else f"{path.name}: {message}")

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -151,10 +150,11 @@ def test_ctrl_c_while_checks_run_brings_all_back(light: Path) -> None:
     assert command("run", cwd=light).returncode == 0
     good = (light / "data/features.csv").read_bytes()
     waiting = light / "waiting"
+    os.mkfifo(waiting)
     write_files(
         light,
         {
-            "notebooks/flights_schema.py": f"import time, pathlib\npathlib.Path({str(waiting)!r}).touch()\ntime.sleep(1e6)\n",
+            "notebooks/flights_schema.py": f"import signal\nopen({str(waiting)!r}, 'wb').close()\nsignal.pause()\n",
             "data/raw.csv": GOOD + "4,EWR,50\n",
         },
     )
@@ -165,11 +165,7 @@ def test_ctrl_c_while_checks_run_brings_all_back(light: Path) -> None:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    until = time.monotonic() + 120
-    while not waiting.exists():
-        assert time.monotonic() < until
-        assert run.poll() is None, run.stdout.read()
-        time.sleep(0.05)
+    waiting.open("rb").close()  # until the schema's module is being loaded
     os.kill(run.pid, signal.SIGINT)
     said, _ = run.communicate(timeout=60)
     assert run.returncode == 130, said

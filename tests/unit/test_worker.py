@@ -5,11 +5,13 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+import pytest
 from builders import code, header, write_files, write_notebook
 
 import nbpipeline
 from nbpipeline.model import Action, Event, Job, StageResult, Status
-from nbpipeline.worker import run_job
+from nbpipeline.reading.project import read_project
+from nbpipeline.worker import Workplace, run_job
 
 
 def far(job: bytes, events: str) -> StageResult:
@@ -80,3 +82,20 @@ def test_what_an_earlier_run_showed_is_compared_on_the_far_side_too(root: Path) 
         assert result.record is not None, result.notices
         assert result.record.followed == ("=notebooks/text.py", "lib/m.py")
         assert [one.action for one in project.plan().steps] == [Action.SKIP]
+
+
+def test_what_was_opened_is_closed_though_the_last_push_is_interrupted(root: Path, monkeypatch) -> None:
+    write_files(root, {"pipeline.yaml": "name: far\n"})
+    project, _ = read_project(root)
+    place = Workplace(project)
+    closed = []
+
+    def interrupted(*_given):
+        raise KeyboardInterrupt
+
+    place.__enter__()
+    place._stack.callback(closed.append, "closed")
+    monkeypatch.setattr(type(place.store), "finish", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        place.__exit__(None, None, None)
+    assert closed == ["closed"]

@@ -27,12 +27,17 @@ def read(table: Table, path: Path, wanted: frozenset[str]) -> Iterator[Piece]:
         yield from _rows(table, path, file, wanted)
 
 
+def delimiter_of(head: str) -> str:
+    """Find what separates the fields of a header line."""
+    return max(_DELIMITERS, key=lambda one: (head.count(one), one == ","))
+
+
 def _rows(table: Table, path: Path, file: TextIO, wanted: frozenset[str]) -> Iterator[Piece]:
     csv.field_size_limit(LONGEST_FIELD)
     head = file.readline()
     if not head.strip():
         raise UnreadableTableError(f"{path.name} has no header line")
-    delimiter = max(_DELIMITERS, key=lambda one: (head.count(one), one == ","))
+    delimiter = delimiter_of(head)
     file.seek(0)
     reader = csv.reader(file, delimiter=delimiter, strict=True)
     names = _header(path, reader)

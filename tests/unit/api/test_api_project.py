@@ -113,6 +113,21 @@ def test_an_unknown_check_is_refused_before_anything_runs(root: Path) -> None:
     assert not (root / "out.csv").exists()
 
 
+def test_checks_on_what_is_at_a_url_are_refused_and_not_passed_over(root: Path) -> None:
+    write_notebook(
+        root / "notebooks" / "one.ipynb",
+        header("expect: {far: [{rows: {min: 1}}], out: [exists]}"),
+        code('far = "https://example.com/a.csv"', "inputs"),
+        code('out = "../out.csv"', "outputs"),
+        code("open(out, 'w').write('a')"),
+    )
+    (error,) = nbpipeline.Project(root).check().errors
+    assert str(error) == (
+        "notebooks/one.ipynb, cell 1, line 3: checks on 'far' cannot be tried: it is at a URL; they read files.\n"
+        "  mend: check the copy that a stage makes of it, as that stage's output"
+    )
+
+
 def test_what_nothing_installed_can_do_is_refused_before_anything_runs(root: Path) -> None:
     write_stage(root)
     write_files(root, {"pipeline.yaml": 'store: {path: "nowhere://bucket/prefix"}\n'})

@@ -51,6 +51,9 @@ def test_under_tracking_they_are_refused_and_not_shown(root):
     [
         {"alerts": {"urls": [f"json://{TOKEN}", TOKEN, 5, None]}},
         {"alerts": {"urls": f"json://{TOKEN}"}},
+        {"alerts": f"json://{TOKEN}"},
+        {"alerts": [f"json://{TOKEN}", TOKEN]},
+        {"alerts": {"url": f"json://{TOKEN}", "to": [TOKEN], "urls": {"a": TOKEN}}},
         {"profiles": {"a": {"alerts": {"urls": [f"json://{TOKEN}"]}}, "b": None}},
         {"tracking": {"alerts": {"urls": [TOKEN]}, "mlflow": {}}},
     ],
@@ -63,7 +66,7 @@ def test_a_sealed_document_holds_none(document):
     assert str(document) == before
 
 
-@pytest.mark.parametrize("document", [None, [], "x", {"alerts": None}, {"alerts": [1]}, {"profiles": [1]}])
+@pytest.mark.parametrize("document", [None, [], "x", {"alerts": None}, {"profiles": [1]}])
 def test_what_is_no_mapping_stays_as_it_is(document):
     assert sealed(document) == document
 

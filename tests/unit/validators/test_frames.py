@@ -11,7 +11,8 @@ import pytest
 from nbpipeline.location import Location
 from nbpipeline.model import Check
 from nbpipeline.validators import frames, great_expectations
-from nbpipeline.validators.frames import UnreadableFrameError, read_frame
+from nbpipeline.validators.frames import read_frame
+from nbpipeline.validators.tables import UnreadableTableError
 
 TABLE = pd.DataFrame({"a": [1, 2, 3], "b": ["x", None, "z"]})
 
@@ -63,7 +64,7 @@ def test_what_is_damaged_is_no_table(tmp_path, name):
     """A negative control of each reader."""
     path = tmp_path / name
     path.write_bytes(b"\x00\x01 this is \xff no table")
-    with pytest.raises(UnreadableFrameError, match=name):
+    with pytest.raises(UnreadableTableError, match=name):
         read_frame(path)
 
 
@@ -76,7 +77,7 @@ def test_what_is_damaged_is_no_table(tmp_path, name):
 )
 def test_what_is_no_table_by_its_name(tmp_path, name, words):
     (tmp_path / "t.txt").write_text("x")
-    with pytest.raises(UnreadableFrameError, match=words):
+    with pytest.raises(UnreadableTableError, match=words):
         read_frame(tmp_path / name)
 
 
@@ -86,15 +87,51 @@ def test_a_table_or_sheet_is_named_where_there_are_several(tmp_path):
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE planes (n INT)")
     connection.close()
+    with pytest.raises(UnreadableTableError, match="2 tables: flights, planes; name one"):
+        read_frame(path)
+    with pytest.raises(UnreadableTableError, match="no table 'plane'; known: flights, planes"):
+        read_frame(path, "plane")
+    assert list(read_frame(path, "planes").data.columns) == ["n"]
+
+
+def test_of_a_workbook_the_first_sheet_is_read_as_it_stands(tmp_path):
     book = openpyxl.Workbook()
+    for row in (["a", None, "c"], [1, 2, 3], [4, 5, 6], [None, None, None]):
+        book.active.append(row)
     book.create_sheet("planes").append(["n"])
     book.save(tmp_path / "t.xlsx")
-    for one, kind, first in ((path, "table", "flights"), (tmp_path / "t.xlsx", "sheet", "Sheet")):
-        with pytest.raises(UnreadableFrameError, match=f"2 {kind}s: {first}, planes; name one with `table:`"):
-            read_frame(one)
-        with pytest.raises(UnreadableFrameError, match=f"no {kind} 'plane'; known: {first}, planes"):
-            read_frame(one, "plane")
-        assert list(read_frame(one, "planes").data.columns) == ["n"]
+    found = read_frame(tmp_path / "t.xlsx")
+    assert {name: list(found.data[name]) for name in found.data} == {
+        "a": [1, 4],
+        "column 2": [2, 5],
+        "c": [3, 6],
+    }
+    assert list(read_frame(tmp_path / "t.xlsx", "planes").data.columns) == ["n"]
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2,\n3,4,\n", "a,b\n1,2\n3\n"])
+def test_rows_of_another_length_than_the_header_are_damage(tmp_path, text):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(
+        UnreadableTableError, match=r"t.csv is cut or damaged: the row that ends in line \d has"
+    ):
+        read_frame(tmp_path / "t.csv")
+
+
+def test_a_word_far_down_makes_the_whole_column_text(tmp_path, monkeypatch):
+    monkeypatch.setattr(frames, "ROWS", 2)
+    (tmp_path / "t.csv").write_text("a,b\n1,1\n,2\n5,3\n5,4\nx,5\n5,6\n")
+    found = read_frame(tmp_path / "t.csv").data
+    assert list(found["a"].dropna()) == ["1", "5", "5", "x", "5"]
+    assert list(found["b"]) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_database_that_is_not_whole_is_damage(tmp_path):
+    path = tmp_path / "t.sqlite"
+    database(path)
+    (tmp_path / "t.sqlite-wal").write_bytes(b"not yet in the database")
+    with pytest.raises(UnreadableTableError, match=r"t\.sqlite"):
+        read_frame(path)
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.json", "t.parquet", "t.sqlite"])
@@ -126,20 +163,53 @@ def test_a_table_too_large_for_memory_is_sampled_all_over(tmp_path, monkeypatch,
     )
 
 
-def test_a_check_says_that_it_saw_a_sample(tmp_path, monkeypatch):
+def sampled(tmp_path, monkeypatch, name, **arguments):
     monkeypatch.setattr(frames, "ROWS", 1_000)
     monkeypatch.setattr(great_expectations, "read_frame", lambda path, table: read_frame(path, table, 60_000))
     path = tmp_path / "t.csv"
     pd.DataFrame({"n": range(20_000)}).to_csv(path, index=False)
-    one = Check(
-        name="expect_column_values_to_be_between",
-        arguments={"column": "n", "max": 19_990},
-        where=Location(path="n.ipynb"),
+    (verdict,) = great_expectations.validate(
+        (path,), (Check(name=name, arguments=arguments, where=Location(path="n.ipynb")),)
     )
-    (verdict,) = great_expectations.validate((path,), (one,))
+    return verdict
+
+
+def test_a_check_says_that_it_saw_a_sample(tmp_path, monkeypatch):
+    between = "expect_column_values_to_be_between"
+    verdict = sampled(tmp_path, monkeypatch, between, column="n", max=19_990)
     assert not verdict.passed
     assert "of 20000: the table is too large for memory" in verdict.message
     assert verdict.details["sampled"]["of"] == 20_000
+    verdict = sampled(tmp_path, monkeypatch, between, column="n", max=20_000)
+    assert verdict.passed
+    assert verdict.details["sampled"]["of"] == 20_000
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("expect_table_row_count_to_equal", {"value": 20_000}),
+        ("expect_column_values_to_be_unique", {"column": "n"}),
+        ("expect_column_sum_to_be_between", {"column": "n", "min": 0, "max": 1e12}),
+    ],
+)
+def test_what_is_about_all_rows_is_not_tried_on_some(tmp_path, monkeypatch, name, arguments):
+    verdict = sampled(tmp_path, monkeypatch, name, **arguments)
+    assert not verdict.passed
+    assert verdict.message.startswith("it cannot be tried, for it is about all rows, and only every ")
+
+
+def test_a_column_called_row_hides_no_row_s_number(tmp_path):
+    path = tmp_path / "t.csv"
+    pd.DataFrame({"row": [9_007_199_254_740_993, 7], "n": [0.5, 2.5]}).to_csv(path, index=False)
+    one = Check(
+        name="expect_column_values_to_be_between",
+        arguments={"column": "n", "min": 1},
+        where=Location(path="n.ipynb"),
+    )
+    (verdict,) = great_expectations.validate((path,), (one,))
+    assert verdict.details["examples"] == [{"row": 1, "n": 0.5, "row (column)": 9_007_199_254_740_993}]
+    assert "row 1 (" in verdict.message
 
 
 def test_a_folder_is_one_table(tmp_path):
@@ -147,7 +217,7 @@ def test_a_folder_is_one_table(tmp_path):
         TABLE.to_csv(tmp_path / f"{number}.csv", index=False)
     assert list(read_frame(tmp_path).data.index) == [1, 2, 3, 4, 5, 6]
     TABLE.to_parquet(tmp_path / "3.parquet")
-    with pytest.raises(UnreadableFrameError, match="several kinds"):
+    with pytest.raises(UnreadableTableError, match="several kinds"):
         read_frame(tmp_path)
 
 

@@ -230,7 +230,7 @@ def test_which_artifacts_are_looked_at():
 def test_overlaps_are_the_same_in_memory_and_on_disk(others, own, in_memory):
     found = overlaps.Overlap(shown=3, in_memory=in_memory)
     for place, key in enumerate(others):
-        found.hold(place % 2, str(key))
+        found.hold(300 * (place % 2), str(key))
     for row, key in enumerate(own, start=1):
         found.add(row, str(key), (key,))
     found.close()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from written_tables import write, write_sqlite
 
 from nbpipeline.validators import measuring
+from nbpipeline.validators.duplicates import Duplicates
 from nbpipeline.validators.profile import ColumnProfile, profile
 from nbpipeline.validators.tables import UnreadableTableError
 
@@ -157,6 +158,22 @@ def test_keys_past_what_is_held_in_memory(tmp_path, monkeypatch):
     assert found == [True] * 4 + [None] * 2, "of four columns keys go to disk, of the others it stays unknown"
     path.write_text("\n".join([",".join(names), *rows, rows[0]]) + "\n")
     assert [profile(path).columns[name].unique for name in names][:4] == [False] * 4
+
+
+def test_columns_share_what_keys_may_take(tmp_path, monkeypatch):
+    held = []
+    add = Duplicates.add
+
+    def seen(self, *given):
+        held.append(self.in_memory)
+        return add(self, *given)
+
+    monkeypatch.setattr(Duplicates, "add", seen)
+    monkeypatch.setattr(measuring, "KEYS", 8_000)
+    path = tmp_path / "wide.csv"
+    path.write_text("a,b,c,d\n1,2,3,4\n2,3,4,5\n")
+    profile(path)
+    assert set(held) == {2_000}
 
 
 def test_tables_of_a_database(tmp_path):
