@@ -1,8 +1,8 @@
 """Write the parts of the reference that follow from code: `python docs/generate.py`.
 
 keys.md comes from the table that also drives the reader and the JSON Schemas, commands.md from the commands'
-own help, the methods in python.md from their docstrings. tests/docs holds that the files are what this script
-would write.
+own help, targets.md from what exporters say of themselves, the methods in python.md from their docstrings.
+tests/docs holds that the files are what this script would write.
 """
 
 import inspect
@@ -13,8 +13,10 @@ from typing import Any
 
 import click
 
+from nbpipeline import plugins
 from nbpipeline.api import Project
 from nbpipeline.cli.main import SETTINGS, cli
+from nbpipeline.exporters.rendering.features import FEATURES
 from nbpipeline.reading import schema
 from nbpipeline.reading.shapes import Anything, Key, ListOf, MapOf, Placed, Scalar, Short, Table
 from nbpipeline.validators import expectations
@@ -138,6 +140,35 @@ def help_of(name: str, command: click.Command, parent: click.Context) -> str:
         return command.get_help(context).rstrip()
 
 
+TARGETS_HEAD = """# Targets of `nbpipeline export`, and what each keeps
+
+Every task calls `nbpipeline run-stage`, the same code path as a local run; so checks, trackers, secrets
+and the skipping of what is fresh are the same everywhere. An empty place is a loss: the export is refused
+(exit code 6) where the pipeline asks for it, or lists it with `--allow-loss`. [How to
+export](../how-to/export.md) has the steps, [parity.md](parity.md) what was run.
+"""
+
+
+def targets_page() -> str:
+    """Give the text of targets.md."""
+    exporters = {name: plugins.load("exporters", name) for name in sorted(plugins.BUILT_IN["exporters"])}
+    lines = [
+        MADE,
+        TARGETS_HEAD,
+        "| target | written for | by default in | options of `--set` |",
+        "|---|---|---|---|",
+    ]
+    for name, one in exporters.items():
+        options = "; ".join(f"`{option}`: {text}" for option, text in one.OPTIONS.items())
+        lines.append(f"| [`{name}`](#{name}) | {cell(one.TITLE)} | `{one.FOLDER}` | {cell(options)} |")
+    for name, one in exporters.items():
+        lines += ["", f"## `{name}`", "", "| what a pipeline says | how it is kept |", "|---|---|"]
+        lines += [
+            f"| {cell(feature.title)} | {cell(one.KEEPS.get(key, ''))} |" for key, feature in FEATURES.items()
+        ]
+    return "\n".join(lines) + "\n"
+
+
 def commands_page() -> str:
     """Give the text of commands.md."""
     parent = click.Context(cli, info_name="nbpipeline", terminal_width=WIDTH, **SETTINGS)
@@ -225,6 +256,7 @@ PAGES = {
     "checks.md": checks_page,
     "keys.md": keys_page,
     "commands.md": commands_page,
+    "targets.md": targets_page,
 }
 
 

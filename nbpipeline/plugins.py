@@ -27,7 +27,9 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "tensorboard": "nbpipeline.trackers.tensorboard",
         "wandb": "nbpipeline.trackers.wandb",
     },
-    "exporters": {},
+    "exporters": {
+        "snakemake": "nbpipeline.exporters.snakemake",
+    },
     "importers": {},
 }
 """Port -> name -> module. The port's entry-point group is `nbpipeline.PORT`."""

@@ -14,7 +14,6 @@ from nbpipeline.model import (
     Event,
     Job,
     KernelNeed,
-    Pipeline,
     StageRecord,
     StageResult,
     StoredOutput,
@@ -24,6 +23,7 @@ from nbpipeline.model import (
 if TYPE_CHECKING:  # a plan has no use for them, and futures bring logging
     from concurrent.futures import Future
 
+    from nbpipeline.model.exported import ExportGiven, Loss, Workflow
     from nbpipeline.model.told import RunLog
 
 Emit = Callable[[Event], None]
@@ -228,10 +228,26 @@ class Tracker(AbstractContextManager["Tracker"], Protocol):
 
 
 class Exporter(Protocol):
-    """Pipeline -> files of an orchestrator. Pure. Entry points: `nbpipeline.exporters`."""
+    """Workflow -> files of an orchestrator. Pure: a module. Entry points: `nbpipeline.exporters`.
 
-    def render(self, pipeline: Pipeline, options: Mapping[str, Any]) -> Mapping[str, str]:
-        """Give {path: text}; raise `LossError` for what the target cannot say."""
+    `TITLE` is the target's own name with the versions that it is written for; `FOLDER` where its files
+    stand by default, a project path; `KEEPS` says of each name in `exporters.rendering.features.FEATURES`
+    how it is kept, a few words each, and leaves out what is not; `OPTIONS` says what `--set` takes, by name.
+    """
+
+    TITLE: str
+    FOLDER: str
+    KEEPS: Mapping[str, str]
+    OPTIONS: Mapping[str, str]
+
+    def losses(self, workflow: "Workflow", given: "ExportGiven") -> Iterable["Loss"]:
+        """Name what would be lost of this workflow beside the features that `KEEPS` leaves out."""
+
+    def render(self, workflow: "Workflow", given: "ExportGiven") -> Mapping[str, str]:
+        """Give {path within the export's folder: text}; the same for the same, in any process.
+
+        Raises UsageError for an option's value, or a name, that the target cannot take.
+        """
 
 
 class Importer(Protocol):

@@ -160,21 +160,28 @@ def lacks_a_stage(spec: ProjectSpec, complaints: Sequence[Complaint]) -> bool:
 
 def overrides(params: Mapping[str, Any] | Sequence[str]) -> tuple[Override, ...]:
     """Read `train.C=0.5` and the like. Raises UsageError, all complaints at once."""
-    items: list[tuple[str, str | None]]
+    has_type = isinstance(params, Mapping)
+    items: list[tuple[str, Any]]
     if isinstance(params, Mapping):
-        items = [(name, one if isinstance(one, str) else json.dumps(one)) for name, one in params.items()]
+        items = list(params.items())
     else:
         items = [(text.partition("=")[0], text.partition("=")[2] if "=" in text else None) for text in params]
     wrong = [
         Complaint(
             where=None, what=f"'{name}' sets no parameter.", mend="write -p NAME=VALUE or -p STAGE.NAME=VALUE"
         )
-        for name, text in items
-        if text is None or not name.rpartition(".")[2]
+        for name, one in items
+        if (one is None and not has_type) or not name.rpartition(".")[2]
     ]
     if wrong:
         raise UsageError(wrong)
     return tuple(
-        Override(stage=name.rpartition(".")[0] or None, name=name.rpartition(".")[2], text=str(text))
-        for name, text in items
+        Override(
+            stage=name.rpartition(".")[0] or None,
+            name=name.rpartition(".")[2],
+            text=one if isinstance(one, str) else json.dumps(one),
+            value=one if has_type else None,
+            has_type=has_type,
+        )
+        for name, one in items
     )

@@ -5,12 +5,13 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from nbpipeline import upkeep
 from nbpipeline.errors import BusyError, Complaint, UsageError
 from nbpipeline.location import on_one_line
 from nbpipeline.model import Event, Pipeline, Plan
 from nbpipeline.plan import Planner, accept
 from nbpipeline.ports import Cancel, Emit
-from nbpipeline.run.claim import claim, open_for
+from nbpipeline.run.claim import by_hand, claim, open_for
 from nbpipeline.run.folder import RunFolder
 from nbpipeline.run.preflight import lacking
 from nbpipeline.run.rivals import Ended, Rival, Sight, look, rivals
@@ -144,6 +145,22 @@ def _refused(complaints: Sequence[Complaint]) -> Iterator[str]:
     if more > 0:
         inputs = "input is" if more == 1 else "inputs are"
         yield f"{more} more {inputs} not there: see `nbpipeline check`"
+
+
+def fetched(pipeline: Pipeline, place: Workplace, name: str) -> tuple[str, ...]:
+    """Bring the inputs of one instance that others made and that are not here; gives the paths.
+
+    Raises MissingInputError, BusyError.
+    """
+    before_it = select(pipeline, [f"+{name}"]) - {name}
+    accepted = accept.Accepted(accept.read(Path(pipeline.project.root)))
+    results = _planner(pipeline, place, accepted, before_it, frozenset()).results()
+    instance, root = pipeline.instances[name], Path(pipeline.project.root)
+    wanted = upkeep.fetching.wanting(pipeline, instance, results, place.digests)
+    if not wanted:
+        return ()
+    with by_hand({one.maker.id for one in wanted}, pipeline, root, done_with(place)):
+        return upkeep.fetching.bring(wanted, place.backends(), root)
 
 
 def _planner(

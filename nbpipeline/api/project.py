@@ -14,11 +14,13 @@ from typing import Any, TypedDict, Unpack
 
 from nbpipeline import plugins, report, tracking, upkeep
 from nbpipeline.api.data import Data
+from nbpipeline.api.exporting import Exporting
 from nbpipeline.api.loading import Loaded, Reading, load, overrides
 from nbpipeline.api.planning import (
     Wanted,
     begin_apart,
     done_with,
+    fetched,
     mark_accepted,
     only_one,
     part_of,
@@ -27,6 +29,7 @@ from nbpipeline.api.planning import (
 )
 from nbpipeline.api.running import carried_out, deaf, silent, telling, told_of_all
 from nbpipeline.api.sharing import Sharing
+from nbpipeline.api.trying import tried
 from nbpipeline.api.warming import require_validators
 from nbpipeline.errors import UsageError
 from nbpipeline.model import (
@@ -52,6 +55,7 @@ class RunKeywords(TypedDict, total=False):
     jobs: int
     keep_going: bool
     on_failure: str
+    retries: bool
     command: str
 
 
@@ -185,35 +189,25 @@ class Project:
             self._trim(place, result)
             return told_of_all(result, sender)
 
-    def run_stage(self, stage: str, *, force: bool = False, **how: Any) -> RunResult:
+    def run_stage(self, stage: str, *, force: bool = False, fetch: bool = False, **how: Any) -> RunResult:
         """Run one instance, nothing before or after it; `how` as in `run`.
 
-        Raises UsageError where `stage` names none or several.
+        With `fetch`, what it reads of others' results comes from the store where it is not here. Raises
+        UsageError where `stage` names none or several, MissingInputError where the store has no result.
         """
-        return self.run(only_one(self.pipeline, stage), only=True, force=force, **how)
+        name = only_one(self.pipeline, stage)
+        if fetch:
+            with self._open() as (pipeline, place):
+                fetched(pipeline, place, name)
+        return self.run(name, only=True, force=force, **how)
 
     def test(
         self, *selectors: str, on_event: Emit | None = None, cancel: Cancel | None = None
     ) -> tuple[upkeep.trial.Trial, ...]:
         """Run stages alone, on their test inputs; without selectors, those that have a test."""
         with self._open() as (pipeline, place):
-            chosen = select(pipeline, selectors)
-            switch = cancel or CancelSwitch()
-            found = [
-                one for one in pipeline if one.id in chosen and (selectors or upkeep.trial.has_test(one.spec))
-            ]
-            return tuple(
-                upkeep.trial.try_stage(
-                    pipeline,
-                    one,
-                    place.backends(),
-                    fixed=[given.name for given in self._overrides],
-                    emit=on_event or deaf,
-                    cancel=switch,
-                )
-                for one in found
-                if not switch.level
-            )
+            given = [one.name for one in self._overrides]
+            return tried(pipeline, place, selectors, given, on_event or deaf, cancel or CancelSwitch())
 
     # --- what was done -------------------------------------------------------------------------
 
@@ -324,6 +318,11 @@ class Project:
     def sharing(self) -> Sharing:
         """What a team does with results: `push`, `pull` and `verify` for a store that it shares; `dvc`."""
         return Sharing(self._open, self._by_hand)
+
+    @property
+    def exporting(self) -> Exporting:
+        """The pipeline as files of an orchestrator: `rendered`, `compared`, `written`."""
+        return Exporting(self._open)
 
     # --- house-keeping -------------------------------------------------------------------------
 

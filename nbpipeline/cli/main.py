@@ -50,6 +50,7 @@ COMMANDS = {
     "verify": Entry("verify", "Check all that the store holds by its digests."),
     "dvc": Entry("dvc", "Write outputs for DVC: .dvc files, and the bytes where it looks."),
     "doctor": Entry("doctor", "Say what is wrong with the installation, and mend what can be mended."),
+    "export": Entry("export", "Write the pipeline for an orchestrator: Airflow, Prefect, and others."),
     "run-stage": Entry("run_stage", "Run one instance, as an orchestrator's task does."),
     "completion": Entry("completion", "Print the completion script of a shell."),
 }

@@ -1,5 +1,7 @@
 """`nbpipeline run-stage`."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,23 +17,58 @@ from nbpipeline.cli.frame import (
 from nbpipeline.cli.progress import listener
 from nbpipeline.cli.signals import cancelling
 from nbpipeline.cli.summary import conclude, tell_untold
-from nbpipeline.model import Plan
+from nbpipeline.errors import UsageError
+from nbpipeline.model import Event, Plan
+from nbpipeline.report.task_result import TaskResult
 from nbpipeline.run.summary import exit_code
 
+_MEND = """write --params '{"train.C": 0.5}'"""
 
-@define("run-stage", example="nbpipeline run-stage train@region=eu -p train.C=0.5")
+
+@define(
+    "run-stage",
+    example="nbpipeline run-stage train@region=eu -p train.C=0.5\n"
+    "nbpipeline run-stage train --fetch --params '{\"train.C\": 0.5}' --result result.json",
+)
 @click.argument("stage", shell_complete=complete_stages)
 @click.option("--force", is_flag=True, help="Run it even if it is fresh.")
 @click.option("--wait", is_flag=True, help="Wait for another run that holds it.")
+@click.option(
+    "--fetch",
+    is_flag=True,
+    help="Bring inputs that others made from the store, where they are not here.",
+)
+@click.option("--no-retries", is_flag=True, help="Try once: whoever calls it tries again.")
+@click.option(
+    "--params", "values", metavar="JSON", default="", help="Parameters as one JSON object: {NAME: VALUE}."
+)
+@click.option(
+    "--executed",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also leave the executed notebook there, of a failed attempt too.",
+)
+@click.option(
+    "--result",
+    "result_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write what became of it there, as JSON.",
+)
 @kernels_option
 @click.option("--no-track", is_flag=True, help="Tell no tracker of this run.")
 @format_option("text", "json")
 @settings_options
-def command(
+def command(  # noqa: PLR0913 - each is an option
     *,
     stage: str,
     force: bool,
     wait: bool,
+    fetch: bool,
+    no_retries: bool,
+    values: str,
+    executed: Path | None,
+    result_file: Path | None,
     kernels: str | None,
     no_track: bool,
     output_format: str,
@@ -42,22 +79,48 @@ def command(
     STAGE is one instance: `train`, `train[region=eu]`, or `train@region=eu`, which no shell expands.
     """
     as_json = output_format == "json"
+    given["params"] = _params(given.get("params", ()), values)
     plans: list[Plan] = []
+    task = TaskResult()
     with cancelling() as cancel, listener(as_json=as_json) as on_event:
 
         def on_plan(plan: Plan) -> None:
             plans.append(plan)
             cancel.arm()
 
+        def hear(event: Event) -> None:
+            task.hear(event)
+            on_event(event)
+
         result = open_project(given).run_stage(
             stage,
             force=force,
             wait=wait,
+            fetch=fetch,
+            retries=not no_retries,
             kernels=kernels or "",
             track=not no_track,
-            on_event=on_event,
+            on_event=hear,
             on_plan=on_plan,
             cancel=cancel,
         )
     tell_untold(result)
+    task.leave(result, plans[0], executed=executed, target=result_file)
     return int(exit_code(result)) if as_json else conclude(result, plans[0].pipeline)
+
+
+def _params(texts: tuple[str, ...], values: str) -> Any:
+    """Join `-p` and `--params`; what stands in JSON has its type already. Raises UsageError."""
+    if not values:
+        return texts
+    try:
+        found = json.loads(values)
+    except (ValueError, RecursionError) as error:
+        raise UsageError.of(
+            f"--params is no JSON: {error}.", mend="write --params '{\"train.C\": 0.5}'"
+        ) from error
+    if not isinstance(found, dict):
+        raise UsageError.of("--params is no JSON object.", mend="write --params '{\"train.C\": 0.5}'")
+    if texts:
+        raise UsageError.of("-p and --params are given.", mend="say all of it in one of them")
+    return found

@@ -143,6 +143,29 @@ class Fingerprinter:
         """Name the third-party modules that the stage imports."""
         return self._cells(instance.spec, (), glance or Glance()).modules.foreign
 
+    def modules(self, instance: StageInstance, glance: Glance) -> tuple[str, ...]:
+        """Name the project's own modules that the stage's code imports, by project path, sorted."""
+        local = self._cells(instance.spec, (), glance).modules.local
+        return tuple(sorted(_without_outputs(local, instance)))
+
+    def installed(self, instance: StageInstance, glance: Glance) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Say where the kernel's Python looks, and which distributions of there the stage's code imports.
+
+        Versions by distribution, whatever `environment` counts, and Python's own under `python`; nothing for
+        a kernel that is no Python.
+        """
+        spec = instance.spec
+        kernel = self._kernel(spec, glance)
+        found = packages(
+            "imported",
+            root=self._root,
+            kernel=kernel,
+            imports=self._cells(spec, (), glance).modules.others,
+            interpreters=self._interpreters,
+        )
+        sites = self._interpreters.of(kernel.argv[0]).sites if "python" in found else ()
+        return sites, found
+
     # --- parts -------------------------------------------------------------------------------
 
     def _inputs(self, instance: StageInstance, known: Mapping[str, str | None]) -> dict[str, str | None]:

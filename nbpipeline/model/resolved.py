@@ -15,6 +15,9 @@ class Override:
     stage: str | None
     name: str
     text: str
+    value: Value = None
+    """What stands for it where no type is declared, if it `has_type` already: JSON, Python."""
+    has_type: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

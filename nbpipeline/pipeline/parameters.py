@@ -106,8 +106,10 @@ def _override(
     """Put the parsed text over the stage's value; complain where it is none of the declared type."""
     option = _option(override)
     declared = next((one for one in stage.parameters if one.name == override.name), None)
+    given_type = declared.type if declared else None
     try:
-        value = parse_value(override.text, declared.type if declared else None)
+        as_it_is = override.has_type and given_type is None
+        value = override.value if as_it_is else parse_value(override.text, given_type)
     except ValueError as error:
         wanted = declared.type if declared and declared.type else "YAML"
         yield _said(option, f"{error}.", f"write a value of type {wanted} for '{override.name}'")

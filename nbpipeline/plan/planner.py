@@ -120,6 +120,45 @@ class Planner:
             self._state.last_failure(instance_id),
         )
 
+    def results(self) -> Mapping[str, StageRecord]:
+        """Find the results of the selected instances' present states, on record here or in the store.
+
+        Whatever stands on disk: an input that one of them makes is known by its maker's result. What has none
+        is left out, and so is what needs it.
+        """
+        found: dict[str, StageRecord] = {}
+        glance = Glance()
+        for instance in self._pipeline:
+            known = self._from_results(instance, found) if self._is_selected(instance) else None
+            if known is None:
+                continue
+            last = self._state.last_record(instance.id)
+            fingerprint = self._taken(instance, known, glance, _followed(last))
+            state = state_digest(fingerprint)
+            if last is None or (last.state != state and not instance.spec.frozen):
+                last = self._earlier(instance, known, glance, _followed(last), state)
+            if last is not None:
+                found[instance.id] = last
+        return found
+
+    def _is_selected(self, instance: StageInstance) -> bool:
+        return self._selected is None or instance.id in self._selected
+
+    def _from_results(self, instance: StageInstance, found: Mapping[str, StageRecord]) -> _Known | None:
+        """Gather what flows in from results; None where one of them is not known."""
+        known = _Known()
+        for edge in self._edges.get(instance.id, ()):
+            record = found.get(edge.upstream)
+            if record is None:
+                return None
+            if edge.kind == "dependency":
+                known.upstream[edge.upstream] = self._identity(edge.upstream, record)
+                continue
+            output = _output(record, edge.path)
+            if output is not None:
+                known.inputs[edge.path] = output.digest
+        return known
+
     def imports(self, instance: StageInstance) -> tuple[Imported, ...]:
         """Name the third-party modules that the stage imports, sorted: what a warm kernel may load before."""
         return tuple(sorted(self._fingerprinter.imports(instance, self._hints)))

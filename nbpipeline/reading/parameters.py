@@ -46,6 +46,33 @@ def accepts(type: str | None, value: Value) -> bool:  # noqa: A002 - the model's
     return node is None or _accepts(node, value)
 
 
+def kinds(type: str) -> tuple[str, ...]:  # noqa: A002 - the model's own word
+    """Name what JSON may hold for a declared type: of `bool int float str list dict None`, in their order.
+
+    Empty where it may be anything: for a type that is not known, or a union with one.
+    """
+    node = _type_node(type)
+    found = {kind for member in _members(node) for kind in _kinds_of(member)} if node is not None else {""}
+    return () if "" in found else tuple(one for one in _KINDS if one in found)
+
+
+_KINDS = ("bool", "int", "float", "str", "list", "dict", "None")
+_KIND_OF: Mapping[str, str] = {
+    **{one: one for one in _KINDS},
+    **dict.fromkeys(("List", "tuple", "Tuple", "Sequence"), "list"),
+    **dict.fromkeys(("Dict", "Mapping"), "dict"),
+    "Path": "str",
+}
+
+
+def _kinds_of(node: ast.expr) -> Iterator[str]:
+    base = _base(node)
+    if base == "Literal" and isinstance(node, ast.Subscript):
+        yield from (_KIND_OF.get(type(one).__name__, "None") for one in _literals(node.slice))
+    else:
+        yield _KIND_OF.get(base, "")
+
+
 def _type_node(text: str | None) -> ast.expr | None:
     if text is None:
         return None

@@ -19,6 +19,8 @@ class RunOptions:
     """Bytes that declared `resources.memory` may add up to; None: no limit but what is free."""
     gpus: int | None = None
     """Devices to share out; None: those that the machine shows."""
+    retries: bool = True
+    """Whether a stage is tried again as often as it says; False where somebody else does that."""
     command: str = ""
     """What the user typed, for the history."""
 

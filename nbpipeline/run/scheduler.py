@@ -238,7 +238,7 @@ class _Shift:
             root=str(self.root),
             run=self.history.folder.run,
             folder=str(folder),
-            instance=step.instance,
+            instance=step.instance if self.options.retries else _tried_once(step.instance),
             fingerprint=step.fingerprint,
             imports=self.planner.imports(step.instance) if step.action is Action.RUN else (),
             keep_kernel=self.options.on_failure == "keep",
@@ -321,6 +321,10 @@ class _Shift:
                 self._end_unstarted(StageResult(instance=name, status=status, notices=notices))
             else:
                 self._end_unstarted(blocked(step, by=self._failed_by))
+
+
+def _tried_once(instance: StageInstance) -> StageInstance:
+    return dataclasses.replace(instance, spec=dataclasses.replace(instance.spec, retries=0))
 
 
 def _fresh(step: Step) -> StageResult:

@@ -132,8 +132,7 @@ def find_records(
             if instance.id in chosen:
                 found.append((instance, _required(instance, record)))
         elif record and any(one.path == what for one in record.outputs):
-            only = tuple(one for one in record.outputs if one.path == what)
-            found.append((_narrowed(instance, what), replace(record, outputs=only)))
+            found.append(narrowed(instance, what, record))
         elif any(what in one.paths for one in instance.outputs):
             found.append((instance, _required(instance, record)))
     if not found:
@@ -141,10 +140,11 @@ def find_records(
     return tuple(found)
 
 
-def _narrowed(instance: StageInstance, path: str) -> StageInstance:
-    """Leave an instance the one output path that is to come back."""
+def narrowed(instance: StageInstance, path: str, record: StageRecord) -> tuple[StageInstance, StageRecord]:
+    """Leave an instance and its record the one output path that is to come back."""
     outputs = tuple(replace(one, paths=(path,)) for one in instance.outputs if path in one.paths)
-    return replace(instance, outputs=outputs, executed="")
+    only = tuple(one for one in record.outputs if one.path == path)
+    return replace(instance, outputs=outputs, executed=""), replace(record, outputs=only)
 
 
 def _required(instance: StageInstance, record: StageRecord | None) -> StageRecord:

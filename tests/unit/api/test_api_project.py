@@ -61,9 +61,9 @@ def test_overrides() -> None:
         Override(stage=None, name="empty", text=""),
     )
     assert overrides({"train.C": 0.5, "names": ["a", "b"], "word": "x"}) == (
-        Override(stage="train", name="C", text="0.5"),
-        Override(stage=None, name="names", text='["a", "b"]'),
-        Override(stage=None, name="word", text="x"),
+        Override(stage="train", name="C", text="0.5", value=0.5, has_type=True),
+        Override(stage=None, name="names", text='["a", "b"]', value=["a", "b"], has_type=True),
+        Override(stage=None, name="word", text="x", value="x", has_type=True),
     )
 
 

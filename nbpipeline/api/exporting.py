@@ -1,0 +1,123 @@
+"""`Project.exporting`: the pipeline as files of an orchestrator.
+
+`upkeep` is named whole, since its modules are loaded when they are first asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from nbpipeline import plugins, upkeep
+from nbpipeline.errors import UsageError, did_you_mean
+from nbpipeline.exporters.rendering import features
+from nbpipeline.exporters.rendering.workflow import workflow_of
+from nbpipeline.fingerprint import Glance
+from nbpipeline.model import Pipeline, ProjectSpec
+from nbpipeline.model.exported import ExportGiven, Loss, Workflow
+from nbpipeline.ports import Exporter
+from nbpipeline.values import dataclass
+from nbpipeline.worker import Workplace
+
+Opened = Callable[[], AbstractContextManager[tuple[Pipeline, Workplace]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """Rendered files, not written yet."""
+
+    target: str
+    folder: Path
+    """Where they belong."""
+    files: Mapping[str, str]
+    """Text by path within the folder."""
+    losses: tuple[Loss, ...]
+    """What was allowed to be lost."""
+
+
+class Exporting:
+    """Renders the pipeline for orchestrators. All methods raise what those of `Project` do."""
+
+    def __init__(self, opened: Opened) -> None:
+        """Work on the project that `opened` opens."""
+        self._opened = opened
+
+    def rendered(
+        self,
+        target: str,
+        output: Path | None = None,
+        *,
+        options: Mapping[str, str] | None = None,
+        allow_loss: bool = False,
+    ) -> Export:
+        """Render the files of a target; writes nothing. `output` is by default the target's own folder.
+
+        Raises MissingPluginError for a target that nobody offers, LossError (with all that would be lost)
+        unless `allow_loss`, UsageError for an option that the target does not know.
+        """
+        exporter: Exporter = plugins.load("exporters", target)
+        _refuse_unknown(target, exporter, options or {})
+        with self._opened() as (pipeline, place):
+            project = pipeline.project
+            folder = Path(project.root, exporter.FOLDER) if output is None else output.absolute()
+            glance = Glance()
+            workflow = workflow_of(pipeline, lambda one: place.fingerprinter.modules(one, glance))
+            inside = folder.is_relative_to(project.root)
+            given = ExportGiven(
+                folder=folder.relative_to(project.root).as_posix().removeprefix(".") if inside else "",
+                to_root=_way_to_root(project, folder),
+                requirements=upkeep.requirements.pinned(pipeline, place.fingerprinter),
+                python=upkeep.requirements.python_version(pipeline, place.fingerprinter),
+                options=options or {},
+            )
+        found = (*features.losses(workflow, exporter.KEEPS), *exporter.losses(workflow, given))
+        if not allow_loss:
+            features.refuse(exporter.TITLE, found)
+        return Export(
+            target=target, folder=folder, files=_sound(exporter.render(workflow, given)), losses=found
+        )
+
+    def compared(self, export: Export) -> upkeep.exporting.Compared:
+        """Say how the files on disk differ from what was rendered."""
+        return upkeep.exporting.compare(export.folder, export.target, export.files)
+
+    def written(self, export: Export) -> None:
+        """Write the files, and remove those of an earlier export that are no longer rendered."""
+        upkeep.exporting.write(export.folder, export.target, export.files)
+
+    def workflow(self) -> Workflow:
+        """Give what exporters render: tasks, settings, schedule."""
+        with self._opened() as (pipeline, place):
+            glance = Glance()
+            return workflow_of(pipeline, lambda one: place.fingerprinter.modules(one, glance))
+
+
+def _refuse_unknown(target: str, exporter: Exporter, options: Mapping[str, str]) -> None:
+    for name in options:
+        if name not in exporter.OPTIONS:
+            near = did_you_mean(name, exporter.OPTIONS)
+            known = ", ".join(exporter.OPTIONS) or "none"
+            raise UsageError.of(
+                f"--set {name}: the target '{target}' has no such option.",
+                known=f"known options: {known}",
+                mend=f"did you mean '{near}'?" if near else "leave it out",
+            )
+
+
+def _way_to_root(project: ProjectSpec, folder: Path) -> str:
+    """Give the relative way from the export's folder to the project's root."""
+    return Path(os.path.relpath(project.root, folder)).as_posix()
+
+
+def _sound(files: Mapping[str, str]) -> Mapping[str, str]:
+    """Refuse a path that leaves the export's folder: a plug-in's bug must not write elsewhere."""
+    for path in files:
+        if path.startswith("/") or posixpath.normpath(path).split("/")[0] == ".." or not path:
+            raise UsageError.of(
+                f"the exporter wants to write '{path}', which is outside its folder.",
+                mend="tell its authors",
+            )
+    return files

@@ -1,0 +1,1 @@
+"""What exporters share: the workflow that they render, its losses, names, texts, the command, the image."""

@@ -1,0 +1,80 @@
+"""The image that tasks run in: a Dockerfile, the lock of what it installs, what stays out of it."""
+
+from collections.abc import Mapping
+
+from nbpipeline.exporters.rendering.source import lines, made_by
+from nbpipeline.location import STATE_FOLDER
+from nbpipeline.model.exported import ExportGiven, Workflow
+
+_OURS = "nbpipeline=="
+
+
+def files(target: str, workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
+    """Give `Dockerfile`, `Dockerfile.dockerignore` and `requirements.lock`, to be built from the root.
+
+    The image is pinned, runs as a user without rights, holds the project, and needs no network for itself
+    when it runs. `Dockerfile.dockerignore` is what BuildKit reads beside a Dockerfile of that name.
+    """
+    place = f"{given.folder}/" if given.folder else ""
+    return {
+        "Dockerfile": _dockerfile(target, workflow, given, place),
+        "Dockerfile.dockerignore": _ignored(target, workflow),
+        "requirements.lock": _lock(target, workflow, given),
+    }
+
+
+def _dockerfile(target: str, workflow: Workflow, given: ExportGiven, place: str) -> str:
+    ours = next((one for one in given.requirements if one.startswith(_OURS)), "nbpipeline")
+    return lines(
+        [
+            made_by(target, workflow.profile).rstrip("\n"),
+            "# Build it from the project's root:",
+            f"#   docker build -f {place}Dockerfile -t {image_name(workflow)} .",
+            f"FROM python:{given.python}-slim",
+            "",
+            "# A wheel's file or a URL serves, too: --build-arg NBPIPELINE=dist/nbpipeline-...whl",
+            f"ARG NBPIPELINE={ours}",
+            "",
+            "ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 HOME=/home/runner",
+            "RUN useradd --create-home --uid 10001 runner && mkdir /project && chown runner /project",
+            "WORKDIR /project",
+            f"COPY {place}requirements.lock /tmp/requirements.lock",
+            "RUN pip install --no-deps -r /tmp/requirements.lock",
+            "RUN pip install --no-deps ${NBPIPELINE}",
+            "COPY --chown=runner . /project",
+            "USER runner",
+            'ENTRYPOINT ["nbpipeline"]',
+        ]
+    )
+
+
+def _ignored(target: str, workflow: Workflow) -> str:
+    """Leave out what runs leave behind, and what stages make: it comes from the store."""
+    made = sorted({path for task in workflow.tasks for path in task.outputs if "://" not in path})
+    return lines(
+        [
+            made_by(target, workflow.profile).rstrip("\n"),
+            ".git",
+            "**/.venv",
+            "**/__pycache__",
+            "**/.ipynb_checkpoints",
+            STATE_FOLDER,
+            *(_pattern(path) for path in made if not path.startswith("/")),
+        ]
+    )
+
+
+def _pattern(path: str) -> str:
+    """Write a path so that Docker's patterns mean just it."""
+    return "".join(f"\\{one}" if one in "*?[]\\!#" else one for one in path.rstrip("/"))
+
+
+def _lock(target: str, workflow: Workflow, given: ExportGiven) -> str:
+    pinned = [one for one in given.requirements if not one.startswith(_OURS)]
+    return lines([made_by(target, workflow.profile).rstrip("\n"), *pinned])
+
+
+def image_name(workflow: Workflow) -> str:
+    """Suggest a name for the image: the pipeline's, as registries allow it."""
+    kept = "".join(one if one.isascii() and one.isalnum() else "-" for one in workflow.name.lower())
+    return kept.strip("-") or "pipeline"

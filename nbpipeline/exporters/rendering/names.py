@@ -1,0 +1,48 @@
+"""Names that a target allows for what the pipeline calls otherwise."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+
+
+def snake(text: str) -> str:
+    """Make an identifier of letters, digits and `_` that begins with no digit: `train[region=eu]` too."""
+    return _made(text, "_", lead="_")
+
+
+def kebab(text: str) -> str:
+    """Make a DNS label: small letters, digits and `-`, a letter first."""
+    return _made(text.lower(), "-", lead="t-")
+
+
+def identifiers(
+    ids: Iterable[str], make: Callable[[str], str], longest: int = 60, taken: Iterable[str] = ()
+) -> Mapping[str, str]:
+    """Give each id a name of its own.
+
+    Where several would get the same, each but one that is its own name is told apart by a hash of the id, so
+    that no name hangs on the order of the others. `taken` are names that are not to be given.
+    """
+    all_ids = tuple(ids)
+    made = {one: make(one) for one in all_ids}
+    count = Counter(made.values())
+    reserved = frozenset(taken)
+
+    def final(one: str, name: str) -> str:
+        unique = count[name] == 1 or name == one
+        if unique and len(name) <= longest and name not in reserved:
+            return name
+        separator = "-" if make is kebab else "_"
+        digest = hashlib.sha256(one.encode()).hexdigest()[:8]
+        return f"{name[: longest - 9].rstrip(separator)}{separator}{digest}"
+
+    return {one: final(one, name) for one, name in made.items()}
+
+
+def _made(text: str, filler: str, lead: str) -> str:
+    kept = [one if one.isascii() and one.isalnum() else filler for one in text]
+    name = "".join(kept)
+    while filler * 2 in name:
+        name = name.replace(filler * 2, filler)
+    name = name.strip(filler) or "x"
+    return name if name[0].isalpha() else f"{lead}{name}"

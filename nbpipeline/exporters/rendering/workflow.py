@@ -1,0 +1,187 @@
+"""Makes of a pipeline the workflow that exporters render."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from nbpipeline.exporters.rendering.schedule import read_schedule
+from nbpipeline.location import is_url
+from nbpipeline.model import Expression, Parameter, PathValue, Pipeline, StageInstance, StageSpec, Value
+from nbpipeline.model.exported import Setting, Task, TaskCheck, Workflow
+from nbpipeline.reading.parameters import kinds
+
+Modules = Callable[[StageInstance], tuple[str, ...]]
+"""Names the project's own modules that an instance's code imports."""
+
+_TYPES: Mapping[type, str] = {
+    bool: "bool",
+    int: "int",
+    float: "float",
+    str: "str",
+    list: "list",
+    tuple: "list",
+    dict: "dict",
+}
+
+
+def workflow_of(pipeline: Pipeline, modules: Modules) -> Workflow:
+    """Give the workflow that a pipeline is. Raises ReadingError for a schedule that makes no sense."""
+    project = pipeline.project
+    settings = _settings(pipeline)
+    reached = _reached(settings)
+    store = str(project.store.get("path") or "")
+    return Workflow(
+        name=project.name,
+        tasks=tuple(_task(one, pipeline, reached, modules) for one in pipeline),
+        settings=settings,
+        schedule=read_schedule(project.schedule, project.file or ""),
+        profile=project.profile,
+        store=store if is_url(store) else "",
+        trackers=tuple(project.tracking),
+    )
+
+
+def _task(
+    instance: StageInstance, pipeline: Pipeline, reached: Mapping[str, tuple[str, ...]], modules: Modules
+) -> Task:
+    spec = instance.spec
+    before = {edge.upstream for edge in pipeline.upstream(instance.id)}
+    return Task(
+        id=instance.id,
+        stage=spec.name,
+        axes={name: plain(value) for name, value in instance.axes},
+        description=spec.description,
+        notebook=spec.notebook.path,
+        upstream=tuple(one for one in pipeline.instances if one in before),
+        inputs=tuple(dict.fromkeys(path for one in instance.inputs for path in one.paths)),
+        outputs=tuple(dict.fromkeys(path for one in instance.outputs for path in one.paths)),
+        modules=modules(instance),
+        settings=reached.get(spec.name, ()),
+        retries=spec.retries,
+        retry_delay=spec.retry_delay,
+        retry_backoff=spec.retry_backoff,
+        timeout=spec.timeout,
+        resources=spec.resources,
+        secrets=spec.secrets,
+        env=spec.env,
+        tags=spec.tags,
+        checks=tuple(
+            TaskCheck(artifact=name, name=check.name, severity=check.severity)
+            for name, checks in spec.expect.items()
+            for check in checks
+        ),
+        always=not spec.cache,
+    )
+
+
+# --- parameters ------------------------------------------------------------------------------
+
+
+def _settings(pipeline: Pipeline) -> tuple[Setting, ...]:
+    """Gather what may be set: under its bare name where all stages that declare it agree."""
+    found: dict[str, list[Setting]] = {}
+    seen: set[str] = set()
+    for instance in pipeline:
+        if instance.spec.name not in seen:
+            seen.add(instance.spec.name)
+            for setting in _of_stage(instance):
+                found.setdefault(setting.name, []).append(setting)
+    return tuple(one for same in found.values() for one in _merged(same))
+
+
+def _of_stage(instance: StageInstance) -> Iterator[Setting]:
+    spec = instance.spec
+    axes = {name for name, _ in instance.axes}
+    for parameter in spec.parameters:
+        if (
+            parameter.name in axes
+            or not _is_free(parameter, spec)
+            or parameter.name not in instance.parameters
+        ):
+            continue
+        default = plain(instance.parameters[parameter.name])
+        yield Setting(
+            name=parameter.name,
+            stages=(spec.name,),
+            types=kinds(parameter.type) if parameter.type else _types_of(default),
+            default=default,
+            choices=tuple(plain(one) for one in parameter.choices),
+            min=parameter.min,
+            max=parameter.max,
+            help=parameter.help,
+        )
+
+
+def _merged(same: list[Setting]) -> Iterator[Setting]:
+    """One setting for all stages that mean the same by a name, else one a stage."""
+    first = same[0]
+    alike = all(
+        (one.types, one.default, one.choices, one.min, one.max)
+        == (first.types, first.default, first.choices, first.min, first.max)
+        and type(one.default) is type(first.default)
+        for one in same
+    )
+    if alike:
+        stages = tuple(stage for one in same for stage in one.stages)
+        yield _with(first, first.name, stages, next((one.help for one in same if one.help), ""))
+        return
+    for one in same:
+        yield _with(one, f"{one.stages[0]}.{one.name}", one.stages, one.help)
+
+
+def _with(setting: Setting, name: str, stages: tuple[str, ...], text: str) -> Setting:
+    return Setting(
+        name=name,
+        stages=stages,
+        types=setting.types,
+        default=setting.default,
+        choices=setting.choices,
+        min=setting.min,
+        max=setting.max,
+        help=text,
+    )
+
+
+def _reached(settings: tuple[Setting, ...]) -> Mapping[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for setting in settings:
+        for stage in setting.stages:
+            found[stage] = (*found.get(stage, ()), setting.name)
+    return found
+
+
+def _is_free(parameter: Parameter, spec: StageSpec) -> bool:
+    """Whether the value stands by itself; one worked out from others follows them, so it is not given."""
+    if parameter.name in spec.settings:
+        return True
+    return parameter.default is not None and not _uses_names(parameter.default)
+
+
+def _uses_names(expression: Expression) -> bool:
+    if expression.kind == "name":
+        return True
+    return any(_uses_names(one) for one in _parts(expression.args))
+
+
+def _parts(args: Any) -> Iterator[Expression]:
+    for one in args:
+        if isinstance(one, Expression):
+            yield one
+        elif isinstance(one, tuple | list):
+            yield from _parts(one)
+
+
+def _types_of(value: Value) -> tuple[str, ...]:
+    """Say of what type a default is; None, and what no type is known for, may become anything."""
+    name = _TYPES.get(type(value))
+    return (name,) if name else ()
+
+
+def plain(value: Value) -> Value:
+    """Give a value as JSON has it: paths as texts, tuples as lists."""
+    if isinstance(value, PathValue):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    return value

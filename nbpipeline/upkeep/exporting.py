@@ -1,0 +1,109 @@
+"""Writes exported files, and sees which of those that stand there somebody changed by hand."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nbpipeline.errors import StorageError
+from nbpipeline.replacing import replace_text
+from nbpipeline.values import dataclass
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """How the files on disk differ from what was rendered; paths within the export's folder, sorted."""
+
+    new: tuple[str, ...]
+    changed: tuple[str, ...]
+    """As an earlier export wrote them, which is no longer what would be written."""
+    by_hand: tuple[str, ...]
+    """Others than an export wrote, and than would be written: to write them loses what they hold."""
+    gone: tuple[str, ...]
+    """Written by an earlier export, and no longer rendered."""
+
+    @property
+    def same(self) -> bool:
+        """Whether what is there is what would be written."""
+        return not (self.new or self.changed or self.by_hand or self.gone)
+
+
+def list_of(target: str) -> str:
+    """Name the file that lists what an export wrote, with digests; it belongs under version control, too."""
+    return f".nbpipeline-export-{target}.json"
+
+
+def compare(folder: Path, target: str, files: Mapping[str, str]) -> Compared:
+    """Compare what stands in the folder. Raises StorageError for what cannot be read."""
+    before = _listed(folder / list_of(target))
+    kinds: dict[str, list[str]] = {"new": [], "changed": [], "by_hand": [], "gone": []}
+    for path, text in files.items():
+        present = _digest_of(folder / path)
+        if present is None:
+            kinds["new"].append(path)
+        elif present != _digest(text):
+            kinds["changed" if present == before.get(path) else "by_hand"].append(path)
+    for path, digest in before.items():
+        if path not in files and _digest_of(folder / path) == digest:
+            kinds["gone"].append(path)
+    return Compared(**{name: tuple(sorted(found)) for name, found in kinds.items()})
+
+
+def write(folder: Path, target: str, files: Mapping[str, str]) -> None:
+    """Write all files, then the list of them. Raises StorageError where the disk refuses."""
+    gone = compare(folder, target, files).gone
+    try:
+        for path, text in files.items():
+            place = folder / path
+            if _digest_of(place) != _digest(text):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                replace_text(place, text)
+        for path in gone:
+            (folder / path).unlink(missing_ok=True)
+        listed = {"version": VERSION, "files": {path: _digest(files[path]) for path in sorted(files)}}
+        text = json.dumps(listed, indent=1) + "\n"
+        place = folder / list_of(target)
+        if _digest_of(place) != _digest(text):
+            replace_text(place, text)
+    except OSError as error:
+        raise _refused(folder, error) from error
+
+
+def _listed(place: Path) -> Mapping[str, str]:
+    """Read the list of an earlier export; one that is not there or damaged knows of no file."""
+    try:
+        found: Any = json.loads(place.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+    files = found.get("files") if isinstance(found, dict) else None
+    if not isinstance(files, dict):
+        return {}
+    inside = {path: one for path, one in files.items() if isinstance(one, str)}
+    return {
+        path: one for path, one in inside.items() if not path.startswith("/") and ".." not in path.split("/")
+    }
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _digest_of(place: Path) -> str | None:
+    try:
+        return hashlib.sha256(place.read_bytes()).hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise _refused(place, error) from error
+
+
+def _refused(place: Path, error: OSError) -> StorageError:
+    return StorageError.of(
+        f"{error.filename or place} cannot be written: {error.strerror or error}.",
+        mend="make its folder writable, or name another: -o DIR",
+    )

@@ -1,0 +1,181 @@
+"""What every exporter must do, whichever orchestrator it writes for."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+import zoo
+from builders import code, command, header, write_files, write_notebook
+
+from nbpipeline import Project, plugins
+from nbpipeline.exporters.rendering.features import FEATURES
+
+TARGETS = sorted(plugins.BUILT_IN["exporters"])
+
+
+@pytest.fixture(params=TARGETS)
+def target(request) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def exporter(target: str) -> ModuleType:
+    return plugins.load("exporters", target)
+
+
+def everything(root: Path) -> None:
+    """A pipeline that asks for all there is."""
+    write_files(
+        root,
+        {
+            "pipeline.yaml": """
+            name: all of it
+            schedule: {cron: "30 3 * * 1-5", timezone: Europe/Berlin}
+            tracking: {mlflow: {uri: "sqlite:///mlflow.db"}}
+            store: {path: "file:///tmp/nowhere/store"}
+            """
+        },
+    )
+    write_notebook(
+        root / "notebooks/one.ipynb",
+        header(
+            """
+            description: The first
+            outputs: {one: ../one.csv}
+            retries: 2
+            retry_delay: 30s
+            retry_backoff: 3
+            timeout: 10m
+            resources: {cpus: 2, memory: 2GB, gpus: 1}
+            secrets: [WAREHOUSE_TOKEN]
+            env: [TZ]
+            matrix: {region: [eu, us]}
+            expect: {one: [{not_null: a}]}
+            tags: [weekly]
+            """.replace("../one.csv", '"../one-{region}.csv"')
+        ),
+        code("rate: float = 0.5  # how fast\nname: str = 'x'\ndeep: int | None = None", "parameters"),
+    )
+
+
+def rendered(root: Path, target: str, **how: Any) -> dict[str, str]:
+    return dict(Project(root).exporting.rendered(target, **how).files)
+
+
+def test_it_says_what_it_keeps_of_known_features(exporter: ModuleType) -> None:
+    assert exporter.TITLE
+    assert set(exporter.KEEPS) <= set(FEATURES)
+    assert {"order", "checks", "tracking", "fresh"} <= set(exporter.KEEPS)
+    assert all(exporter.KEEPS.values())
+
+
+@pytest.mark.parametrize("case", [*zoo.CASES.values()], ids=list(zoo.CASES))
+def test_files_are_sound_texts(target: str, case: zoo.Case, root: Path) -> None:
+    case.write(root)
+    files = rendered(root, target, allow_loss=True)
+    assert files
+    for path, text in files.items():
+        assert text.endswith("\n"), path
+        assert not text.endswith("\n\n"), path
+        if path.endswith(".py"):
+            compile(text, path, "exec", dont_inherit=True)
+        elif path.endswith((".yaml", ".yml")):
+            list(yaml.safe_load_all(text))
+        elif path.endswith(".json"):
+            json.loads(text)
+
+
+def test_every_task_calls_run_stage(target: str, root: Path) -> None:
+    zoo.matrix(root)
+    text = "\n".join(rendered(root, target).values())
+    assert "run-stage" in text
+    for task in Project(root).exporting.workflow().tasks:
+        stage, _, axes = task.id.partition("[")
+        assert (f"{stage}@{axes.removesuffix(']')}" if axes else stage) in text
+
+
+def test_what_it_says_it_keeps_it_renders(target: str, exporter: ModuleType, root: Path) -> None:
+    everything(root)
+    files = rendered(root, target, allow_loss=True)
+    text = "\n".join(files.values())
+    if "schedule" in exporter.KEEPS:
+        assert "30 3 * * " in text
+    if "timezone" in exporter.KEEPS:
+        assert "Europe/Berlin" in text
+    if "parameters" in exporter.KEEPS:
+        assert "rate" in text
+    assert "10.0" not in text or "timeout" in text.lower()
+
+
+def test_what_it_does_not_keep_is_refused(target: str, exporter: ModuleType, root: Path) -> None:
+    everything(root)
+    asked = {
+        name for name, one in FEATURES.items() if one.used(Project(root).exporting.workflow()) is not None
+    }
+    assert asked >= set(FEATURES) - {"order"}
+    done = command("export", target, cwd=root)
+    lost = asked - set(exporter.KEEPS)
+    if lost:
+        assert done.returncode == 6
+        for name in lost:
+            assert FEATURES[name].title in done.stderr
+    allowed = Project(root).exporting.rendered(target, allow_loss=True)
+    assert lost <= {one.feature for one in allowed.losses}
+
+
+def test_rendering_is_the_same_in_another_process(target: str, root: Path) -> None:
+    zoo.odd(root)
+    files = rendered(root, target)
+    script = (
+        "import json, sys; from nbpipeline import Project; "
+        "print(json.dumps(dict(Project(sys.argv[1]).exporting.rendered(sys.argv[2]).files)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(root), target],
+        env={"PYTHONHASHSEED": "7", "PATH": "", "HOME": str(root)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == files
+
+
+def test_names_are_data_and_never_code(target: str, root: Path) -> None:
+    """What is written in a notebook stands in Python files inside literals alone."""
+    zoo.odd(root)
+    for path, text in rendered(root, target).items():
+        if path.endswith(".py"):
+            literals = {node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)}
+            names = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+            assert any("class@kind={{ b }}" in str(one) for one in literals), path
+            assert not {"ds", "b"} & names
+
+
+def test_its_libraries_are_not_loaded_to_render(target: str, root: Path) -> None:
+    zoo.diamond(root)
+    script = (
+        "import sys; from nbpipeline import Project; Project(sys.argv[1]).exporting.rendered(sys.argv[2]);"
+        "print(*sorted(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(root), target], capture_output=True, text=True, check=True
+    )
+    heavy = {
+        "airflow",
+        "prefect",
+        "dagster",
+        "kfp",
+        "snakemake",
+        "dvc",
+        "pandas",
+        "papermill",
+        "mlflow",
+        "distributed",
+    }
+    assert not heavy & set(done.stdout.split())

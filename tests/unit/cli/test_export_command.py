@@ -1,0 +1,206 @@
+"""`nbpipeline export` and what tasks call, as its user sees them."""
+
+import json
+from pathlib import Path
+
+import pytest
+import zoo
+from builders import code, command, header, write_files, write_notebook
+
+
+@pytest.fixture
+def project(root: Path) -> Path:
+    zoo.diamond(root)
+    return root
+
+
+def test_it_writes_once_and_sees_what_was_changed_by_hand(project: Path) -> None:
+    done = command("export", "snakemake", cwd=project)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "written: deploy/snakemake/Snakefile\n" in done.stdout
+    again = command("export", "snakemake", cwd=project)
+    assert again.stdout == "2 files in deploy/snakemake: up to date\n"
+    file = project / "deploy/snakemake/Snakefile"
+    file.write_text("# mine\n")
+    refused = command("export", "snakemake", cwd=project)
+    assert refused.returncode == 2
+    assert "changed by hand or not of an export: Snakefile" in refused.stderr
+    assert file.read_text() == "# mine\n"
+    forced = command("export", "snakemake", "--force", cwd=project)
+    assert forced.returncode == 0
+    assert "written over: deploy/snakemake/Snakefile\n" in forced.stdout
+    assert "rule join:" in file.read_text()
+
+
+def test_check_says_what_is_not_up_to_date(project: Path) -> None:
+    missing = command("export", "snakemake", "--check", cwd=project)
+    assert missing.returncode == 1
+    assert "missing: deploy/snakemake/Snakefile" in missing.stdout
+    assert not (project / "deploy").exists()
+    assert command("export", "snakemake", cwd=project).returncode == 0
+    assert command("export", "snakemake", "--check", cwd=project).returncode == 0
+    (project / "notebooks/join.ipynb").unlink()
+    stale = command("export", "snakemake", "--check", "--format", "json", cwd=project)
+    assert stale.returncode == 1
+    assert json.loads(stale.stdout)["changed"] == ["Snakefile"]
+
+
+def test_a_file_that_was_there_before_any_export_is_kept(project: Path) -> None:
+    write_files(project, {"deploy/snakemake/config.yaml": "mine: 1\n"})
+    assert command("export", "snakemake", cwd=project).returncode == 2
+    assert (project / "deploy/snakemake/config.yaml").read_text() == "mine: 1\n"
+    assert not (project / "deploy/snakemake/Snakefile").exists()
+
+
+def test_files_that_are_no_longer_rendered_go(project: Path) -> None:
+    assert command("export", "snakemake", cwd=project).returncode == 0
+    listed = project / "deploy/snakemake/.nbpipeline-export-snakemake.json"
+    data = json.loads(listed.read_text())
+    digest = data["files"]["config.yaml"]
+    for name in ("old.yaml", "changed.yaml", "../../raw.txt"):
+        data["files"][name] = digest
+    listed.write_text(json.dumps(data))
+    (listed.parent / "old.yaml").write_bytes((listed.parent / "config.yaml").read_bytes())
+    (listed.parent / "changed.yaml").write_text("by hand\n")
+    done = command("export", "snakemake", cwd=project)
+    assert done.returncode == 0
+    assert "removed: deploy/snakemake/old.yaml\n" in done.stdout
+    assert not (listed.parent / "old.yaml").exists()
+    assert (listed.parent / "changed.yaml").exists()
+    assert (project / "raw.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["snakmake"], 5, "there is no exporter 'snakmake'"),
+        (["snakemake", "--set", "imag=x"], 2, "--set imag: the target 'snakemake' has no such option"),
+        (["snakemake", "--set", "imag"], 2, "--set imag sets nothing"),
+        (["snakemake", "-o", "/proc/nowhere"], 2, "cannot be written"),
+    ],
+)
+def test_what_it_refuses(project: Path, arguments: list[str], code: int, text: str) -> None:
+    done = command("export", *arguments, cwd=project)
+    assert done.returncode == code
+    assert text in done.stderr
+    assert "mend:" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("schedule", "text"),
+    [
+        ("{cron: '0 3 * *'}", "has 4 fields, not five"),
+        ("{cron: '0 25 * * *'}", "'25' is no hour"),
+        ("{cron: '0 3 * * mon-foo'}", "'mon-foo' is no day of the week"),
+        ("{cron: '*/0 3 * * *'}", "'*/0' is no minute"),
+        ("{cron: '@daily', timezone: Europe/Berlim}", "did you mean 'Europe/Berlin'?"),
+    ],
+)
+def test_a_schedule_that_makes_no_sense(project: Path, schedule: str, text: str) -> None:
+    (project / "pipeline.yaml").write_text(f"name: x\nschedule: {schedule}\n")
+    done = command("export", "snakemake", cwd=project)
+    assert done.returncode == 2
+    assert text in done.stderr
+    assert done.stderr.startswith("pipeline.yaml: schedule: ")
+
+
+def test_a_pipeline_without_stages(root: Path) -> None:
+    write_files(root, {"pipeline.yaml": "name: empty\n"})
+    done = command("export", "snakemake", cwd=root)
+    assert done.returncode == 2
+    assert "the project has no stage" in done.stderr
+
+
+# --- what a task calls -----------------------------------------------------------------------
+
+
+def test_a_task_fetches_what_others_made_from_a_shared_store(tmp_path: Path) -> None:
+    """Three folders that share nothing but a store run a stage each, as machines would."""
+    store = tmp_path / "store"
+    machines = [tmp_path / name for name in ("one", "two", "three")]
+    for machine in machines:
+        machine.mkdir()
+        zoo.diamond(machine)
+        with (machine / "pipeline.yaml").open("a") as file:
+            file.write(f"store: {{path: 'file://{store}'}}\n")
+    given = ["--fetch", "--params", '{"factor": 4, "text": "2014"}']
+    early = command("run-stage", "left", *given, cwd=machines[1])
+    assert early.returncode == 3
+    assert "the store has no result of 'load'" in early.stderr
+    for machine, stage in zip([*machines, machines[0]], ["load", "left", "right", "join"], strict=True):
+        done = command("run-stage", stage, *given, cwd=machine)
+        assert done.returncode == 0, done.stderr
+    assert json.loads((machines[0] / "data/left.json").read_text())[:2] == [20, "2014"]
+    assert (machines[0] / "data/all.json").read_text().endswith("21")
+    assert not (machines[1] / "data/right.json").exists()
+    changed = command("run-stage", "join", "--fetch", "--params", '{"factor": 5}', cwd=machines[0])
+    assert changed.returncode in {0, 3}
+    assert "the store has no result of 'l" in changed.stderr or changed.returncode == 0
+
+
+def test_a_task_leaves_its_result_and_its_notebook(project: Path, tmp_path: Path) -> None:
+    executed, result = tmp_path / "out/load.ipynb", tmp_path / "out/load.json"
+    words = ["run-stage", "load", "--executed", str(executed), "--result", str(result)]
+    assert command(*words, cwd=project).returncode == 0
+    told = json.loads(result.read_text())
+    assert (told["status"], told["exit_code"], told["parameters"]) == ("succeeded", 0, {"factor": 3})
+    assert [one["path"] for one in told["outputs"]] == ["data/number.json"]
+    assert told["notebook"] == str(executed)
+    assert "number.json" in executed.read_text()
+    executed.unlink()
+    assert command(*words, cwd=project).returncode == 0
+    assert json.loads(result.read_text())["status"] == "fresh"
+    assert executed.exists()
+
+
+def test_a_failed_task_leaves_them_too(root: Path, tmp_path: Path) -> None:
+    zoo.failing_check(root)
+    executed, result = tmp_path / "make.ipynb", tmp_path / "make.json"
+    done = command(
+        "run-stage", "make", "--no-retries", "--executed", str(executed), "--result", str(result), cwd=root
+    )
+    assert done.returncode == 4
+    told = json.loads(result.read_text())
+    assert (told["status"], told["exit_code"], told["attempts"]) == ("check_failed", 4, 1)
+    assert [(one["check"], one["passed"]) for one in told["checks"]] == [
+        ("not_null", True),
+        ("between", False),
+    ]
+    assert executed.exists()
+
+
+def test_no_retries(root: Path) -> None:
+    zoo.retried(root)
+    assert command("run-stage", "shaky", "--no-retries", cwd=root).returncode == 1
+    assert command("run-stage", "shaky", "--no-retries", cwd=root).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--params", "{"], "--params is no JSON"),
+        (["--params", "[1]"], "--params is no JSON object"),
+        (["--params", "{}", "-p", "factor=1"], ""),
+        (["--params", '{"factor": 1}', "-p", "factor=1"], "-p and --params are given"),
+        (["--params", '{"facto": 1}'], "no stage has a parameter 'facto'"),
+        (["--params", '{"factor": "x"}'], "'x' is no int"),
+    ],
+)
+def test_parameters_as_json(project: Path, arguments: list[str], text: str) -> None:
+    done = command("run-stage", "load", *arguments, cwd=project)
+    if not text:
+        assert done.returncode in {0, 2}
+        return
+    assert done.returncode == 2
+    assert text in done.stderr
+
+
+def test_json_keeps_texts_that_look_like_numbers(root: Path) -> None:
+    write_notebook(
+        root / "notebooks/a.ipynb",
+        header("outputs: {o: ../o.json}"),
+        code("year = '2013'\nnumber = 1", "parameters"),
+        code("import json\nopen(o, 'w').write(json.dumps([year, number]))"),
+    )
+    assert command("run-stage", "a", "--params", '{"year": "2014", "number": 2.5}', cwd=root).returncode == 0
+    assert json.loads((root / "o.json").read_text()) == ["2014", 2.5]
