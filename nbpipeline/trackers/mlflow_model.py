@@ -93,13 +93,31 @@ def log_model(order: Order) -> None:
     number = _registered(client, order)
     try:
         number = number or _logged(order)
-        said = f"{order.name} version {number}"
+        said = _said(order, number)
         _point(client, order, number)
     except NoModelError as error:
         said = f"not logged: {error}"
     finally:
         client.set_terminated(order.run_id, order.ended, end_time=order.end_time)
     client.set_tag(order.run_id, tag, said[:LONGEST_VALUE])
+
+
+def named_again(client: MlflowClient, order: Order) -> bool:
+    """Note and give the alias to a version that has the same bytes; False where there is none.
+
+    It loads nothing, so the tracker does it itself. Raises what MLflow's client does.
+    """
+    number = _registered(client, order)
+    if not number:
+        return False
+    if LOGGED + order.output not in client.get_run(order.run_id).data.tags:
+        _point(client, order, number)
+        client.set_tag(order.run_id, LOGGED + order.output, _said(order, number))
+    return True
+
+
+def _said(order: Order, number: str) -> str:
+    return f"{order.name} version {number}"
 
 
 def _point(client: MlflowClient, order: Order, number: str) -> None:
