@@ -50,6 +50,19 @@ class Outcomes:
         return []
 
 
+def warnings_of(folder: Path) -> list[str]:
+    """Say which checks with `severity: warn` did not hold, by an instance's checks.json."""
+    try:
+        checks = json.loads((folder / DATA).read_text(encoding="utf-8"))["checks"]
+        return [
+            f"warning: {one['side']} '{one['artifact']}': {one['check']}: {one.get('message', '')}"
+            for one in checks
+            if _outcome(one) == "warned"
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return []
+
+
 def page(stage: str, checks: Sequence[Mapping[str, Any]]) -> str:
     """Draw outcomes (the data of events `check_finished`) as one HTML page that asks for nothing else."""
     title = html.escape(f"Checks of {stage}")

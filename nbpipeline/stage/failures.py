@@ -244,7 +244,7 @@ def failed_checks(side: str, name: str, verdicts: Iterable[Verdict]) -> Failure 
         kind="check",
         where=failed[0].check.where,
         what=f"{side} '{name}' fails a check: {failed[0].check.name}: {failed[0].message}",
-        known="; ".join(f"{one.check.name}: {one.message}" for one in failed[1:]),
+        known="\n".join(f"it also fails {one.check.name}: {one.message}" for one in failed[1:]),
         mend="correct the data where it is made, or the check",
     )
 
