@@ -178,7 +178,7 @@ class Project:
             wanted = Wanted(selectors=selectors, exclude=exclude, only=only, force=force)
             tell = (on_event or deaf) if wait else None
             run = begin_apart(pipeline, place, wanted, tell, cancel or CancelSwitch())
-            with begun(run.folder), telling(pipeline.project, run, track=track) as sender:
+            with begun(run.folder), telling(pipeline.project, run, place.state, track=track) as sender:
                 require_validators(run.plan)
                 if on_plan is not None:
                     on_plan(run.plan)
