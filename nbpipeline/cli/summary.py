@@ -15,8 +15,8 @@ from nbpipeline.location import is_url
 from nbpipeline.model import Failure, Pipeline, RunResult, StageResult, Status, shell_name, slug_of
 from nbpipeline.report.wording import duration
 from nbpipeline.run.summary import exit_code
-from nbpipeline.stage.check_page import PAGE as CHECKS_PAGE
-from nbpipeline.stage.check_page import warnings_of
+from nbpipeline.stage.check_files import PAGE as CHECKS_PAGE
+from nbpipeline.stage.check_files import warnings_of
 
 if TYPE_CHECKING:
     from nbpipeline.api import Project

@@ -10,8 +10,8 @@ from nbpipeline.encoding import failure_data, plain
 from nbpipeline.model import Reason, ReasonKind, StageResult, Status, slug_of
 from nbpipeline.plan.explain import words
 from nbpipeline.run.folder import read_plan
-from nbpipeline.stage.check_page import PAGE as CHECKS_PAGE
-from nbpipeline.stage.check_page import warnings_of
+from nbpipeline.stage.check_files import PAGE as CHECKS_PAGE
+from nbpipeline.stage.check_files import warnings_of
 
 
 def reasons_of(folder: Path) -> Mapping[str, Sequence[Mapping[str, Any]]]:

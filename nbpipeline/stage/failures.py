@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nbpipeline.location import Location
-from nbpipeline.model import Artifact, Failure, StageInstance, Verdict, shell_name
+from nbpipeline.model import UNTRIED, Artifact, Failure, StageInstance, Verdict, shell_name
 from nbpipeline.patterns import regex
 from nbpipeline.stage.outcome import Stop
 from nbpipeline.stage.secrets import Masker
@@ -240,6 +240,14 @@ def failed_checks(side: str, name: str, verdicts: Iterable[Verdict]) -> Failure 
     failed = [one for one in verdicts if not one.passed and one.severity == "fail"]
     if not failed:
         return None
+    untried = next((one for one in failed if one.details.get(UNTRIED)), None)
+    if untried is not None:
+        return Failure(
+            kind="input",
+            where=untried.check.where,
+            what=f"a check on {side} '{name}' could not be tried: {untried.check.name}: {untried.message}",
+            mend="correct what the check names, or the check: it says nothing of the data yet",
+        )
     return Failure(
         kind="check",
         where=failed[0].check.where,

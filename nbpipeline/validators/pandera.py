@@ -12,7 +12,7 @@ from typing import Any
 
 from nbpipeline import plugins
 from nbpipeline.errors import did_you_mean
-from nbpipeline.model import Check, Verdict
+from nbpipeline.model import UNTRIED, Check, Verdict
 from nbpipeline.validators import schemas
 from nbpipeline.validators.examples import EXAMPLES, brief, plain, rows_of, rows_said
 from nbpipeline.validators.frames import Frame, read_frame
@@ -67,11 +67,14 @@ def _verdict(paths: tuple[Path, ...], check: Check) -> Verdict:
     for path in () if wrong else paths:
         try:
             message, facts = _tried(read_frame(path, check.table), _schema(check))
-        except (UnreadableTableError, NoSchemaError) as error:
+        except UnreadableTableError as error:
             message, facts = str(error), {}
+        except NoSchemaError as error:  # which says nothing of the data
+            message, facts = str(error), {UNTRIED: True}
         if message:
             wrong.append(message if len(paths) == 1 else f"{path.name}: {message}")
-        details = facts if len(paths) == 1 else rows_of(details, facts, path.name)
+        untried = {UNTRIED: True} if UNTRIED in {*facts, *details} else {}
+        details = facts if len(paths) == 1 else {**rows_of(details, facts, path.name), **untried}
     return Verdict(check=check, passed=not wrong, message="; ".join(wrong), details=details)
 
 
