@@ -35,6 +35,7 @@ from nbpipeline.trackers.mlflow_values import (
     cell_metrics,
     end_metrics,
     inputs,
+    metric_name,
     metrics,
     milliseconds,
     outputs,
@@ -43,6 +44,7 @@ from nbpipeline.trackers.mlflow_values import (
 from nbpipeline.trackers.settings import wrong
 
 if TYPE_CHECKING:
+    from mlflow.entities import Metric
     from mlflow.tracking import MlflowClient
 
 JOINED_BY = frozenset({"mlflow"})
@@ -264,7 +266,7 @@ class MlflowTracker:
         client = self._connected()
         numbers = {"nbpipeline.seconds": run.seconds, "nbpipeline.fresh": run.fresh}
         numbers |= {f"nbpipeline.{status}": count for status, count in run.counts.items()}
-        log(client, parent, metrics(numbers, run.finished or run.started), {})
+        log(client, parent, [*metrics(numbers, run.finished or run.started), *_of_stages(run)], {})
         client.set_tag(parent, "nbpipeline.status", run.status)
         if Path(run.plan).is_file():
             client.log_artifact(parent, run.plan)
@@ -295,6 +297,13 @@ class MlflowTracker:
                 if SLUG not in one.data.tags:
                     ended = one.info.status if one.info.status != "RUNNING" else "KILLED"
                     client.set_terminated(brought[one.info.run_id], ended, end_time=one.info.end_time)
+
+
+def _of_stages(run: RunLog) -> Iterator[Metric]:
+    """Give the stages' own metrics as `STAGE.METRIC`, by which whole runs are compared."""
+    for one in run.stages:
+        named = {f"{metric_name(one.stage)}.{name}": value for name, value in one.metrics.items()}
+        yield from metrics(named, one.finished or run.finished or run.started)
 
 
 def open_tracker(settings: Mapping[str, Value], root: Path, project: str, spool: Path) -> MlflowTracker:

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbpipeline.trackers.locks import lock_of
 from nbpipeline.trackers.mlflow_values import text
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def connected(uri: str) -> MlflowClient:
 
 @contextmanager
 def _alone(uri: str) -> Iterator[None]:
-    """Hold a lock beside a database's file: several that make its tables at once spoil it."""
+    """Hold a lock for a database's file: several that make its tables at once spoil it."""
     file = file_of(uri)
     if file is None:
         yield
@@ -90,7 +91,7 @@ def _alone(uri: str) -> Iterator[None]:
     from filelock import FileLock  # noqa: PLC0415 - as above
 
     file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(file.with_name(f".{file.name}.lock"), timeout=60):
+    with FileLock(lock_of(file), timeout=60):
         _refuse_unusable(file, uri)
         yield
 

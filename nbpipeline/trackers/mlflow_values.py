@@ -28,6 +28,12 @@ def text(value: Value) -> str:
     return str(value)[:LONGEST_VALUE]
 
 
+def metric_name(stage: str) -> str:
+    """Write an instance's name so that it may stand in a metric's: `fit[region=eu]` as `fit region:eu`."""
+    told = stage.replace("[", " ").replace("=", ":").replace(",", " ").replace("]", "")
+    return "".join(one if one.isalnum() or one in "_-. :/" else "_" for one in told)
+
+
 def metrics(numbers: Mapping[str, Value], time: float) -> list[Metric]:
     """Give what is a number and finite; MLflow's databases hold no other."""
     from mlflow.entities import Metric  # noqa: PLC0415 - as in `connected`

@@ -8,6 +8,8 @@ from typing import IO, Any
 
 from filelock import FileLock
 
+from nbpipeline.trackers.locks import lock_of
+
 PATIENCE = 10.0
 """Seconds to wait for another process that writes the same file."""
 
@@ -54,7 +56,7 @@ class LinesFile:
     def add(self, lines: Mapping[str, str], mark: str) -> None:
         """Add the lines whose keys are not there. Each holds the text `mark`. Raises OSError."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self._path.with_name(f".{self._path.name}.lock"), timeout=PATIENCE)
+        lock = FileLock(lock_of(self._path), timeout=PATIENCE)
         with lock, self._path.open("a+b") as file:
             file.seek(0)
             there = self._keys(file, mark.encode())

@@ -66,6 +66,18 @@ def test_a_run_is_seen_while_it_goes_on(opened, ended, tmp_path):
     assert seen(tmp_path)["train"]["cells"] == [(2, 0.5), (4, 1.5)]
 
 
+def test_the_whole_run_has_its_stages_metrics_to_be_compared_by(opened, ended, tmp_path):
+    north = replace(
+        ended.stages[0], stage="fit[region=north,year=2013]", metrics={"auc": 0.75, "note": "odd"}
+    )
+    train = replace(ended.stages[0], metrics={"auc": 0.5})
+    with opened() as one:
+        one.send(replace(ended, stages=(train, north)))
+    found = seen(tmp_path)[""]["metrics"]
+    own = {name: value for name, value in found.items() if not name.startswith("nbpipeline.")}
+    assert own == {"train.auc": 0.5, "fit region:north year:2013.auc": 0.75}
+
+
 def test_what_a_notebook_logs_itself_lands_in_its_stage_s_run(opened, ended, tmp_path):
     with opened() as one:
         one.send(replace(ended, stages=(), finished=None, status=""))
