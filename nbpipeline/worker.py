@@ -54,12 +54,15 @@ class Workplace:
         kernels: str = "",
         state: SqliteState | None = None,
         tell: Callable[[str], None] | None = None,
+        *,
+        push: bool = True,
     ) -> None:
         """Open nothing yet.
 
         `kernels` is the kind of kernels, by default the project's; a `state` that is open already is taken,
-        and closed at the end. `tell` hears what takes long.
+        and closed at the end. `tell` hears what takes long. Without `push` a store far away is only read.
         """
+        self._push = push
         self._tell = tell
         self.project = project
         self._given = state
@@ -74,7 +77,7 @@ class Workplace:
     def __enter__(self) -> Self:
         """Open history and digests. Raises StorageError where the folder refuses, else as `open_store`."""
         root = Path(self.project.root)
-        self.store = open_store(self.project, self._tell)
+        self.store = open_store(self.project, self._tell, push=self._push)
         self.state = self._stack.enter_context(self._given or open_state(state_folder(root)))
         self.digests = FileDigests(self.state)
         self.fingerprinter = Fingerprinter(self.project, self.digests, self.state)
@@ -155,16 +158,19 @@ class Workplace:
         return kernels
 
 
-def open_store(project: ProjectSpec, tell: Callable[[str], None] | None = None) -> Store:
+def open_store(
+    project: ProjectSpec, tell: Callable[[str], None] | None = None, *, push: bool = True
+) -> Store:
     """Give the project's store: a folder, by default `.nbpipeline/store`, or one at a URL, that before it.
 
-    `tell` hears of what may take long. Raises MissingPluginError where a URL's library is not installed.
+    `tell` hears of what may take long; without `push` what is far away is only read. Raises
+    MissingPluginError where a URL's library is not installed.
     """
     path = str(project.store.get("path") or "")
     if not is_url(path):
         return local_store(project)
     store: Store = plugins.load("stores", "remote").open_cached(
-        path, local_store(project), project.store, tell
+        path, local_store(project), project.store, tell, push=push
     )
     return store
 

@@ -22,7 +22,7 @@ from nbpipeline.ports import Cancel
 from nbpipeline.stage import bases, checks, executed, failures, journal, leaving, processes, undeclared
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.checks import Tell
-from nbpipeline.stage.environment import kernel_environment, write_context
+from nbpipeline.stage.environment import kernel_environment, mask_context, write_context
 from nbpipeline.stage.outcome import Found, Orders
 from nbpipeline.stage.places import absolute, relative
 from nbpipeline.stage.prepare import executed_copy
@@ -243,6 +243,7 @@ def _executed(
     finally:
         recorder.close()
         spool.unlink(missing_ok=True)
+        mask_context(context, masker)
 
 
 def _changed_meanwhile(job: Job, now: Fingerprint) -> str:

@@ -451,7 +451,7 @@ def test_debug_without_the_extra_says_what_to_install(
     assert main(["debug", "total", "--project", str(project)]) == 5
     assert capsys.readouterr().err == (
         "`debug` needs jupyter console, which is not installed.\n"
-        "  mend: pip install 'nbpipeline[console]', "
+        "  mend: pip install 'jupyter-console>=6.6', "
         "or in a clone of nbpipeline: pip install -e '.[console]'\n"
     )
 
