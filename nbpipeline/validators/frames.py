@@ -55,9 +55,9 @@ class _Sampler:
         self._keep(piece)
         while self.held > self.limit:
             self.step *= 2
-            before, self.pieces, self.held = self.pieces, [], 0
-            for one in before:
-                self._keep(one)
+            before, self.pieces, self.held = self.pieces[::-1], [], 0
+            while before:  # what was thinned is let go at once
+                self._keep(before.pop())
 
     def _keep(self, piece: Any) -> None:
         kept = piece if self.step == 1 else piece[(piece.index - 1) % self.step == 0].copy()

@@ -2,8 +2,10 @@
 
 import gzip
 import sqlite3
+import tracemalloc
 
 import duckdb
+import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
@@ -236,6 +238,21 @@ def test_a_table_too_large_for_memory_is_sampled_all_over(tmp_path, monkeypatch,
         f"only every {found.step}th row was looked at, {20_000 // found.step} of 20000: "
         "the table is too large for memory"
     )
+
+
+def test_what_is_thinned_is_let_go_at_once():
+    """Beside the rows that are kept stands no second copy of all of them."""
+    limit = 8_000_000
+    sampler = frames._Sampler(limit=limit)
+    tracemalloc.start()
+    try:
+        for _ in range(60):
+            sampler.take(pd.DataFrame(np.zeros((5_000, 4))))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (sampler.rows, sampler.step) == (300_000, 2)
+    assert peak < 1.2 * limit
 
 
 def sampled(tmp_path, monkeypatch, name, **arguments):

@@ -12,7 +12,8 @@ import pytest
 
 from nbpipeline.errors import MissingPluginError
 from nbpipeline.location import Location
-from nbpipeline.model import Check
+from nbpipeline.model import Check, Verdict
+from nbpipeline.validators import choice
 from nbpipeline.validators.link import CheckingProcess
 from nbpipeline.validators.tables import never
 
@@ -167,3 +168,25 @@ def test_a_check_apart_knows_where_others_are(table, tmp_path):
     with CheckingProcess() as process:
         (found,) = ask(process, table, "columns", leak)
     assert found.message == "'b' is also in 'o' in 1 of 2 rows: row 2 (y)"
+
+
+def test_what_is_not_built_in_is_asked_apart(table, monkeypatch):
+    """A plug-in's validator may hang as any library does; the built-in one is asked here, and told when to stop."""
+    asked = []
+
+    def ask(validator, paths, checks):
+        asked.append((validator, [one.name for one in checks]))
+        return [Verdict(check=one, passed=True) for one in checks]
+
+    monkeypatch.setattr(
+        choice, "validator_of", lambda one: "theirs" if one.name == "theirs" else choice.BUILT_IN
+    )
+    checks = (check("theirs"), check("exists"), check("not_null", "b"), check("theirs"))
+    found = choice.validate((table,), checks, ask, lambda: True)
+    assert asked == [("theirs", ["theirs", "theirs"])]
+    assert [(one.validator, one.passed, one.message) for one in found] == [
+        ("theirs", True, ""),
+        ("columns", False, "interrupted"),
+        ("columns", False, "interrupted"),
+        ("theirs", True, ""),
+    ]
