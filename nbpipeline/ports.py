@@ -26,6 +26,11 @@ if TYPE_CHECKING:  # a plan has no use for them, and futures bring logging
 
     from nbpipeline.model.told import RunLog
 
+
+class GivenUpError(Exception):
+    """Raised by a tracker that will never tell of the run any more; says why. It has not told of it."""
+
+
 Emit = Callable[[Event], None]
 Work = Callable[[Job, Emit, "Cancel"], StageResult]
 
@@ -223,7 +228,8 @@ class Tracker(AbstractContextManager["Tracker"], Protocol):
         """Bring the system up to date with the run, which may be sent again and again while it grows.
 
         Sending the same twice changes nothing, also from another process. Raises anything: then it is sent
-        later. Must not block longer than some seconds a request.
+        later; with GivenUpError it is not, and that is said. Must not block for
+        longer than some seconds a request.
         """
 
 
