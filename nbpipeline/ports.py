@@ -189,8 +189,8 @@ class State(Protocol):
     def runs(self, limit: int = 20) -> tuple[Mapping[str, Any], ...]:
         """List the newest runs first: `{run, started, finished, status, data}`."""
 
-    def results(self, run: str) -> tuple[StageResult, ...]:
-        """How the instances of a run ended, in the order in which they did."""
+    def results(self, run: str, known: int = 0) -> tuple[StageResult, ...]:
+        """How the instances of a run ended, in the order in which they did, without the first `known`."""
 
     def durations(self) -> Mapping[str, float]:
         """Seconds that each instance took at its last success, for the ETA."""

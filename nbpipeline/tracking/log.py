@@ -32,7 +32,9 @@ class RunReader:
             run=folder.run, root=str(root), project=project, commit=commit, plan=str(folder.plan)
         )
         self._stages: dict[str, StageLog] = {}
-        self._records: Mapping[str, StageRecord | None] = {}
+        self._records: dict[str, StageRecord | None] = {}
+        self._known = 0
+        """Results of the run that were taken from the history."""
         self._before: dict[str, str] | None = None
 
     def read(self, now: float) -> RunLog:
@@ -41,7 +43,9 @@ class RunReader:
         gone = not is_running(control, now)  # asked first: what is written by then is all there will be
         events = self._new_events()
         if any(event.get("kind") == "stage_finished" for event in events):
-            self._records = {one.instance: one.record for one in self._state.results(self._folder.run)}
+            new = self._state.results(self._folder.run, self._known)
+            self._known += len(new)
+            self._records |= {one.instance: one.record for one in new}
         for event in events:
             with suppress(TypeError, ValueError, KeyError, AttributeError):  # of another shape than ours
                 self._take(event)
