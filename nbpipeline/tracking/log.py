@@ -21,15 +21,13 @@ _TRIED = frozenset({Status.SUCCEEDED, Status.RESTORED, Status.FAILED, Status.CHE
 class RunReader:
     """Reads a run's folder again and again, each time only what is new."""
 
-    def __init__(
-        self, root: Path, folder: RunFolder, project: str, state: State, commit: Commit | None = None
-    ) -> None:
+    def __init__(self, root: Path, folder: RunFolder, project: str, state: State, store: str = "") -> None:
         """Read nothing yet; `state` is asked for the records of what has ended."""
         self._folder = folder
         self._state = state
         self._place = 0
         self._log = RunLog(
-            run=folder.run, root=str(root), project=project, commit=commit, plan=str(folder.plan)
+            run=folder.run, root=str(root), project=project, store=store, plan=str(folder.plan)
         )
         self._stages: dict[str, StageLog] = {}
         self._records: dict[str, StageRecord | None] = {}
@@ -98,7 +96,7 @@ class RunReader:
             self._log = replace(self._log, finished=time, counts=data.get("counts", {}), **ended)
         elif kind == "commit":
             told = Commit(id=str(data["id"]), dirty=data["dirty"] is True)
-            self._log = replace(self._log, commit=self._log.commit or told)
+            self._log = replace(self._log, commit=told)
         elif kind == "stage_started":
             self._stages[name] = replace(
                 known,

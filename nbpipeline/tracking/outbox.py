@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from nbpipeline.model import Value
-from nbpipeline.model.told import Commit
 from nbpipeline.replacing import replace_text
 from nbpipeline.run.folder import UNSENT, RunFolder, kept_runs
 from nbpipeline.values import dataclass
@@ -47,8 +46,8 @@ class Outbox:
 
     project: str
     trackers: Mapping[str, Recipient]
-    commit: Commit | None = None
-    """As it was when the run began."""
+    store: str = ""
+    """Absolute folder of the store on this machine, or of its cache; empty where it is not known."""
 
     @property
     def waiting(self) -> tuple[str, ...]:
@@ -104,8 +103,7 @@ def write(folder: RunFolder, outbox: Outbox) -> None:
         }
         for name, one in outbox.trackers.items()
     }
-    commit = outbox.commit and {"id": outbox.commit.id, "dirty": outbox.commit.dirty}
-    data = {"version": VERSION, "project": outbox.project, "trackers": trackers, "commit": commit}
+    data = {"version": VERSION, "project": outbox.project, "trackers": trackers, "store": outbox.store}
     name = UNSENT if outbox.waiting else SENT
     replace_text(folder.path / name, json.dumps(data, ensure_ascii=False) + "\n")
     if not outbox.waiting:
@@ -118,12 +116,8 @@ def read(folder: Path) -> Outbox | None:
     try:
         data = json.loads((file if file.exists() else folder / SENT).read_text(encoding="utf-8"))
         trackers = {str(name): _recipient(one) for name, one in data["trackers"].items()}
-        commit = data.get("commit")
-        return Outbox(
-            project=str(data["project"]),
-            trackers=trackers,
-            commit=Commit(id=str(commit["id"]), dirty=commit["dirty"] is True) if commit else None,
-        )
+        store = str(data.get("store", ""))
+        return Outbox(project=str(data["project"]), trackers=trackers, store=store)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 

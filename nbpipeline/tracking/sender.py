@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -21,7 +20,6 @@ from nbpipeline.errors import NbpipelineError
 from nbpipeline.lines import Lines
 from nbpipeline.model.told import RunLog
 from nbpipeline.ports import Tracker
-from nbpipeline.run.commit import commit_of
 from nbpipeline.run.folder import RunFolder, is_running, read_control, runs_folder, state_folder
 from nbpipeline.state.sqlite import open_state
 from nbpipeline.tracking.log import RunReader
@@ -187,10 +185,8 @@ def send_live(root: Path, run: str, questions: Lines, answers: TextIO) -> Outbox
     if outbox is None:  # the run was withdrawn before it began; a lock would make its folder again
         return None
     with _alone(folder) as held:
-        outbox = replace(outbox, commit=commit_of(root))
-        write(folder, outbox)
         with open_state(state_folder(root)) as state:
-            reader = RunReader(root, folder, outbox.project, state, outbox.commit)
+            reader = RunReader(root, folder, outbox.project, state, outbox.store)
             sender = Sender(root, folder, outbox, reader)
             follow(sender, questions, answers)
             after = sender.finish()
@@ -209,7 +205,7 @@ def send_ended(root: Path, folder: RunFolder, patience: float = 0.0, grace: floa
             if outbox is None or not outbox.waiting:
                 return outbox
             with open_state(state_folder(root)) as state:
-                reader = RunReader(root, folder, outbox.project, state, outbox.commit)
+                reader = RunReader(root, folder, outbox.project, state, outbox.store)
                 sender = Sender(root, folder, outbox, reader)
                 after = sender.finish(grace)
             sender.keep(held)
