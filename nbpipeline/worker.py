@@ -16,7 +16,7 @@ import nbpipeline.stage as one_stage
 from nbpipeline import plugins, validators
 from nbpipeline.errors import gather
 from nbpipeline.fingerprint import Fingerprinter
-from nbpipeline.location import STATE_FOLDER, is_url
+from nbpipeline.location import is_url
 from nbpipeline.model import (
     BY_BYTES,
     Check,
@@ -37,7 +37,7 @@ from nbpipeline.stage.backing import Backing
 from nbpipeline.stage.engine_import import import_engine
 from nbpipeline.state.digests import FileDigests
 from nbpipeline.state.sqlite import SqliteState, open_state
-from nbpipeline.stores.local import LocalStore
+from nbpipeline.stores.local import LocalStore, folder_for
 
 if TYPE_CHECKING:
     from nbpipeline.validators.link import CheckingProcess
@@ -182,8 +182,7 @@ def open_store(
 
 def local_store(project: ProjectSpec) -> LocalStore:
     """Give the project's store on this machine."""
-    path = str(project.store.get("path") or "")
-    return LocalStore(Path(project.root) / (f"{STATE_FOLDER}/store" if is_url(path) or not path else path))
+    return LocalStore(folder_for(project))
 
 
 def _followed(job: Job, place: Workplace) -> Iterator[str]:
