@@ -220,6 +220,7 @@ class Tracker(AbstractContextManager["Tracker"], Protocol):
     for what cannot be sent yet; `require()`, which raises MissingPluginError; `complaints(settings)`, pairs
     of what is wrong and the mend; `JOINED_BY`, the modules by which a notebook speaks to the system itself;
     and `files(settings, root)`, how the paths of what it then writes in the project begin.
+    It may have `untracked(folder)`: variables by which a kernel of a run with `--no-track` writes there.
     `PAGES = False` says that it has no use for executed notebooks as pages.
     Each lives in a thread of its own; entering loads its libraries, one tracker after the other, and waits
     for nobody.

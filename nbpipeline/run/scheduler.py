@@ -187,7 +187,7 @@ class _Shift:
         try:
             step = self._decide(name)
             if step.action is Action.SKIP:
-                told = self.board.steps[name].action is not Action.SKIP
+                told = self.board.steps[name].action is not Action.SKIP or name in self.history.mended
                 self._end(_fresh(step), as_planned=True, told=told)
                 return True
             if step.action is Action.RESTORE and step.record:

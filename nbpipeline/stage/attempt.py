@@ -117,7 +117,7 @@ def _with_rejected(attempt: Attempt, aside: journal.Journal) -> Attempt:
         return attempt
     place = relative(Path(aside.root), Path(aside.rejected))
     said = f"what was written is kept in {place}: {', '.join(went)}"
-    known = f"{said}; {failure.known}" if failure.known else said
+    known = f"{failure.known}\n{said}" if failure.known else said
     return replace(attempt, failure=replace(failure, known=known))
 
 

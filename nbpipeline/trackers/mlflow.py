@@ -26,6 +26,7 @@ from nbpipeline.trackers.mlflow_client import (
     experiment_id,
     file_of,
     log,
+    made_again,
     variables,
 )
 from nbpipeline.trackers.mlflow_models import ALIAS, Models
@@ -111,6 +112,14 @@ def files(settings: Mapping[str, Value], root: Path) -> tuple[str, ...]:
     artifacts = str(settings.get("artifacts", "mlruns"))
     found = [str(file), str(file.with_name(f".{file.name}"))] if file else []
     return (*found, *([] if is_url(artifacts) else [f"{root / artifacts}/"]))
+
+
+def untracked(folder: Path) -> Mapping[str, str]:
+    """Give the variables by which a kernel of a run that nobody is told of writes there.
+
+    Plain files: a database would take some seconds to be made in each kernel.
+    """
+    return {"MLFLOW_TRACKING_URI": (folder / "mlflow").as_uri(), "MLFLOW_ALLOW_FILE_STORE": "true"}
 
 
 class MlflowTracker:
@@ -238,7 +247,8 @@ class MlflowTracker:
         new = cell_metrics(one.cells[len(known) :])
         parameters = {} if before else one.parameters
         if one.finished is None:
-            self._models.expect(run, one.stage, self._uri)
+            if one.action == "run":
+                self._models.expect(run, one.stage, self._uri)
             log(client, run_id, new, parameters)
             return
         log(client, run_id, [*new, *end_metrics(one, one.finished)], parameters)
@@ -251,7 +261,7 @@ class MlflowTracker:
             client.log_artifact(run_id, path)
         ended, end_time = _ENDED.get(one.status, "FAILED"), milliseconds(one.finished)
         client.set_terminated(run_id, ended, end_time=end_time)
-        self._models.log(run, one, uri=self._uri, run_id=run_id, ended=ended, end_time=end_time)
+        self._models.log(client, run, one, uri=self._uri, run_id=run_id, ended=ended, end_time=end_time)
 
     def _late_commit(self, run: RunLog, slug: str) -> Mapping[str, str]:
         """Give the commit of a run that was made there before git had answered."""
@@ -270,17 +280,29 @@ class MlflowTracker:
         client.set_terminated(parent, ended, end_time=milliseconds(run.finished or run.started))
 
     def _bring_over(self, run: RunLog) -> None:
-        """Take over what notebooks logged while the server was down."""
+        """Take over what notebooks logged while the server was down, into runs that they began, too."""
         if not (self._spool / SPOOL).exists():
             return
         spool, _, experiment = self._open_spool()
+        client = self._connected()
         known = {slug_of(one.stage): one for one in run.stages}
-        for held in spool.search_runs([experiment], max_results=50_000):
-            stage = known.get(held.data.tags.get(SLUG, ""))
+        brought: dict[str, str] = {}
+        held = spool.search_runs([experiment], max_results=50_000, order_by=["attributes.start_time ASC"])
+        for one in held:
+            stage = known.get(one.data.tags.get(SLUG, ""))
             if stage is not None:
-                copy_run(
-                    spool, held.info.run_id, self._connected(), self._run_of(run, stage.stage), self._spool
-                )
+                brought[one.info.run_id] = self._run_of(run, stage.stage)
+            elif SLUG not in one.data.tags:
+                tags = {RUN: run.run}
+                if PARENT in one.data.tags:  # which is older, so it was brought over before
+                    tags[PARENT] = brought.get(one.data.tags[PARENT], one.data.tags[PARENT])
+                brought[one.info.run_id] = made_again(client, one, self._experiment_id, tags)
+        for one in held:
+            if one.info.run_id in brought:
+                copy_run(spool, one.info.run_id, client, brought[one.info.run_id], self._spool)
+                if SLUG not in one.data.tags:
+                    ended = one.info.status if one.info.status != "RUNNING" else "KILLED"
+                    client.set_terminated(brought[one.info.run_id], ended, end_time=one.info.end_time)
 
 
 def open_tracker(settings: Mapping[str, Value], root: Path, project: str, spool: Path) -> MlflowTracker:

@@ -107,7 +107,7 @@ def log_model(order: Order) -> None:
     number = _registered(client, order)
     try:
         number = number or _logged(order)
-        said = f"{order.name} version {number}"
+        said = _said(order, number)
         client.set_registered_model_tag(order.name, OUTPUT, order.source)
         _point(client, order, number)
     except NoModelError as error:
@@ -126,6 +126,26 @@ def _name(client: MlflowClient, order: Order) -> str:
             if client.get_registered_model(name).tags.get(OUTPUT) == order.source:
                 return name
     return order.name
+
+
+def named_again(client: MlflowClient, order: Order) -> bool:
+    """Note and give the alias to a version that has the same bytes; False where there is none.
+
+    It loads nothing, so the tracker does it itself. Raises what MLflow's client does.
+    """
+    order = replace(order, name=_name(client, order))
+    number = _registered(client, order)
+    if not number:
+        return False
+    if LOGGED + order.output not in client.get_run(order.run_id).data.tags:
+        client.set_registered_model_tag(order.name, OUTPUT, order.source)
+        _point(client, order, number)
+        client.set_tag(order.run_id, LOGGED + order.output, _said(order, number))
+    return True
+
+
+def _said(order: Order, number: str) -> str:
+    return f"{order.name} version {number}"
 
 
 def _point(client: MlflowClient, order: Order, number: str) -> None:

@@ -1,4 +1,9 @@
-"""Outputs of `kind: model`: each is handed to a process that logs it, waited for at the run's end."""
+"""Outputs of `kind: model`: each is handed to a process that logs it, waited for at the run's end.
+
+One that was brought back and is registered already needs no process: nothing is loaded to name it again.
+"""
+
+from __future__ import annotations
 
 import json
 import subprocess
@@ -6,9 +11,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from nbpipeline.model import Value, slug_of
+from nbpipeline.model import Status, Value, slug_of
 from nbpipeline.model.told import ModelLog, RunLog, StageLog
+from nbpipeline.trackers.mlflow_model import Order, named_again
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 ALIAS = "candidate"
 AT_ONCE = 2
@@ -41,7 +51,17 @@ class Models:
             if model.stage == stage and not known and len(self._expected) < AT_ONCE:
                 self._expected[key] = self._started(uri, model)
 
-    def log(self, run: RunLog, one: StageLog, *, uri: str, run_id: str, ended: str, end_time: int) -> None:
+    def log(
+        self,
+        client: MlflowClient,
+        run: RunLog,
+        one: StageLog,
+        *,
+        uri: str,
+        run_id: str,
+        ended: str,
+        end_time: int,
+    ) -> None:
         """Have the models that an ended stage left logged, in the background. Raises OSError."""
         left = list(self._left(run, one))
         self._dismiss(one.stage, {model.path for model, _ in left})
@@ -49,8 +69,7 @@ class Models:
             key = (model.stage, model.path)
             if key in self._running:
                 continue
-            self._make_room()
-            order = {
+            order: dict[str, Any] = {
                 "uri": uri,
                 "run_id": run_id,
                 "ended": ended,
@@ -70,6 +89,9 @@ class Models:
                 "import_roots": [str(self._root / path) for path in model.import_roots],
                 "folder": str(self._root / model.folder),
             }
+            if one.status == Status.RESTORED and named_again(client, Order(**order)):
+                continue
+            self._make_room()
             lock = str(self._spool / f"model-{slug_of(one.stage)}.lock")
             self._running[key] = (
                 self._expected.pop(key) if key in self._expected else self._started(uri, model)

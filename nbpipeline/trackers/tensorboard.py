@@ -115,6 +115,11 @@ def _named(time: float, run: RunLog) -> str:
     return f"events.out.tfevents.{int(time):010d}.{run.run}"
 
 
+def untracked(folder: Path) -> Mapping[str, str]:
+    """Name a folder to be thrown away, for a kernel of a run that nobody is told of."""
+    return {VARIABLE: os.fspath(folder / "tensorboard")}
+
+
 def open_tracker(settings: Mapping[str, Value], root: Path, project: str, spool: Path) -> TensorboardTracker:
     """Make the tracker of a project; nothing waits in `spool`, since no server can be down."""
     del project, spool

@@ -169,6 +169,11 @@ def _is_unsent(folder: Path) -> bool:
     return any(folder.glob("*.wandb")) and not any(folder.glob("*.wandb.synced"))
 
 
+def untracked(folder: Path) -> Mapping[str, str]:
+    """Give the variables by which a kernel of a run that nobody is told of writes there."""
+    return {"WANDB_MODE": "offline", "WANDB_DIR": os.fspath(folder), "WANDB_CONSOLE": "off", **QUIET}
+
+
 def open_tracker(settings: Mapping[str, Value], root: Path, project: str, spool: Path) -> WandbTracker:
     """Make the tracker of a project; what cannot be sent waits in W&B's own folder, not in `spool`."""
     del spool

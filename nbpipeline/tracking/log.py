@@ -15,7 +15,7 @@ from nbpipeline.run.folder import RunFolder, began, is_running, read_control
 
 EARLIER = 20
 """Runs that are looked at for how an instance ended before."""
-_TRIED = frozenset({Status.SUCCEEDED, Status.RESTORED, Status.FAILED, Status.CHECK_FAILED})
+_TRIED = frozenset({Status.SUCCEEDED, Status.RESTORED, Status.FRESH, Status.FAILED, Status.CHECK_FAILED})
 
 
 class RunReader:

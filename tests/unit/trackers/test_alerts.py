@@ -123,6 +123,7 @@ def test_a_killed_run_is_a_failure_and_one_that_was_interrupted_by_hand_is_none(
         (told.run(told.checked("a"), told.failed("b")), ("failure",), "failure"),
         (told.run(told.failed(before="failed")), ALL, "failure"),
         (told.run(told.stage(status="restored", before="failed")), ALL, "recovery"),
+        (told.run(told.stage(status="fresh", before="failed")), ALL, "recovery"),
     ],
 )
 def test_when_there_is_one(run, occasions, found):

@@ -249,24 +249,46 @@ def test_what_models_are_registered_as(models, settings, names, tmp_path):
     assert [found.names(run, one)["name"] for one in models] == names
 
 
-def test_a_model_that_the_server_does_not_take_is_said_and_tried_again(order, tmp_path):
+def test_a_model_that_the_server_does_not_take_is_said_and_tried_again(client, order, tmp_path):
     run = RunLog(run="r", root=str(tmp_path), project="flights", models=(model(path="late.joblib"),))
     made = StoredOutput(path="late.joblib", digest=order.digest, kind="model")
     stage = StageLog(stage="train", status="succeeded", outputs=(made,))
     found = Models({}, "flights", tmp_path, tmp_path / "spool")
     found.expect(run, "train", order.uri)
-    found.log(run, stage, uri=order.uri, run_id="0" * 32, ended="FINISHED", end_time=1)
+    found.log(client, run, stage, uri=order.uri, run_id="0" * 32, ended="FINISHED", end_time=1)
     with pytest.raises(RuntimeError, match=r"models not logged: late.joblib \(train\): .*not found"):
         found.wait()
-    found.log(run, stage, uri=order.uri, run_id=order.run_id, ended="FINISHED", end_time=1)
+    found.log(client, run, stage, uri=order.uri, run_id=order.run_id, ended="FINISHED", end_time=1)
     found.wait()
     assert mlflow.MlflowClient(order.uri).get_model_version_by_alias("flights", "candidate").version == 1
 
 
-def test_a_stage_that_left_no_model_leaves_no_process(tmp_path):
+def test_a_stage_that_left_no_model_leaves_no_process(client, tmp_path):
     run = RunLog(run="r", root=str(tmp_path), project="flights", models=(model(path="late.joblib"),))
     found = Models({}, "flights", tmp_path, tmp_path / "spool")
     found.expect(run, "train", f"sqlite:///{tmp_path}/gone")
     (waiting,) = found._expected.values()
-    found.log(run, StageLog(stage="train", status="failed"), uri="", run_id="", ended="FAILED", end_time=1)
+    failed = StageLog(stage="train", status="failed")
+    found.log(client, run, failed, uri="", run_id="", ended="FAILED", end_time=1)
     assert waiting.returncode == 0
+
+
+def test_a_model_that_came_back_and_is_registered_is_named_again_without_a_process(client, order, tmp_path):
+    run = RunLog(
+        run="r2", root=str(tmp_path), project="flights", models=(model("train", "model_file", "late.joblib"),)
+    )
+    made = StoredOutput(path="late.joblib", digest=order.digest, kind="model")
+    back = StageLog(stage="train", action="restore", status="restored", outputs=(made,))
+    found = Models({"models": {"train.model_file": order.name}}, "flights", tmp_path, tmp_path / "spool")
+    told = {"uri": order.uri, "run_id": order.run_id, "ended": "FINISHED", "end_time": 12345}
+    found.log(client, run, back, **told)
+    assert len(found._running) == 1, "its bytes are not registered yet"
+    found.wait()
+    assert said(client, order) == f"{order.name} version 1"
+    other = client.create_run(client.get_run(order.run_id).info.experiment_id).info.run_id
+    client.delete_registered_model_alias(order.name, "candidate")
+    later = replace(run, run="r3")
+    found.log(client, later, back, **{**told, "run_id": other})
+    assert not found._running
+    assert said(client, replace(order, run_id=other)) == f"{order.name} version 1"
+    assert client.get_model_version_by_alias(order.name, "candidate").version == 1

@@ -42,7 +42,7 @@ def test_it_is_started_once_and_ends_with_its_block(table):
         pid = process.pid
         (found,) = ask(process, table, "columns", check("not_null", "a", mostly=0.9))
         assert not found.passed
-        assert found.details["examples"] == [{"row": 2, "a": None}]
+        assert found.details["examples"] == [{"row": 2, "a": None, "b": "y"}]
         assert found.message == "'a' is null in 1 of 2 rows (at least 90 % must hold): row 2"
         assert process.pid == pid
     assert not psutil.pid_exists(pid)
