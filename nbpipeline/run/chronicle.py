@@ -16,6 +16,7 @@ from nbpipeline.run.mended import UNMENDED, mended, unmended
 from nbpipeline.run.options import RunOptions
 from nbpipeline.run.summary import counts, result_to_json, run_status
 from nbpipeline.run.undeclared import notices
+from nbpipeline.stage.secrets import Masker
 
 
 class Chronicle:
@@ -33,8 +34,11 @@ class Chronicle:
         self.mended: frozenset[str] = frozenset()
         """Fresh instances that are told of all the same: the last that was told of them is a failure."""
 
-    def begin(self, plan: Plan, board: Board, options: RunOptions) -> None:
-        """Say what is to be done: what may run, with the seconds that each is expected to take."""
+    def begin(self, plan: Plan, board: Board, options: RunOptions, masker: Masker) -> None:
+        """Say what is to be done: what may run, with the seconds that each is expected to take.
+
+        A command line may hold a secret, which the history must not.
+        """
         self._pipeline = plan.pipeline
         unwell = unmended(self._state)
         self.mended = mended(plan, unwell)
@@ -47,7 +51,7 @@ class Chronicle:
             "total": len(plan.steps),
             "fresh": len(plan.steps) - len(stages),
             "slots": options.slots,
-            "command": options.command,
+            "command": masker.text(options.command),
             "profile": plan.pipeline.project.profile or "",
         }
         kept = {**data, UNMENDED: sorted(unwell)} if unwell else data

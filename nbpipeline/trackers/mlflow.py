@@ -39,6 +39,7 @@ from nbpipeline.trackers.mlflow_values import (
     metrics,
     milliseconds,
     outputs,
+    revision,
     tags,
 )
 from nbpipeline.trackers.settings import wrong
@@ -137,6 +138,8 @@ class MlflowTracker:
         self._experiment_id = ""
         self._runs: dict[str, str] = {}
         """MLflow's ids, by the slugs of stages; of the parent by WHOLE."""
+        self._without_commit: set[str] = set()
+        """Slugs of those that were made when git had not answered yet."""
         self._sent: dict[str, StageLog] = {}
         self._models = Models(settings, project, root, spool)
 
@@ -226,9 +229,9 @@ class MlflowTracker:
             "mlflow.source.type": "JOB",
             "mlflow.source.name": run.command or run.project,
         }
-        if run.commit is not None:
-            tags["mlflow.source.git.commit"] = run.commit.id
-            tags["nbpipeline.git_dirty"] = str(run.commit.dirty).lower()
+        tags |= revision(run)
+        if run.commit is None:
+            self._without_commit.add(slug)
         if stage:
             tags |= {PARENT: self._run_of(run, ""), STAGE: stage}
         started = next((one.started for one in run.stages if one.stage == stage and one.started), run.started)
@@ -251,7 +254,7 @@ class MlflowTracker:
             log(client, run_id, new, parameters)
             return
         log(client, run_id, [*new, *end_metrics(one, one.finished)], parameters)
-        for key, value in tags(one).items():
+        for key, value in {**tags(one), **self._late_commit(run, slug_of(one.stage))}.items():
             client.set_tag(run_id, key, value[:LONGEST_VALUE])
         datasets = [*inputs(one, self._root), *outputs(one, self._root)]
         if datasets:
@@ -262,12 +265,17 @@ class MlflowTracker:
         client.set_terminated(run_id, ended, end_time=end_time)
         self._models.log(client, run, one, uri=self._uri, run_id=run_id, ended=ended, end_time=end_time)
 
+    def _late_commit(self, run: RunLog, slug: str) -> Mapping[str, str]:
+        """Give the commit of a run that was made there before git had answered."""
+        return revision(run) if slug in self._without_commit else {}
+
     def _end(self, parent: str, run: RunLog) -> None:
         client = self._connected()
         numbers = {"nbpipeline.seconds": run.seconds, "nbpipeline.fresh": run.fresh}
         numbers |= {f"nbpipeline.{status}": count for status, count in run.counts.items()}
         log(client, parent, [*metrics(numbers, run.finished or run.started), *_of_stages(run)], {})
-        client.set_tag(parent, "nbpipeline.status", run.status)
+        for key, value in {"nbpipeline.status": run.status, **self._late_commit(run, WHOLE)}.items():
+            client.set_tag(parent, key, value)
         if Path(run.plan).is_file():
             client.log_artifact(parent, run.plan)
         ended = _ENDED.get(run.status, "FAILED")

@@ -78,7 +78,9 @@ class Models:
                 "output": model.output,
                 "path": str(self._root / model.path),
                 "digest": digest,
-                "name": self.name(run, model),
+                **self.names(run, model),
+                "store": run.store,
+                "spool": str(self._spool),
                 "alias": self._alias,
                 "inputs": [
                     str(self._root / path) for path in (one.fingerprint.inputs if one.fingerprint else ())
@@ -115,15 +117,22 @@ class Models:
             if model.stage == one.stage and model.path in digests:
                 yield model, digests[model.path]
 
-    def name(self, run: RunLog, model: ModelLog) -> str:
-        """Say what a model is registered as: as settings say, else as the pipeline if it has one alone."""
+    def names(self, run: RunLog, model: ModelLog) -> Mapping[str, Value]:
+        """Say what a model is registered as: as settings say; else as the pipeline if it has one alone.
+
+        A model keeps the name that it has in the registry, so that a second one does not rename it: `names`
+        are those that it may have there.
+        """
         stage, bracket, axes = model.stage.partition("[")
         source = f"{stage}.{model.output}"
+        instance = f"-{axes.removesuffix(']')}" if bracket else ""
         given = self._names.get(source)
+        both = [
+            _fit(f"{one}{instance}") for one in (self._project, f"{self._project}-{stage}-{model.output}")
+        ]
         only = len({(one.stage.partition("[")[0], one.output) for one in run.models}) == 1
-        name = str(given) if given else self._project if only else f"{self._project}-{stage}-{model.output}"
-        name += f"-{axes.removesuffix(']')}" if bracket else ""
-        return "".join("-" if one in "/:'`" else one for one in name)
+        name = _fit(f"{given}{instance}") if given else both[0] if only else both[1]
+        return {"name": name, "names": [] if given else both, "source": f"{model.stage}.{model.output}"}
 
     def _started(self, uri: str, model: ModelLog) -> subprocess.Popen[str]:
         self._spool.mkdir(parents=True, exist_ok=True)
@@ -145,6 +154,11 @@ class Models:
         if failed:
             log = self._spool / _LOG
             raise RuntimeError(f"models not logged: {', '.join(failed)}: {_last_line(log)} (see {log})")
+
+
+def _fit(name: str) -> str:
+    """Leave out what MLflow does not take in a name, and what would end it in a query."""
+    return "".join("-" if one in "/:'`" else one for one in name)
 
 
 def _say(process: subprocess.Popen[str], text: str) -> None:

@@ -18,6 +18,7 @@ from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import Imported, ProjectSpec, StageInstance
 from nbpipeline.ports import Cancel
 from nbpipeline.run.folder import RunFolder
+from nbpipeline.stores.local import folder_for
 from nbpipeline.tracking.outbox import Outbox, Recipient, read, write
 
 PATIENCE = 15.0
@@ -62,7 +63,8 @@ class SenderLink:
 
     def _start(self) -> None:
         recipients = {name: Recipient(settings=one or {}) for name, one in self._project.tracking.items()}
-        write(self._folder, Outbox(project=self._project.name, trackers=recipients))
+        store = str(folder_for(self._project))
+        write(self._folder, Outbox(project=self._project.name, trackers=recipients, store=store))
         command = [sys.executable, "-P", "-m", "nbpipeline.tracking", self._project.root, self._folder.run]
         with (self._folder.path / LOG).open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - this Python, and our own words

@@ -26,6 +26,7 @@ from nbpipeline.stage.rescue import look_for_stranded, settle_stranded
 from nbpipeline.upkeep import installation, trackers
 from nbpipeline.upkeep.alerting import tried_alerts
 from nbpipeline.upkeep.finding import Finding
+from nbpipeline.upkeep.telling import untold
 from nbpipeline.worker import Workplace
 
 _LITTLE = 1_000_000_000
@@ -51,6 +52,7 @@ def examine(
         ("journals", _journals(project, fix=fix)),
         ("locks", _locks(root)),
         ("runs", _runs(root, fix=fix)),
+        ("trackers", untold(root)),
         ("kept kernels", _kept(root)),
         ("sockets", _sockets(fix=fix)),
         ("disk", _disk(root)),

@@ -145,6 +145,7 @@ def _brought(
         raise UsageError.of(
             f"{path} of run {record.run} is no longer what stands there, and the store has no copy of it"
             f"{'' if path in made else ': it keeps what stages make'}.",
+            known="; ".join(backing.store.notices),
             mend=f"{_run(instance)}; or name a later run"
             if path in made
             else "compare an output of a stage that reads it; or let a stage bring it, as its output",

@@ -12,7 +12,7 @@ pytest.importorskip("mlflow")
 from mlflow.tracking import MlflowClient
 from tracked import Mlflow
 
-from nbpipeline.model.told import CellLog, RunLog, StageLog
+from nbpipeline.model.told import CellLog, Commit, RunLog, StageLog
 from nbpipeline.trackers import mlflow as tracker
 from nbpipeline.trackers import mlflow_client
 from nbpipeline.trackers.mlflow_client import connected
@@ -85,6 +85,17 @@ def test_what_a_notebook_logs_itself_lands_in_its_stage_s_run(opened, ended, tmp
         MlflowClient(given["MLFLOW_TRACKING_URI"]).log_metric(given["MLFLOW_RUN_ID"], "own", 4.0)
         one.send(ended)
     assert seen(tmp_path)["train"]["metrics"]["own"] == 4.0
+
+
+def test_the_commit_is_told_also_where_git_answers_late(opened, ended, tmp_path):
+    begun = replace(ended.stages[0], finished=None, status="")
+    with opened() as one:
+        one.send(replace(ended, stages=(begun,), finished=None, status=""))
+        one.send(replace(ended, commit=Commit(id="c0ffee", dirty=True)))
+    (first, second) = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").search_runs(["1"])
+    for found in (first, second):
+        about = found.data.tags
+        assert (about["mlflow.source.git.commit"], about["nbpipeline.git_dirty"]) == ("c0ffee", "true")
 
 
 def test_a_notebook_may_log_its_parameters_itself(opened, ended, tmp_path):
