@@ -28,6 +28,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "wandb": "nbpipeline.trackers.wandb",
     },
     "exporters": {
+        "prefect": "nbpipeline.exporters.prefect",
         "snakemake": "nbpipeline.exporters.snakemake",
     },
     "importers": {},
