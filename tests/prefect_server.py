@@ -71,9 +71,9 @@ class Served:
     def artifacts(self, run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Give a flow run's artifacts by key, the latest of each."""
         found = self.api(
-            "artifacts/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}, "sort": "CREATED_ASC"}
+            "artifacts/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}, "sort": "CREATED_DESC"}
         )
-        return {one["key"]: one for one in found}
+        return {one["key"]: one for one in reversed(found)}
 
     def logs(self, run: Mapping[str, Any]) -> str:
         """Give what a flow run said."""

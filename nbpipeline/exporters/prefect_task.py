@@ -83,8 +83,8 @@ def run_stage(
     if result:
         leave_artifacts(stage, key, result)
     if code:
-        message = (result.get("failure") or {}).get("message") or last
-        raise StageFailedError(f"{stage} failed (exit code {code}): {message}", code)
+        failure = result.get("failure") or {"where": stage, "what": last}
+        raise StageFailedError(f"{failure['where'] or stage}: {failure['what']} (exit code {code})", code)
 
 
 def run(words: list[str], environment: dict[str, str], limit: float | None) -> tuple[int, str]:
@@ -185,7 +185,8 @@ def summary(stage: str, result: dict[str, Any]) -> str:
     """Write what became of a stage as Markdown; what is not ours stands in code."""
     rows = [f"# `{stage}`: {result['status']}", "", f"Run `{result['run']}`, {result['seconds']:.1f} s."]
     if result["failure"]:
-        rows += ["", *(f"    {line}" for line in str(result["failure"].get("message")).splitlines())]
+        told = "\\n".join(result["failure"][name] for name in ("where", "what", "known", "mend"))
+        rows += ["", *(f"    {line}" for line in told.splitlines() if line)]
     if result["parameters"]:
         rows += ["", "## Parameters", ""]
         rows += [f"    {name} = {json.dumps(value)}" for name, value in result["parameters"].items()]
@@ -235,10 +236,11 @@ _LIMITS = '''
 def resources(cores: int, memory_mb: int, gpus: int) -> Iterator[None]:
     """Take slots of the global concurrency limits; a missing one is an error, for it limits nothing."""
     wanted = {{"cores": cores, "memory-mb": memory_mb, "gpus": gpus}}
+    how: dict[str, Any] = {{"strict": True, "raise_on_lease_renewal_failure": False}}  # what runs may go on
     with ExitStack() as held:
         for name, slots in wanted.items():
             if slots:
-                held.enter_context(concurrency(f"{{LIMITS}}-{{name}}", occupy=slots, strict=True))
+                held.enter_context(concurrency(f"{{LIMITS}}-{{name}}", occupy=slots, **how))
         yield
 
 

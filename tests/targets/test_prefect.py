@@ -113,7 +113,7 @@ def test_a_deployment_takes_parameters_at_the_trigger_and_leaves_artifacts(
     again = ran(served, "triggered", folder, *params)
     assert again["id"] != run["id"]
     assert again["state_type"] == "COMPLETED"
-    assert "skipped" in served.artifacts(again)["triggered-make-result"]["data"].splitlines()[0]
+    assert "fresh" in served.artifacts(again)["triggered-make-result"]["data"].splitlines()[0]
 
     wrong = served.prefect("deployment", "run", "triggered/default", "--param", "count=many", cwd=folder)
     assert wrong.returncode != 0, "a value of another type is refused"
