@@ -14,7 +14,7 @@ from nbpipeline.exporters.rendering.names import identifiers, kebab, snake
 from nbpipeline.exporters.rendering.source import lines, made_by, python, text
 from nbpipeline.model.exported import ExportGiven, Loss, Setting, Task, Workflow
 
-TITLE = "Prefect 3"
+TITLE = "Prefect 3.8"
 FOLDER = "deploy/prefect"
 OPTIONS: Mapping[str, str] = {
     "work-pool": "the work pool of the deployment; by default `nbpipeline`",
