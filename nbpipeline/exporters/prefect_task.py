@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import {contexts}
 from pathlib import Path
@@ -27,6 +28,7 @@ PROJECT = (Path(__file__).parent / {to_root}).resolve()
 EXECUTED = PROJECT / {executed}  # executed notebooks, a folder a flow run
 TOO_LATE, STOPPED, NOT_FOUND = 124, 130, 127
 RETRIED = {{1, 7, TOO_LATE}}  # exit codes: its notebook failed, another run holds it; a failed check is 4
+PATIENCE = 25.0  # seconds for commands to restore what they changed; Prefect has 30
 RUNNING: set[subprocess.Popen[str]] = set()
 STOPPING = threading.Event()
 """
@@ -127,7 +129,7 @@ def ended_when_late(process: subprocess.Popen[str], limit: float | None) -> Iter
         late.set()
         process.terminate()
         try:
-            process.wait(timeout=30)
+            process.wait(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
 
@@ -149,8 +151,12 @@ def ended_with_the_flow() -> Iterator[None]:
         yield
     except (TerminationSignal, KeyboardInterrupt):
         STOPPING.set()
-        for process in list(RUNNING):
+        ending, deadline = list(RUNNING), time.monotonic() + PATIENCE
+        for process in ending:
             process.terminate()
+        for process in ending:  # the end of this process may be the end of its container
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=max(0.0, deadline - time.monotonic()))
         raise
 
 
@@ -263,7 +269,7 @@ NAMES = frozenset(
     }
     | {"summary", "secret_values", "leave_artifacts", "is_worth_another_try", "ended_with_the_flow"}
     | {"ended_when_late", "concurrency", "contextmanager", "get_run_logger"}
-    | {"create_link_artifact", "create_markdown_artifact", "create_table_artifact"}
+    | {"create_link_artifact", "create_markdown_artifact", "create_table_artifact", "suppress", "time"}
 )
 """What the flow's function must not be called."""
 
@@ -273,7 +279,7 @@ def source(workflow: Workflow, given: ExportGiven, typing: Mapping[str, bool]) -
     del workflow
     limits = given.options.get("limits", "")
     head = _IMPORTS.format(
-        contexts="ExitStack, contextmanager" if limits else "contextmanager",
+        contexts=("ExitStack, " if limits else "") + "contextmanager, suppress",
         typing=", ".join(sorted(["Any", *(name for name, used in typing.items() if used)])),
         concurrency="from prefect.concurrency.sync import concurrency\n" if limits else "",
         pydantic="from pydantic import Field\n" if typing["Annotated"] else "",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -174,12 +175,12 @@ def test_failures_stop_what_follows_alone_and_secrets_come_from_blocks(served: S
     assert check["passed"] is False
 
 
-def test_a_cancelled_flow_run_ends_its_commands_in_good_order(served: Served, root: Path) -> None:
-    pipe = root.parent / "pipe"
+def slow_project(root: Path, name: str, pipe: Path) -> None:
+    """Write a project whose first stage says that it runs, and goes on for an hour."""
     os.mkfifo(pipe)
     project(
         root,
-        "cancelled",
+        name,
         slow=(
             "outputs: {o: ../o.txt}\nretries: 3",
             "",
@@ -188,6 +189,18 @@ def test_a_cancelled_flow_run_ends_its_commands_in_good_order(served: Served, ro
         then=("inputs: {o: ../o.txt}\noutputs: {t: ../t.txt}", "", ""),
     )
     (root / "o.txt").write_text("as it was")
+
+
+def ended_well(root: Path, name: str) -> bool:
+    """Say whether the command was told to end, and restored what it had changed."""
+    (told,) = (root / ".nbpipeline/prefect").rglob(f"{name}-slow.json")
+    code = json.loads(told.read_text())["exit_code"]
+    return code == 130 and (root / "o.txt").read_text() == "as it was" and not (root / "t.txt").exists()
+
+
+def test_a_cancelled_flow_run_ends_its_commands_in_good_order(served: Served, root: Path) -> None:
+    pipe = root.parent / "pipe"
+    slow_project(root, "cancelled", pipe)
     folder = deployed(served, root)
     watching = served.start(
         "deployment", "run", "cancelled/default", "--watch", "--watch-interval", "1", cwd=folder
@@ -202,14 +215,27 @@ def test_a_cancelled_flow_run_ends_its_commands_in_good_order(served: Served, ro
         watching.stdout.read()
     finally:
         ended(watching)
-    alive = psutil.wait_procs(commands, timeout=120)[1]
-    assert not alive
+    assert not psutil.wait_procs(commands, timeout=120)[1]
     run = served.last_run("cancelled")
     assert run["state_type"] == "CANCELLED", served.logs(run)
-    assert (root / "o.txt").read_text() == "as it was"
-    (told,) = (root / ".nbpipeline/prefect").rglob("cancelled-slow.json")
-    assert json.loads(told.read_text())["exit_code"] == 130
-    assert not (root / "t.txt").exists()
+    assert ended_well(root, "cancelled")
+
+
+def test_a_flow_that_is_terminated_ends_after_its_commands(served: Served, root: Path) -> None:
+    """As a container is stopped: what still runs when its first process ends is killed."""
+    pipe = root.parent / "pipe"
+    slow_project(root, "terminated", pipe)
+    folder = parity.exported(root, "prefect")
+    variables = {**served.place.environment, **served.variables}
+    flow = subprocess.Popen([str(served.place.bin / "python"), "flow.py"], cwd=folder, env=variables)
+    try:
+        assert pipe.read_text() == "runs"
+        flow.terminate()
+        assert flow.wait(timeout=120) != 0
+        assert ended_well(root, "terminated")
+    finally:
+        ended(flow)
+    assert served.last_run("terminated")["state_type"] == "CRASHED"
 
 
 def _is_of(process: psutil.Process, root: Path) -> bool:
@@ -231,3 +257,39 @@ def test_a_broken_export_is_refused(served: Served, root: Path) -> None:
         (folder / "prefect.yaml").write_text(yaml.safe_dump(wrong))
         assert served.prefect("deploy", "--all", cwd=folder).returncode != 0, key
     assert served.api("deployments/filter", {"flows": {"name": {"any_": ["broken"]}}}) == []
+
+
+LATE = """
+import subprocess, sys, threading
+from flow import Cores, ended_when_late
+asleep = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+with ended_when_late(asleep, 0.1) as late:
+    assert asleep.wait() != 0
+assert late.is_set()
+quick = subprocess.Popen([sys.executable, "-c", ""])
+with ended_when_late(quick, 3600.0) as late:
+    assert quick.wait() == 0
+assert not late.is_set()
+
+cores, seen = Cores(3), []
+def taking(wanted):
+    with cores.taken(wanted):
+        seen.append(cores.free)
+with cores.taken(2):
+    more = [threading.Thread(target=taking, args=(wanted,)) for wanted in (2, 1, 9)]
+    for one in more:
+        one.start()
+    more[1].join()
+    assert seen == [0], "one core is free, for the one that wants no more"
+for one in more:
+    one.join()
+assert cores.free == 3 and sorted(seen) == [0, 0, 1], seen
+"""
+
+
+def test_a_command_that_outlives_its_limit_is_ended_and_cores_are_shared(root: Path) -> None:
+    project(root, "late", one=("outputs: {o: ../o.txt}\ntimeout: 1m", "", ""))
+    folder = parity.exported(root, "prefect")
+    place = parity.place_for("prefect", root.parent / "scratch")
+    done = place.run("python", "-c", LATE, cwd=folder, PREFECT_HOME=str(place.scratch / "prefect"))
+    assert done.returncode == 0, done.stderr
