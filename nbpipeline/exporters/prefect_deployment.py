@@ -12,7 +12,6 @@ from nbpipeline.model.exported import ExportGiven, Workflow
 POOL = "nbpipeline"
 PREFECT = "3.8.8"
 """Whose image is the base; tests run with the same."""
-_OURS = "nbpipeline=="
 
 
 def files(
@@ -76,16 +75,16 @@ _IN_FOLDER = (
 
 def _dockerfile(workflow: Workflow, given: ExportGiven) -> str:
     place = f"{given.folder}/" if given.folder else ""
-    ours = next((one for one in given.requirements if one.startswith(_OURS)), "nbpipeline")
     return lines(
         [
             made_by("prefect", workflow.profile).rstrip("\n"),
             "# Build it from the project's root:",
-            f"#   docker build -f {place}Dockerfile -t {container.image_name(workflow)} .",
+            f"#   docker build -f {place}Dockerfile -t {container.image_name(workflow)} \\",
+            "#     --build-arg NBPIPELINE=WHEEL_OR_URL .",
             f"FROM prefecthq/prefect:{PREFECT}-python{given.python}",
             "",
-            "# A wheel's file or a URL serves, too: --build-arg NBPIPELINE=dist/nbpipeline-...whl",
-            f"ARG NBPIPELINE={ours}",
+            "# Where nbpipeline comes from: a wheel in the project's folder, or a URL that pip takes",
+            "ARG NBPIPELINE",
             "",
             "# Stages have their own environment: what they import may not agree with what Prefect needs.",
             "ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 HOME=/home/runner PATH=$PATH:/opt/stages/bin",
@@ -94,8 +93,8 @@ def _dockerfile(workflow: Workflow, given: ExportGiven) -> str:
             f"COPY {place}requirements.lock /tmp/requirements.lock",
             "RUN python -m venv /opt/stages",
             "RUN /opt/stages/bin/pip install --no-deps -r /tmp/requirements.lock",
-            "RUN /opt/stages/bin/pip install --no-deps ${NBPIPELINE}",
             "COPY --chown=runner . /project",
+            'RUN /opt/stages/bin/pip install --no-deps "${NBPIPELINE:?say --build-arg NBPIPELINE=WHEEL_OR_URL}"',
             "USER runner",
         ]
     )
