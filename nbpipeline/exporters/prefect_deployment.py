@@ -94,7 +94,8 @@ def _dockerfile(workflow: Workflow, given: ExportGiven) -> str:
             "RUN python -m venv /opt/stages",
             "RUN /opt/stages/bin/pip install --no-deps -r /tmp/requirements.lock",
             "COPY --chown=runner . /project",
-            'RUN /opt/stages/bin/pip install --no-deps "${NBPIPELINE:?say --build-arg NBPIPELINE=WHEEL_OR_URL}"',
+            "RUN /opt/stages/bin/pip install --no-deps \\",
+            '  "${NBPIPELINE:?say --build-arg NBPIPELINE=WHEEL_OR_URL}"',
             "USER runner",
         ]
     )

@@ -105,7 +105,7 @@ def _recorded(shift: "_Shift", plan: Plan) -> RunResult:
     """Work, with the run's beginning and end told whatever happens."""
     history, board = shift.history, shift.board
     try:
-        history.begin(plan, board, shift.options)
+        history.begin(plan, board, shift.options, shift.masker)
         shift.work()
     except BaseException:
         with suppress(NbpipelineError, OSError):  # the first trouble is the one to tell
@@ -187,7 +187,7 @@ class _Shift:
         try:
             step = self._decide(name)
             if step.action is Action.SKIP:
-                told = self.board.steps[name].action is not Action.SKIP
+                told = self.board.steps[name].action is not Action.SKIP or name in self.history.mended
                 self._end(_fresh(step), as_planned=True, told=told)
                 return True
             if step.action is Action.RESTORE and step.record:

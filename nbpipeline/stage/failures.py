@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nbpipeline.location import Location
-from nbpipeline.model import Artifact, Failure, StageInstance, Verdict, shell_name
+from nbpipeline.model import UNTRIED, Artifact, Check, Failure, StageInstance, Verdict, shell_name
 from nbpipeline.patterns import regex
 from nbpipeline.stage.outcome import Stop
 from nbpipeline.stage.secrets import Masker
@@ -235,16 +235,36 @@ def interrupted(instance: StageInstance) -> Failure:
     return Failure(kind="cancelled", where=instance.spec.where, what=what, mend=mend)
 
 
+def slow_checks(instance: StageInstance, side: str, name: str, checks: Iterable[Check]) -> Failure:
+    """Say that the stage's time was up before its checks had ended."""
+    limit = f"{instance.spec.timeout or 0:g}"
+    return Failure(
+        kind="timeout",
+        where=instance.spec.where,
+        what=f"the checks on {side} '{name}' did not end within the stage's timeout of {limit} s.",
+        known=f"its checks: {', '.join(dict.fromkeys(one.name for one in checks))}",
+        mend="find which takes so long (a regular expression, a schema), or raise `timeout:` in the header",
+    )
+
+
 def failed_checks(side: str, name: str, verdicts: Iterable[Verdict]) -> Failure | None:
     """Say which checks did not hold that must; None where all did."""
     failed = [one for one in verdicts if not one.passed and one.severity == "fail"]
     if not failed:
         return None
+    untried = next((one for one in failed if one.details.get(UNTRIED)), None)
+    if untried is not None:
+        return Failure(
+            kind="input",
+            where=untried.check.where,
+            what=f"a check on {side} '{name}' could not be tried: {untried.check.name}: {untried.message}",
+            mend="correct what the check names, or the check: it says nothing of the data yet",
+        )
     return Failure(
         kind="check",
         where=failed[0].check.where,
         what=f"{side} '{name}' fails a check: {failed[0].check.name}: {failed[0].message}",
-        known="; ".join(f"{one.check.name}: {one.message}" for one in failed[1:]),
+        known="\n".join(f"it also fails {one.check.name}: {one.message}" for one in failed[1:]),
         mend="correct the data where it is made, or the check",
     )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nbpipeline.encoding import plain
 from nbpipeline.location import is_url
 from nbpipeline.model import EXECUTED, StoredOutput, Value
-from nbpipeline.model.told import CellLog, StageLog
+from nbpipeline.model.told import CellLog, RunLog, StageLog
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric
@@ -79,6 +79,16 @@ def tags(one: StageLog) -> dict[str, str]:
         found["mlflow.note.content"] = f"**{one.failure.get('what')}**\n\n{one.failure.get('mend', '')}"
     odd = {name: plain(value) for name, value in one.metrics.items() if not _is_metric(value)}
     return {**found, "nbpipeline.other_metrics": json.dumps(odd)} if odd else found
+
+
+def revision(run: RunLog) -> dict[str, str]:
+    """Say what the code was under version control."""
+    if run.commit is None:
+        return {}
+    return {
+        "mlflow.source.git.commit": run.commit.id,
+        "nbpipeline.git_dirty": str(run.commit.dirty).lower(),
+    }
 
 
 def _is_metric(value: Value) -> bool:
