@@ -30,6 +30,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "exporters": {
         "dvc": "nbpipeline.exporters.dvc",
         "github-actions": "nbpipeline.exporters.github_actions",
+        "prefect": "nbpipeline.exporters.prefect",
         "snakemake": "nbpipeline.exporters.snakemake",
     },
     "importers": {},
