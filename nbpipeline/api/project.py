@@ -14,6 +14,7 @@ from typing import Any, TypedDict, Unpack
 
 from nbpipeline import plugins, report, tracking, upkeep
 from nbpipeline.api.data import Data
+from nbpipeline.api.executing import settled
 from nbpipeline.api.exporting import Exporting
 from nbpipeline.api.loading import Loaded, Reading, load, overrides
 from nbpipeline.api.planning import (
@@ -56,6 +57,8 @@ class RunKeywords(TypedDict, total=False):
     keep_going: bool
     on_failure: str
     retries: bool
+    executor: str
+    address: str
     command: str
 
 
@@ -175,6 +178,7 @@ class Project:
         with self._open(kernels) as (pipeline, place):
             for name in pipeline.project.tracking if track else ():
                 plugins.load("trackers", name).require()
+            how = settled(RunOptions(**options), pipeline.project)
             wanted = Wanted(selectors=selectors, exclude=exclude, only=only, force=force)
             tell = (on_event or deaf) if wait else None
             run = begin_apart(pipeline, place, wanted, tell, cancel or CancelSwitch())
@@ -182,9 +186,7 @@ class Project:
                 require_validators(run.plan)
                 if on_plan is not None:
                     on_plan(run.plan)
-                result = carried_out(
-                    run, place, RunOptions(**options), sender, wait=wait, emit=on_event, cancel=cancel
-                )
+                result = carried_out(run, place, how, sender, wait=wait, emit=on_event, cancel=cancel)
                 result = replace(result, unshared=place.store.finish(lambda: bool(cancel and cancel.level)))
             self._trim(place, result)
             return told_of_all(result, sender)
