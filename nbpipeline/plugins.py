@@ -28,6 +28,8 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "wandb": "nbpipeline.trackers.wandb",
     },
     "exporters": {
+        "dvc": "nbpipeline.exporters.dvc",
+        "github-actions": "nbpipeline.exporters.github_actions",
         "snakemake": "nbpipeline.exporters.snakemake",
     },
     "importers": {},
@@ -55,6 +57,25 @@ EXTRAS: Mapping[str, str] = {
     "distributed": "dask",
 }
 """Third-party module -> the extra that installs it."""
+
+PACKAGES: Mapping[str, tuple[str, ...]] = {
+    "alerts": ("apprise>=1.9",),
+    "console": ("jupyter-console>=6.6",),
+    "convert": ("nbconvert>=7.16",),
+    "data": ("pyarrow>=18", "pandas>=2.2"),
+    "expectations": ("great-expectations>=1.18",),
+    "mlflow": ("mlflow>=3.10",),
+    "openlineage": ("openlineage-python>=1.43",),
+    "pandera": ("pandera[pandas]>=0.26",),
+    "pdf": ("nbconvert[webpdf]>=7.16",),
+    "prometheus": ("prometheus-client>=0.21",),
+    "s3": ("s3fs>=2025.3",),
+    "tables": ("pyarrow>=18", "pandas>=2.2", "duckdb>=1.2", "openpyxl>=3.1"),
+    "telemetry": ("opentelemetry-sdk>=1.30", "opentelemetry-exporter-otlp-proto-http>=1.30"),
+    "tensorboard": ("tensorboardX>=2.6.2",),
+    "wandb": ("wandb>=0.21",),
+}
+"""Extra -> what it installs, as in pyproject.toml."""
 
 
 def load(port: str, name: str) -> Any:
@@ -85,8 +106,12 @@ def missing_library(library: str, needed_by: str) -> MissingPluginError:
 
 
 def install(extra: str) -> str:
-    """Give the line that installs an extra: from the package index, and in a clone, which needs none."""
-    return f"pip install 'nbpipeline[{extra}]', or in a clone of nbpipeline: pip install -e '.[{extra}]'"
+    """Give the line that installs what an extra consists of, and the one for a clone of nbpipeline.
+
+    Not by nbpipeline's own name: as long as it is not released, an index may give another project for it.
+    """
+    packages = " ".join(f"'{one}'" for one in PACKAGES[extra])
+    return f"pip install {packages}, or in a clone of nbpipeline: pip install -e '.[{extra}]'"
 
 
 def names(port: str) -> tuple[str, ...]:

@@ -54,13 +54,17 @@ class Workplace:
         kernels: str = "",
         state: SqliteState | None = None,
         tell: Callable[[str], None] | None = None,
+        *,
+        push: bool = True,
         store: Store | None = None,
     ) -> None:
         """Open nothing yet.
 
         `kernels` is the kind of kernels, by default the project's; a `state` that is open already is taken,
-        and closed at the end. `tell` hears what takes long. `store` is taken in the place of the project's.
+        and closed at the end. `tell` hears what takes long. Without `push` a store far away is only read.
+        `store` is taken in the place of the project's.
         """
+        self._push = push
         self._store = store
         self._tell = tell
         self.project = project
@@ -76,7 +80,7 @@ class Workplace:
     def __enter__(self) -> Self:
         """Open history and digests. Raises StorageError where the folder refuses, else as `open_store`."""
         root = Path(self.project.root)
-        self.store = self._store or open_store(self.project, self._tell)
+        self.store = self._store or open_store(self.project, self._tell, push=self._push)
         self.state = self._stack.enter_context(self._given or open_state(state_folder(root)))
         self.digests = FileDigests(self.state)
         self.fingerprinter = Fingerprinter(self.project, self.digests, self.state)
@@ -101,6 +105,11 @@ class Workplace:
     def backing(self) -> Backing:
         """What outputs can be had from again."""
         return Backing(state=self.state, store=self.store.near, digests=self.digests)
+
+    @property
+    def reach(self) -> Backing:
+        """The same, and what only a store far away has: for who asks by hand for an earlier version."""
+        return Backing(state=self.state, store=self.store, digests=self.digests)
 
     def backends(self, fingerprint: Taking | None = None, *, wait: bool = False) -> Backends:
         """Give what `stage` needs; the first call opens the kernels. Safe from several threads.
@@ -151,10 +160,10 @@ class Workplace:
             with self._lock:
                 process = self._checking()
             return process.ask(
-                validator, paths, checks, folder=around.folder, roots=around.roots, cancel=around.cancel
+                validator, paths, checks, folder=around.folder, roots=around.roots, stop=around.over
             )
 
-        return validators.choice.validate(paths, checks, ask)
+        return validators.choice.validate(paths, checks, ask, around.over)
 
     def _open_kernels(self) -> Kernels:
         kind = self._kind or ("fork" if sys.platform.startswith("linux") else "plain")
@@ -162,16 +171,19 @@ class Workplace:
         return kernels
 
 
-def open_store(project: ProjectSpec, tell: Callable[[str], None] | None = None) -> Store:
+def open_store(
+    project: ProjectSpec, tell: Callable[[str], None] | None = None, *, push: bool = True
+) -> Store:
     """Give the project's store: a folder, by default `.nbpipeline/store`, or one at a URL, that before it.
 
-    `tell` hears of what may take long. Raises MissingPluginError where a URL's library is not installed.
+    `tell` hears of what may take long; without `push` what is far away is only read. Raises
+    MissingPluginError where a URL's library is not installed.
     """
     path = str(project.store.get("path") or "")
     if not is_url(path):
         return local_store(project)
     store: Store = plugins.load("stores", "remote").open_cached(
-        path, local_store(project), project.store, tell
+        path, local_store(project), project.store, tell, push=push
     )
     return store
 

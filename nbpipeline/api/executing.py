@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from nbpipeline import apart, plugins
 from nbpipeline.api.planning import Begun
 from nbpipeline.api.warming import expected_validators
 from nbpipeline.content import digest_bytes
 from nbpipeline.errors import Complaint, ExecutorError, ExitCode, MissingPluginError, UsageError
+from nbpipeline.location import is_url
 from nbpipeline.model import Action, ProjectSpec, Step, StoredOutput
 from nbpipeline.plan import Planner
 from nbpipeline.ports import Executor, Store, Work
@@ -26,7 +27,19 @@ _EXPECTED = 64
 """So many kernels are told to workers before they are asked for."""
 
 
-def settled(options: RunOptions, project: ProjectSpec) -> RunOptions:
+class RunKeywords(TypedDict, total=False):
+    """Further keywords of `Project.run`; see `RunOptions`."""
+
+    jobs: int
+    keep_going: bool
+    on_failure: str
+    retries: bool
+    executor: str
+    address: str
+    command: str
+
+
+def settled(options: RunOptions, project: ProjectSpec, *, push: bool) -> RunOptions:
     """Add what pipeline.yaml says of the executor. Raises UsageError, MissingPluginError."""
     said = project.executor
     name = options.executor or str(said.get("name") or "") or (LOCAL if not options.address else "")
@@ -39,6 +52,11 @@ def settled(options: RunOptions, project: ProjectSpec) -> RunOptions:
     if elsewhere and options.on_failure == "keep":
         raise UsageError.of(
             f"--on-failure keep leaves a kernel on this machine, and executor '{name}' runs none here.",
+            mend="leave out one of them",
+        )
+    if elsewhere and not push and is_url(str(project.store.get("path") or "")):
+        raise UsageError.of(
+            f"--no-push writes nothing to the store, by which stages and executor '{name}' meet.",
             mend="leave out one of them",
         )
     return replace(options, executor=name, address=address, elsewhere=elsewhere)

@@ -19,6 +19,7 @@ from nbpipeline.cli.frame import (
     selectors_argument,
     settings_options,
 )
+from nbpipeline.cli.parameters import joined, params_option
 from nbpipeline.cli.planned import plan_lines
 from nbpipeline.cli.progress import listener
 from nbpipeline.cli.signals import cancelling
@@ -57,6 +58,7 @@ from nbpipeline.run.summary import exit_code
 )
 @kernels_option
 @click.option("--no-track", is_flag=True, help="Tell no tracker of this run.")
+@click.option("--no-push", is_flag=True, help="Read a shared store, and write nothing to it.")
 @click.option(
     "--report",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -64,6 +66,7 @@ from nbpipeline.run.summary import exit_code
     help="Write an HTML page of the run there at its end, as `report` does.",
 )
 @format_option("text", "json")
+@params_option
 @settings_options
 def command(  # noqa: PLR0913 - an option each
     *,
@@ -77,6 +80,8 @@ def command(  # noqa: PLR0913 - an option each
     address: str | None,
     kernels: str | None,
     no_track: bool,
+    no_push: bool,
+    objects: tuple[str, ...],
     report: Path | None,
     output_format: str,
     **given: Any,
@@ -86,6 +91,7 @@ def command(  # noqa: PLR0913 - an option each
     With `--format json`, one event a line: {"version", "seq", "time", "run", "kind", "stage", "data"}.
     Ctrl-C once interrupts what runs and brings its outputs back; twice kills.
     """
+    given["params"] = joined(given.get("params", ()), objects)
     project = open_project(given)
     as_json = output_format == "json"
     if dry_run:
@@ -113,6 +119,7 @@ def command(  # noqa: PLR0913 - an option each
             address=address or "",
             kernels=kernels or "",
             track=not no_track,
+            push=not no_push,
             on_event=on_event,
             on_plan=on_plan,
             cancel=cancel,

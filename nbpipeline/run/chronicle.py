@@ -15,6 +15,7 @@ from nbpipeline.run.folder import RunFolder, close_run
 from nbpipeline.run.options import RunOptions
 from nbpipeline.run.summary import counts, result_to_json, run_status
 from nbpipeline.run.undeclared import notices
+from nbpipeline.stage.secrets import Masker
 
 
 class Chronicle:
@@ -30,8 +31,11 @@ class Chronicle:
         self._pipeline: Pipeline | None = None
         self._commit: CommitTeller | None = None
 
-    def begin(self, plan: Plan, board: Board, options: RunOptions) -> None:
-        """Say what is to be done: what may run, with the seconds that each is expected to take."""
+    def begin(self, plan: Plan, board: Board, options: RunOptions, masker: Masker) -> None:
+        """Say what is to be done: what may run, with the seconds that each is expected to take.
+
+        A command line may hold a secret, which the history must not.
+        """
         self._pipeline = plan.pipeline
         stages = [step for step in plan.steps if step.action is not Action.SKIP]
         expected: Mapping[str, float] = self._state.durations() if stages else {}
@@ -40,7 +44,7 @@ class Chronicle:
             "total": len(plan.steps),
             "fresh": len(plan.steps) - len(stages),
             "slots": options.slots,
-            "command": options.command,
+            "command": masker.text(options.command),
             "profile": plan.pipeline.project.profile or "",
         }
         self._state.add_run(self.folder.run, started=self._started, data=data)

