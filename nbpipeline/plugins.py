@@ -10,7 +10,7 @@ from typing import Any
 from nbpipeline.errors import MissingPluginError, did_you_mean
 
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
-    "executors": {"local": "nbpipeline.executors.local"},
+    "executors": {"dask": "nbpipeline.executors.dask", "local": "nbpipeline.executors.local"},
     "kernels": {"fork": "nbpipeline.kernels.fork", "plain": "nbpipeline.kernels.plain"},
     "stores": {"local": "nbpipeline.stores.local", "remote": "nbpipeline.stores.cached"},
     "validators": {
@@ -54,6 +54,8 @@ EXTRAS: Mapping[str, str] = {
     "s3fs": "s3",
     "great_expectations": "expectations",
     "pandera": "pandera",
+    "dask": "dask",
+    "distributed": "dask",
 }
 """Third-party module -> the extra that installs it."""
 

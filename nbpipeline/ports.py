@@ -47,13 +47,28 @@ class Cancel(Protocol):
 
 
 class Executor(AbstractContextManager["Executor"], Protocol):
-    """Runs jobs somewhere. Leaving the context ends what still runs."""
+    """Runs jobs somewhere. Leaving the context ends what still runs. Entry points: `nbpipeline.executors`.
+
+    Each a module with `open_executor(work, *, slots, memory, settings)`, and `APART`: whether jobs leave this
+    process. Then it is a `DistantExecutor`, its work can be pickled, and it gives the work each job with a
+    `root` that is a folder of the worker's own.
+    """
 
     def submit(self, job: Job, emit: Emit) -> "Future[StageResult]":
         """Start the job when there is room; events reach `emit` from any thread, in order a job."""
 
     def cancel(self, level: int) -> None:
         """Raise the cancel level of all that runs or waits."""
+
+
+class DistantExecutor(Executor, Protocol):
+    """Runs jobs in other processes, on other machines. Entering raises ExecutorError, MissingPluginError."""
+
+    def ask(self, question: Callable[[str], Any]) -> Mapping[str, Any]:
+        """Put a question, which can be pickled, to each worker; gives the answers by the workers' names.
+
+        It is called there with the folder that is the worker's own. An exception is an answer.
+        """
 
 
 class Kernels(AbstractContextManager["Kernels"], Protocol):
@@ -98,6 +113,9 @@ class Store(Protocol):
     def put(self, path: Path, output: StoredOutput) -> None:
         """Keep the file or folder at `path` (whose digest is `output.digest`)."""
 
+    def share(self, outputs: Iterable[StoredOutput]) -> None:
+        """Have what was put where others find it, when this returns; raises StorageError."""
+
     def get(self, output: StoredOutput, target: Path) -> bool:
         """Write the object to `target`, which must not exist; False where the store lacks it."""
 
@@ -118,6 +136,9 @@ class Store(Protocol):
 
     def get_record(self, instance: str, state: str) -> StageRecord | None:
         """Find the record of a success of the instance in the state."""
+
+    def ask_record(self, instance: str, state: str) -> StageRecord | None:
+        """`get_record` as it is at this moment, whatever was looked up before."""
 
     def trim(self, max_size: int | None, keep: Iterable[str] = ()) -> int:
         """Drop the objects least recently used until the store is at most `max_size` bytes.

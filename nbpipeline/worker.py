@@ -56,13 +56,16 @@ class Workplace:
         tell: Callable[[str], None] | None = None,
         *,
         push: bool = True,
+        store: Store | None = None,
     ) -> None:
         """Open nothing yet.
 
         `kernels` is the kind of kernels, by default the project's; a `state` that is open already is taken,
         and closed at the end. `tell` hears what takes long. Without `push` a store far away is only read.
+        `store` is taken in the place of the project's.
         """
         self._push = push
+        self._store = store
         self._tell = tell
         self.project = project
         self._given = state
@@ -77,7 +80,7 @@ class Workplace:
     def __enter__(self) -> Self:
         """Open history and digests. Raises StorageError where the folder refuses, else as `open_store`."""
         root = Path(self.project.root)
-        self.store = open_store(self.project, self._tell, push=self._push)
+        self.store = self._store or open_store(self.project, self._tell, push=self._push)
         self.state = self._stack.enter_context(self._given or open_state(state_folder(root)))
         self.digests = FileDigests(self.state)
         self.fingerprinter = Fingerprinter(self.project, self.digests, self.state)
@@ -92,6 +95,11 @@ class Workplace:
                 self.store.finish()
         finally:
             self._stack.__exit__(kind, error, trace)
+
+    @property
+    def kind(self) -> str:
+        """The kind of kernels that was asked for; empty: as it pays."""
+        return self._kind
 
     @property
     def backing(self) -> Backing:
@@ -202,9 +210,14 @@ def run_job(job: Job, emit: Emit, cancel: Cancel | None = None) -> StageResult:
     if error:
         raise error
     with Workplace(project) as place:
+        return carried_out(job, place, emit, cancel or CancelSwitch())
 
-        def present(instance: StageInstance) -> Fingerprint:
-            followed = tuple(_followed(job, place))
-            return place.fingerprinter.of(instance, upstream=job.fingerprint.upstream, followed=followed)
 
-        return one_stage.execute(job, place.backends(present), emit, cancel or CancelSwitch())
+def carried_out(job: Job, place: Workplace, emit: Emit, cancel: Cancel) -> StageResult:
+    """Execute one instance at an opened place whose files the job alone speaks of. Raises as `execute`."""
+
+    def present(instance: StageInstance) -> Fingerprint:
+        followed = tuple(_followed(job, place))
+        return place.fingerprinter.of(instance, upstream=job.fingerprint.upstream, followed=followed)
+
+    return one_stage.execute(job, place.backends(present), emit, cancel)

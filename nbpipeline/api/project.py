@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 from nbpipeline import plugins, report, tracking, upkeep
 from nbpipeline.api.data import Data
+from nbpipeline.api.executing import RunKeywords, settled
 from nbpipeline.api.exporting import Exporting
 from nbpipeline.api.loading import Loaded, Reading, load, overrides
 from nbpipeline.api.planning import (
@@ -47,16 +48,6 @@ from nbpipeline.run.claim import begun, by_hand
 from nbpipeline.run.options import RunOptions
 from nbpipeline.selection import select
 from nbpipeline.worker import Workplace
-
-
-class RunKeywords(TypedDict, total=False):
-    """Further keywords of `Project.run`; see `RunOptions`."""
-
-    jobs: int
-    keep_going: bool
-    on_failure: str
-    retries: bool
-    command: str
 
 
 class Project:
@@ -171,6 +162,7 @@ class Project:
         with self._open(kernels, push=push) as (pipeline, place):
             for name in pipeline.project.tracking if track else ():
                 plugins.load("trackers", name).require()
+            how = settled(RunOptions(**options), pipeline.project, push=push)
             wanted = Wanted(selectors=selectors, exclude=exclude, only=only, force=force)
             tell = (on_event or deaf) if wait else None
             run = begin_apart(pipeline, place, wanted, tell, cancel or CancelSwitch())
@@ -178,9 +170,7 @@ class Project:
                 require_validators(run.plan)
                 if on_plan is not None:
                     on_plan(run.plan)
-                result = carried_out(
-                    run, place, RunOptions(**options), sender, wait=wait, emit=on_event, cancel=cancel
-                )
+                result = carried_out(run, place, how, sender, wait=wait, emit=on_event, cancel=cancel)
                 result = replace(result, unshared=place.store.finish(lambda: bool(cancel and cancel.level)))
             self._trim(place, result)
             return told_of_all(result, sender)

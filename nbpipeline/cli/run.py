@@ -48,6 +48,14 @@ from nbpipeline.run.summary import exit_code
     show_default=True,
     help="`keep`: a failed stage's kernel stays for `nbpipeline debug`.",
 )
+@click.option(
+    "--executor",
+    metavar="NAME",
+    help="Where stages run: `local`, `dask` [default: pipeline.yaml's, else here].",
+)
+@click.option(
+    "--address", metavar="URL", help="The executor's scheduler, `tcp://host:8786`; else one is started."
+)
 @kernels_option
 @click.option("--no-track", is_flag=True, help="Tell no tracker of this run.")
 @click.option("--no-push", is_flag=True, help="Read a shared store, and write nothing to it.")
@@ -68,6 +76,8 @@ def command(  # noqa: PLR0913 - an option each
     dry_run: bool,
     wait: bool,
     on_failure: str,
+    executor: str | None,
+    address: str | None,
     kernels: str | None,
     no_track: bool,
     no_push: bool,
@@ -105,6 +115,8 @@ def command(  # noqa: PLR0913 - an option each
             keep_going=keep_going,
             wait=wait,
             on_failure=on_failure,
+            executor=executor or "",
+            address=address or "",
             kernels=kernels or "",
             track=not no_track,
             push=not no_push,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from nbpipeline.location import Location
 from nbpipeline.model.declared import Check, Value
-from nbpipeline.model.planned import Fingerprint, StageRecord
+from nbpipeline.model.planned import Fingerprint, StageRecord, StoredOutput
 from nbpipeline.model.resolved import StageInstance
 from nbpipeline.values import dataclass
 
@@ -58,6 +58,8 @@ class Job:
     """`--on-failure keep`: a failed stage's kernel stays for `debug`."""
     test: bool = False
     """A trial (`nbpipeline test`): its `test` cells run too, and nothing is recorded."""
+    files: tuple[StoredOutput, ...] = ()
+    """What the store has for a root on another machine: project files to stand there before it begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import queue
+import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
@@ -213,6 +214,9 @@ class _Shift:
             gpus = self.options.gpus if self.options.gpus is not None else visible_gpus()
             capacity = Capacity(slots=self.options.slots, memory=self.options.memory, gpus=gpus)
             self._room = Room(capacity, free_memory)
+            if self.options.elsewhere:  # the executor knows what its machines have
+                wide = Capacity(slots=self.options.jobs or sys.maxsize, gpus=sys.maxsize)
+                self._room = Room(wide, lambda: None)
         return self._room
 
     def _hand_out(self, step: Step, action: Action) -> None:

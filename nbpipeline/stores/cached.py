@@ -95,6 +95,16 @@ class CachedStore:
         """Keep it here; it is pushed with the record that names it."""
         self._near.put(path, output)
 
+    def share(self, outputs: Iterable[StoredOutput]) -> None:
+        """Bring objects there now; raises StorageError where that is refused."""
+        lacking = self.transfer.push_outputs(outputs)
+        if lacking:
+            raise StorageError.of(
+                f"{', '.join(lacking)} could not be put into the store at {self.transfer.far.name}: "
+                "it is gone here.",
+                mend="run again",
+            )
+
     def get(self, output: StoredOutput, target: Path) -> bool:
         """Write the object to `target`, from there where it is not here."""
         return self._near.get(output, target) or (self._fetched(output) and self._near.get(output, target))
@@ -141,6 +151,11 @@ class CachedStore:
         """Find a record, here or there; one from there is kept here."""
         found = self._near.get_record(instance, state)
         return found if found is not None else self._link.ask(lambda: self._record(instance, state), None)
+
+    def ask_record(self, instance: str, state: str) -> StageRecord | None:
+        """Find a record as it is now, whatever an earlier listing said."""
+        found = self._link.ask(lambda: self.transfer.record(instance, state), None)
+        return found or self._near.get_record(instance, state)
 
     def _record(self, instance: str, state: str) -> StageRecord | None:
         """Ask for one; from the third on, whether there is one is read from a listing of all."""
