@@ -28,6 +28,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "wandb": "nbpipeline.trackers.wandb",
     },
     "exporters": {
+        "airflow": "nbpipeline.exporters.airflow",
         "snakemake": "nbpipeline.exporters.snakemake",
     },
     "importers": {},
