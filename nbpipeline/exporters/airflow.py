@@ -19,7 +19,7 @@ OPTIONS: Mapping[str, str] = {
     "dag_id": "the DAG's id (default: the pipeline's name, and the profile)",
     "project": "the project's folder on the workers (default: found from the DAG file's own place)",
     "command": "how workers call nbpipeline (default: `nbpipeline`, on their PATH)",
-    "executed": "folder for executed notebooks and results (default: `executed`, in the project)",
+    "executed": "folder for executed notebooks and results (default: `.nbpipeline/executed`, in the project)",
     "assets": "inputs that others make and whose updates start the DAG: `all`, or paths with commas",
     "pool": "the pool that tasks take slots of (default: Airflow's `default_pool`)",
     "secrets": (
@@ -31,7 +31,7 @@ _INSIDE = "by `run-stage`, inside the task"
 KEEPS: Mapping[str, str] = {
     "order": "`>>`; outputs are Assets, as `outlets` of their task and `inlets` of others",
     "parameters": "`Param` with type, description, `enum`, `minimum`, `maximum`; passed on with their types",
-    "matrix": "a task an instance",
+    "matrix": "a task an instance, in a `TaskGroup` a stage",
     "retries": "`retries` of the task; the command's own where waits grow; a failed check fails at once",
     "backoff": "equal waits: `retry_delay`; growing ones by `run-stage`, as Airflow's own are random",
     "timeout": "by `run-stage`; `execution_timeout`, five minutes longer, stands behind it",
@@ -42,7 +42,7 @@ KEEPS: Mapping[str, str] = {
     "env": "from the workers' environment",
     "checks": f"{_INSIDE}; results as XCom, a failure is not tried again",
     "tracking": _INSIDE,
-    "executed": "`executed/DAG/RUN/TASK-TRY.ipynb`, named in the task's log and as XCom",
+    "executed": "`DAG/RUN/TASK-TRY.ipynb` in a folder that can be set, named in the task's log and as XCom",
     "fresh": "`run-stage` skips what is fresh: the task is shown as skipped, and updates no Asset",
     "files": "`run-stage --fetch` brings inputs from the store",
 }

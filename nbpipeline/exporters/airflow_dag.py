@@ -10,10 +10,13 @@ from nbpipeline.exporters import airflow_operator as operator
 from nbpipeline.exporters.rendering.command import argv
 from nbpipeline.exporters.rendering.names import identifiers, snake
 from nbpipeline.exporters.rendering.source import lines, made_by, python, text
+from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import Value
 from nbpipeline.model.exported import Schedule, Setting, Task, Workflow
 from nbpipeline.values import dataclass
 
+EXECUTED = f"{STATE_FOLDER}/executed"
+"""Hidden, so that no pattern takes an executed notebook for a stage."""
 LONGEST = 100
 """Characters of a DAG's or a task's id; Airflow takes 250."""
 _LONGEST_TAG = 100
@@ -62,6 +65,7 @@ def dag_file(workflow: Workflow, plan: Rendered) -> str:
     """Write the whole file."""
     ids = identifiers((task.id for task in workflow.tasks), snake, longest=LONGEST)
     variables = {one: f"{name}_" if name in _RESERVED else name for one, name in ids.items()}
+    groups = _groups(workflow, ids)
     kind = plan.options.get("secrets", "environment")
     secrets = kind if workflow.secrets and kind != "environment" else ""
     parts = [
@@ -69,6 +73,7 @@ def dag_file(workflow: Workflow, plan: Rendered) -> str:
         *operator.head(
             timetable=bool(workflow.schedule),
             both=bool(workflow.schedule and plan.awaited),
+            groups=bool(groups),
             durations=any(task.timeout or _retries_are_airflows(task) for task in workflow.tasks),
             secrets=secrets,
         ),
@@ -77,14 +82,27 @@ def dag_file(workflow: Workflow, plan: Rendered) -> str:
         *("", "", *operator.body(secrets=secrets), "", ""),
         *_dag(workflow, plan),
     ]
+    for stage, group in groups.items():
+        named = "" if stage == group else f", group_display_name={text(stage)}"
+        parts += [f"    {group}_group = TaskGroup({text(group)}{named}, prefix_group_id=False)", ""]
     for task in workflow.tasks:
-        parts += [*_task(workflow, task, ids[task.id], variables[task.id], plan), ""]
+        rows = list(_task(workflow, task, ids[task.id], variables[task.id], plan))
+        if task.stage in groups:
+            rows.insert(-1, f"        task_group={groups[task.stage]}_group,")
+        parts += [*rows, ""]
     parts += [
         f"    {_upstream([variables[one] for one in task.upstream])} >> {variables[task.id]}"
         for task in workflow.tasks
         if task.upstream
     ]
     return lines(parts)
+
+
+def _groups(workflow: Workflow, ids: Mapping[str, str]) -> Mapping[str, str]:
+    """Name the groups that the UI folds, one a stage with a matrix; a task has none of these names."""
+    stages = dict.fromkeys(task.stage for task in workflow.tasks if task.axes)
+    taken = {*ids.values(), *(name.removesuffix("_group") for name in ids.values())}
+    return identifiers(stages, snake, longest=LONGEST, taken=taken)
 
 
 def _constants(plan: Rendered) -> Iterator[str]:
@@ -94,7 +112,7 @@ def _constants(plan: Rendered) -> Iterator[str]:
     else:
         yield f"PROJECT = Path(os.path.normpath(Path(__file__).resolve().parent / {text(plan.to_root)}))"
     yield f"COMMAND = {python(shlex.split(options.get('command', 'nbpipeline')))}"
-    yield f"EXECUTED = PROJECT / {text(options.get('executed', 'executed'))}"
+    yield f"EXECUTED = PROJECT / {text(options.get('executed', EXECUTED))}"
     yield "NOT_RETRIED = {2, 3, 4, 5, 6, 130}  # a failed check, wrong use, ...: another try ends the same"
 
 

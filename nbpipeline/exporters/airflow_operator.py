@@ -5,7 +5,7 @@ NAMES = frozenset(
         *("json", "os", "shutil", "signal", "timedelta", "Path", "suppress", "TimeoutExpired"),
         *("SubprocessHook", "DAG", "Asset", "AssetOrTimeSchedule", "BaseOperator", "Connection"),
         *("CronTriggerTimetable", "Param", "Variable", "AirflowException", "AirflowFailException"),
-        *("AirflowSkipException", "AirflowTaskTimeout", "mask_secret", "assets", "RunStage"),
+        *("AirflowSkipException", "AirflowTaskTimeout", "TaskGroup", "mask_secret", "assets", "RunStage"),
         *("PROJECT", "COMMAND", "EXECUTED", "NOT_RETRIED", "asset", "secret"),
     }
 )
@@ -15,11 +15,12 @@ _EXCEPTIONS = "AirflowException, AirflowFailException, AirflowSkipException, Air
 _SOURCES = {"variables": ("Variable", "Variable.get(name)"), "connections": ("Connection", "_password(name)")}
 
 
-def head(*, timetable: bool, both: bool, durations: bool, secrets: str) -> list[str]:
+def head(*, timetable: bool, both: bool, groups: bool, durations: bool, secrets: str) -> list[str]:
     """Give the imports, and what a task's paths are called among Airflow's Assets."""
     names = {"DAG", "Asset", "BaseOperator", "Param"}
     names |= {"CronTriggerTimetable"} if timetable else set()
     names |= {"AssetOrTimeSchedule"} if both else set()
+    names |= {"TaskGroup"} if groups else set()
     names |= {_SOURCES[secrets][0]} if secrets else set()
     order = sorted(names, key=lambda one: (not one.isupper(), one))
     return [

@@ -1,5 +1,6 @@
 """What stands beside a DAG file: the image of the workers, and how to deploy."""
 
+from nbpipeline.exporters.airflow_dag import EXECUTED
 from nbpipeline.exporters.rendering import container
 from nbpipeline.exporters.rendering.names import snake
 from nbpipeline.exporters.rendering.source import lines, made_by
@@ -55,7 +56,7 @@ def readme(workflow: Workflow, given: ExportGiven, dag_id: str, awaited: tuple[s
         command=given.options.get("command", "nbpipeline"),
         conf=f""" --conf '{{"{first}": ...}}'""" if first else "",
         pool=given.options.get("pool", "default_pool"),
-        executed=given.options.get("executed", "executed"),
+        executed=given.options.get("executed", EXECUTED),
     )
     return lines([text.rstrip("\n"), *_needs(workflow, given, awaited)])
 

@@ -244,7 +244,9 @@ def test_what_the_operator_uses_is_reserved() -> None:
     for secrets in ("", "variables", "connections"):
         text = "\n".join(
             [
-                *airflow_operator.head(timetable=True, both=True, durations=True, secrets=secrets),
+                *airflow_operator.head(
+                    timetable=True, both=True, groups=True, durations=True, secrets=secrets
+                ),
                 *airflow_operator.body(secrets=secrets),
             ]
         )
@@ -257,6 +259,29 @@ def test_what_the_operator_uses_is_reserved() -> None:
         }
         names |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
         assert names <= airflow_operator.NAMES
+
+
+def test_instances_of_a_matrix_are_a_group(root: Path) -> None:
+    whole(root)
+    write_notebook(root / "notebooks/b-c.ipynb", header("matrix: {k: [1, 2]}"), code("1"))
+    write_notebook(root / "notebooks/train_group.ipynb", code("1"))
+    text = exported(root)
+    assert 'b_c_group = TaskGroup("b_c", group_display_name="b-c", prefix_group_id=False)' in text
+    assert [one.get("task_group", "") for one in calls(text, "RunStage")].count("b_c_group") == 2
+    bound = [
+        node.targets[0].id
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    ]
+    assert len(bound) == len(set(bound))
+    names = [
+        ast.unparse(node.args[0])
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "TaskGroup"
+    ]
+    assert not {ast.literal_eval(one) for one in names} & {
+        ast.literal_eval(one["task_id"]) for one in calls(text, "RunStage")
+    }
 
 
 def test_a_default_that_no_param_can_have_is_a_loss(root: Path) -> None:
