@@ -21,6 +21,7 @@ OPTIONS: Mapping[str, str] = {
     "command": "how workers call nbpipeline (default: `nbpipeline`, on their PATH)",
     "executed": "folder for executed notebooks and results (default: `.nbpipeline/executed`, in the project)",
     "assets": "inputs that others make and whose updates start the DAG: `all`, or paths with commas",
+    "executor": "`kubernetes`: pods ask for the cores, memory and GPUs of their stage (default: none does)",
     "pool": "the pool that tasks take slots of (default: Airflow's `default_pool`)",
     "secrets": (
         "where secrets come from: `environment` of the workers (default), Airflow's `variables`, "
@@ -36,6 +37,8 @@ KEEPS: Mapping[str, str] = {
     "backoff": "equal waits: `retry_delay`; growing ones by `run-stage`, as Airflow's own are random",
     "timeout": "by `run-stage`; `execution_timeout`, five minutes longer, stands behind it",
     "cpus": "`pool_slots`, rounded up: give the pool as many slots as there are cores",
+    "memory": "with `--set executor=kubernetes`: request and limit of the pod; else it is refused",
+    "gpus": "with `--set executor=kubernetes`: `nvidia.com/gpu` of the pod; else it is refused",
     "schedule": "`CronTriggerTimetable`, without catching up; one run at a time",
     "timezone": "`CronTriggerTimetable(timezone=)`",
     "secrets": "from the workers' environment, or Airflow's Variables or Connections (`--set secrets=`)",
@@ -47,12 +50,18 @@ KEEPS: Mapping[str, str] = {
     "files": "`run-stage --fetch` brings inputs from the store",
 }
 _SECRETS = ("environment", "variables", "connections")
+_ON_PODS = "which only pods can: say --set executor=kubernetes where Airflow has that executor"
 _TEXTS = ("project", "command", "executed", "pool", "dag_id")
 
 
 def losses(workflow: Workflow, given: ExportGiven) -> Iterable[Loss]:
-    """Find parameters whose default is no number that JSON, and so a Param, can say."""
-    del given
+    """Find resources that only pods are given, and numbers that JSON, and so a Param, cannot say."""
+    if "executor" not in given.options:
+        memory = tuple(task.id for task in workflow.tasks if task.resources.memory)
+        gpus = tuple(task.id for task in workflow.tasks if task.resources.gpus)
+        for feature, title, tasks in (("memory", "memory a task", memory), ("gpus", "GPUs a task", gpus)):
+            if tasks:
+                yield Loss(feature=feature, tasks=tasks, what=f"{title}, {_ON_PODS}")
     unsaid = [one.name for one in workflow.settings if not dag.is_json(one.default)]
     if unsaid:
         names = ", ".join(unsaid)
@@ -77,13 +86,14 @@ def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
 
 def _refuse(given: ExportGiven) -> None:
     """Raise UsageError for an option's value that makes no sense."""
-    chosen = given.options.get("secrets", "environment")
-    if chosen not in _SECRETS:
-        raise UsageError.of(
-            f"--set secrets={chosen}: Airflow has no such place for secrets.",
-            known=f"known places: {', '.join(_SECRETS)}",
-            mend=f"did you mean '{did_you_mean(chosen, _SECRETS) or _SECRETS[0]}'?",
-        )
+    for name, known in (("secrets", _SECRETS), ("executor", ("kubernetes",))):
+        chosen = given.options.get(name, known[0])
+        if chosen not in known:
+            raise UsageError.of(
+                f"--set {name}={chosen}: that is none that is known.",
+                known=f"known: {', '.join(known)}",
+                mend=f"did you mean '{did_you_mean(chosen, known) or known[0]}'?",
+            )
     for name in _TEXTS:
         value = given.options.get(name)
         if value is not None and (not value.strip() or not value.isprintable()):

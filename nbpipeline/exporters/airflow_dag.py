@@ -74,12 +74,13 @@ def dag_file(workflow: Workflow, plan: Rendered) -> str:
             timetable=bool(workflow.schedule),
             both=bool(workflow.schedule and plan.awaited),
             groups=bool(groups),
+            pods="executor" in plan.options,
             durations=any(task.timeout or _retries_are_airflows(task) for task in workflow.tasks),
             secrets=secrets,
         ),
         *_constants(plan),
         *_params(workflow.settings),
-        *("", "", *operator.body(secrets=secrets), "", ""),
+        *("", "", *operator.body(secrets=secrets, pods="executor" in plan.options), "", ""),
         *_dag(workflow, plan),
     ]
     for stage, group in groups.items():
@@ -213,10 +214,22 @@ def _task(workflow: Workflow, task: Task, name: str, variable: str, plan: Render
         yield f"        execution_timeout=timedelta(seconds={python(_limit(task, own=own))}),"
     if slots > 1:
         yield f"        pool_slots={slots},"
+    if "executor" in plan.options:
+        yield f"        executor_config=pod({', '.join(_pod(task))}),"
     if task.secrets and plan.options.get("secrets", "environment") != "environment":
         yield f"        secrets={python(list(task.secrets), 8)},"
     yield f"        doc_md={text(_task_doc(task))},"
     yield "    )"
+
+
+def _pod(task: Task) -> Iterator[str]:
+    """Say what a pod asks for, in the units of Kubernetes."""
+    asked = task.resources
+    yield f'cpu="{round(asked.cpus * 1000)}m"'
+    if asked.memory:
+        yield f'memory="{math.ceil(asked.memory)}"'
+    if asked.gpus:
+        yield f"gpus={asked.gpus}"
 
 
 def _assets(paths: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ NAMES = frozenset(
         *("SubprocessHook", "DAG", "Asset", "AssetOrTimeSchedule", "BaseOperator", "Connection"),
         *("CronTriggerTimetable", "Param", "Variable", "AirflowException", "AirflowFailException"),
         *("AirflowSkipException", "AirflowTaskTimeout", "TaskGroup", "mask_secret", "assets", "RunStage"),
-        *("PROJECT", "COMMAND", "EXECUTED", "NOT_RETRIED", "asset", "secret"),
+        *("k8s", "pod", "PROJECT", "COMMAND", "EXECUTED", "NOT_RETRIED", "asset", "secret"),
     }
 )
 """What a DAG file calls something already."""
@@ -15,7 +15,9 @@ _EXCEPTIONS = "AirflowException, AirflowFailException, AirflowSkipException, Air
 _SOURCES = {"variables": ("Variable", "Variable.get(name)"), "connections": ("Connection", "_password(name)")}
 
 
-def head(*, timetable: bool, both: bool, groups: bool, durations: bool, secrets: str) -> list[str]:
+def head(
+    *, timetable: bool, both: bool, groups: bool, durations: bool, pods: bool, secrets: str
+) -> list[str]:
     """Give the imports, and what a task's paths are called among Airflow's Assets."""
     names = {"DAG", "Asset", "BaseOperator", "Param"}
     names |= {"CronTriggerTimetable"} if timetable else set()
@@ -37,13 +39,14 @@ def head(*, timetable: bool, both: bool, groups: bool, durations: bool, secrets:
         f"from airflow.sdk import {', '.join(order)}",
         f"from airflow.sdk.exceptions import {_EXCEPTIONS}",
         *(["from airflow.sdk.log import mask_secret"] if secrets else []),
+        *(["from kubernetes.client import models as k8s"] if pods else []),
         "",
     ]
 
 
-def body(*, secrets: str) -> list[str]:
-    """Give the operator, and how it comes by secrets."""
-    text = _BODY
+def body(*, secrets: str, pods: bool) -> list[str]:
+    """Give the operator, and how it comes by secrets and pods."""
+    text = _PODS + _BODY if pods else _BODY
     if secrets:
         text = text.replace("*, arguments, **options", "*, arguments, secrets=(), **options")
         text = text.replace(_KEPT, f"{_KEPT}        self.secrets = secrets\n")
@@ -121,6 +124,17 @@ class RunStage(BaseOperator):
             for asset in assets(output["path"]):
                 if asset in self.outlets:
                     context["outlet_events"][asset].extra = {key: output[key] for key in ("digest", "bytes")}
+'''
+
+_PODS = '''
+def pod(cpu, memory=None, gpus=None):
+    """Ask the KubernetesExecutor for what a stage needs; memory and GPUs are limits, too."""
+    limits = {"memory": memory, "nvidia.com/gpu": gpus}
+    limits = {name: str(one) for name, one in limits.items() if one is not None}
+    asked = k8s.V1ResourceRequirements(requests={"cpu": cpu, **limits}, limits=limits)
+    spec = k8s.V1PodSpec(containers=[k8s.V1Container(name="base", resources=asked)])
+    return {"pod_override": k8s.V1Pod(spec=spec)}
+
 '''
 
 _TAKEN = '''

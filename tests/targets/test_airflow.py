@@ -13,7 +13,8 @@ from builders import Gate, code, command, header, write_files, write_notebook
 from runners.airflow import prepared
 
 from nbpipeline.exporters import airflow
-from nbpipeline.model.exported import ExportGiven, Setting, Task, Workflow
+from nbpipeline.model import Resources
+from nbpipeline.model.exported import ExportGiven, Schedule, Setting, Task, Workflow
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(3000), pytest.mark.xdist_group("target-airflow")]
 
@@ -26,6 +27,27 @@ from airflow.dag_processing.dagbag import DagBag
 begun = time.process_time()
 bag = DagBag(sys.argv[1])
 print(json.dumps([time.process_time() - begun, {name: len(dag.tasks) for name, dag in bag.dags.items()}, [*bag.import_errors]]))
+"""
+
+READ = """
+import json, sys
+import pendulum
+from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
+from airflow.timetables.base import TimeRestriction
+from kubernetes.client import ApiClient
+bag = DagBag(sys.argv[1])
+assert not bag.import_errors, bag.import_errors
+pod = bag.dags["w"].tasks[0].executor_config["pod_override"]
+read = DagSerialization.from_dict(DagSerialization.to_dict(bag.dags["w"]))
+begin, found = pendulum.datetime(2026, 3, 27), []
+for _ in range(2):
+    limits = TimeRestriction(earliest=begin, latest=None, catchup=True)
+    after = read.timetable.next_dagrun_info(last_automated_data_interval=None, restriction=limits).run_after
+    found.append(after.in_timezone("UTC").isoformat())
+    begin = after.add(minutes=1)
+assets = [asset.uri for _, asset in read.timetable.asset_condition.iter_assets()]
+print(json.dumps([found, assets, ApiClient().sanitize_for_serialization(pod)]))
 """
 
 
@@ -78,6 +100,27 @@ def test_a_thousand_stages_are_parsed_in_less_than_two_seconds(place: parity.Pla
     seconds, tasks, errors = json.loads(done.stdout.splitlines()[-1])
     assert (tasks, errors) == ({"big": MANY}, []), done.stderr
     assert seconds < 2  # of the processor, as the machine may be busy with something else
+
+
+def test_airflow_reads_the_clock_the_assets_and_the_pods(place: parity.Place, tmp_path: Path) -> None:
+    resources = Resources(cpus=2, memory=4_000_000_000, gpus=1)
+    task = Task(id="a", stage="a", inputs=("raw.csv",), resources=resources)
+    clock = Schedule(cron="30 3 * * 1-5", timezone="Europe/Berlin")
+    workflow = Workflow(name="w", tasks=(task,), schedule=clock)
+    given = ExportGiven(options={"executor": "kubernetes", "assets": "all", "project": "/srv/w"})
+    write_files(tmp_path / "dags", {"w_dag.py": airflow.render(workflow, given)["w_dag.py"]})
+    variables = prepared(place, tmp_path / "home", tmp_path / "dags")
+    done = place.run("python", "-c", READ, str(tmp_path / "dags"), cwd=tmp_path, **variables)
+    assert done.returncode == 0, done.stderr
+    following, assets, pod = json.loads(done.stdout.splitlines()[-1])
+    assert following == [
+        "2026-03-27T02:30:00+00:00",
+        "2026-03-30T01:30:00+00:00",
+    ]  # the clocks changed between
+    assert assets == ["file:///srv/w/raw.csv"]
+    (container,) = pod["spec"]["containers"]
+    limits = {"memory": "4000000000", "nvidia.com/gpu": "1"}
+    assert container["resources"] == {"limits": limits, "requests": {"cpu": "2000m", **limits}}
 
 
 def test_its_own_time_limit_ends_the_command_and_what_that_has_started(
@@ -133,8 +176,13 @@ def clean_and_report(root: Path) -> None:
     )
     write_notebook(
         root / "report/notebooks/sum.ipynb",
-        header(f"inputs: {{rows: {root}/flights/data/rows.csv}}\noutputs: {{sum: ../sum.txt}}"),
-        code("from pathlib import Path\nPath(sum).write_text('sum of ' + Path(rows).read_text())"),
+        header(
+            f"inputs: {{rows: {root}/flights/data/rows.csv}}\noutputs: {{sum: ../sum.txt}}\nsecrets: [REPORT_PASSWORD]"
+        ),
+        code(
+            "import os\nfrom pathlib import Path\n"
+            "Path(sum).write_text('sum of ' + Path(rows).read_text() + str(len(os.environ['REPORT_PASSWORD'])))"
+        ),
     )
 
 
@@ -164,13 +212,16 @@ def company(place: parity.Place, tmp_path_factory: pytest.TempPathFactory) -> It
     trouble(root, gate)
     for name, options in (
         ("flights", ["--set", "secrets=variables"]),
-        ("report", ["--set", "assets=all"]),
+        ("report", ["--set", "assets=all", "--set", "secrets=connections"]),
         ("trouble", []),
     ):
         done = command("export", "airflow", "-o", str(root / "dags" / name), *options, cwd=root / name)
         assert done.returncode == 0, done.stderr
-    token = {"AIRFLOW_VAR_WAREHOUSE_TOKEN": "0123456789abcdef"}
-    with airflow_serving(place, root / "dags", token) as api:
+    given = {
+        "AIRFLOW_VAR_WAREHOUSE_TOKEN": "0123456789abcdef",
+        "AIRFLOW_CONN_REPORT_PASSWORD": '{"conn_type": "generic", "password": "0123456789"}',
+    }
+    with airflow_serving(place, root / "dags", given) as api:
         for name in ("flights", "report", "trouble"):
             until(lambda name=name: api.get(f"dags/{name}").get("dag_id"), f"{name} is known")
         yield Company(root, api, gate)
@@ -189,7 +240,7 @@ def test_one_pipeline_starts_another_by_its_asset(company: Company) -> None:
     (second,) = until(lambda: runs_of(api, "report"), "the other DAG has begun")
     assert second.startswith("asset_triggered")
     assert api.ended("report", second) == {"sum": "success", "report": "success"}
-    assert (root / "report/sum.txt").read_text() == "sum of n\n2014\n16\n"
+    assert (root / "report/sum.txt").read_text() == "sum of n\n2014\n16\n10"
     shown_of_a_task(company, run)
     again = api.trigger("flights", year=2014)
     assert api.ended("flights", again) == {"clean": "skipped", "flights": "success"}

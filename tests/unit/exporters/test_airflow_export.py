@@ -183,7 +183,8 @@ def test_options_say_where_things_are_on_the_workers(root: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
-        ("secrets", "vault", "no such place for secrets"),
+        ("secrets", "vault", "known: environment, variables, connections"),
+        ("executor", "kubernets", "did you mean 'kubernetes'?"),
         ("assets", "rwa.csv", "did you mean 'raw.csv'?"),
         ("assets", "one-eu.csv", "is no input that others make"),
         ("dag_id", "a b", "write a_b"),
@@ -245,9 +246,9 @@ def test_what_the_operator_uses_is_reserved() -> None:
         text = "\n".join(
             [
                 *airflow_operator.head(
-                    timetable=True, both=True, groups=True, durations=True, secrets=secrets
+                    timetable=True, both=True, groups=True, durations=True, pods=True, secrets=secrets
                 ),
-                *airflow_operator.body(secrets=secrets),
+                *airflow_operator.body(secrets=secrets, pods=True),
             ]
         )
         tree = ast.parse(text)
@@ -298,12 +299,16 @@ def test_a_default_that_no_param_can_have_is_a_loss(root: Path) -> None:
     assert ("near" in text, "far" in text) == (True, False)
 
 
-def test_memory_and_gpus_are_refused(root: Path) -> None:
-    write_notebook(root / "notebooks/a.ipynb", header("resources: {memory: 2GB, gpus: 1}"), code("1"))
+def test_memory_and_gpus_are_for_pods_alone(root: Path) -> None:
+    asked = "resources: {cpus: 0.5, memory: 2GB, gpus: 1}"
+    write_notebook(root / "notebooks/a.ipynb", header(asked), code("1"))
     done = command("export", "airflow", cwd=root)
     assert done.returncode == 6
-    assert "memory a task" in done.stderr
-    assert "GPUs a task" in done.stderr
+    assert "memory a task, which only pods can" in done.stderr
+    assert "GPUs a task, which only pods can" in done.stderr
+    text = exported(root, executor="kubernetes")
+    assert "from kubernetes.client import models as k8s" in text
+    assert calls(text, "RunStage")[0]["executor_config"] == "pod(cpu='500m', memory='2000000000', gpus=1)"
 
 
 def test_a_docs_text_is_no_name_of_a_file() -> None:
