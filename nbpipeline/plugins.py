@@ -28,6 +28,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "wandb": "nbpipeline.trackers.wandb",
     },
     "exporters": {
+        "airflow": "nbpipeline.exporters.airflow",
         "dvc": "nbpipeline.exporters.dvc",
         "github-actions": "nbpipeline.exporters.github_actions",
         "prefect": "nbpipeline.exporters.prefect",
