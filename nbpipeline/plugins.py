@@ -29,6 +29,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     "exporters": {
         "airflow": "nbpipeline.exporters.airflow",
+        "dagster": "nbpipeline.exporters.dagster",
         "dvc": "nbpipeline.exporters.dvc",
         "github-actions": "nbpipeline.exporters.github_actions",
         "prefect": "nbpipeline.exporters.prefect",
