@@ -224,6 +224,7 @@ def company(place: parity.Place, tmp_path_factory: pytest.TempPathFactory) -> It
     with airflow_serving(place, root / "dags", given) as api:
         for name in ("flights", "report", "trouble"):
             until(lambda name=name: api.get(f"dags/{name}").get("dag_id"), f"{name} is known")
+        assert left_of(place.scratch / "airflow")
         yield Company(root, api, gate)
     until(lambda: not left_of(place.scratch / "airflow"), "no process is left")
 
