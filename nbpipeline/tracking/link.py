@@ -151,16 +151,18 @@ class SenderLink:
         return f" ({trouble or f'see {STATE_FOLDER}/runs/{self._folder.run}/{LOG}'})"
 
 
-def apart(tracking: Iterable[str], imports: tuple[Imported, ...], folder: Path) -> dict[str, str]:
+def apart(tracking: Iterable[str], imports: tuple[Imported, ...] | None, folder: Path) -> dict[str, str]:
     """Give a stage's variables in a run that no tracker is told of: what it logs itself goes into `folder`.
 
-    Else it would write into the project, where the library takes to be the place.
+    Else it would write into the project. `imports` are the stage's; None where they are not known.
     """
     found: dict[str, str] = {}
     for name in tracking:
         with suppress(NbpipelineError):  # it is not installed, and need not be
             tracker = plugins.load("trackers", name)
-            if hasattr(tracker, "untracked") and _is_imported(tracker.JOINED_BY, imports):
+            if hasattr(tracker, "untracked") and (
+                imports is None or _is_imported(tracker.JOINED_BY, imports)
+            ):
                 found |= tracker.untracked(folder)
     return found
 
