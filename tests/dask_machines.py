@@ -36,7 +36,16 @@ class Machines:
 
     def start_scheduler(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        options = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+        options = (
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--dashboard-address",
+            "127.0.0.1:0",
+            "--dashboard-address",
+            "127.0.0.1:0",
+        )
         self.scheduler = self._started("scheduler", sys.executable, ["scheduler", *options], {})
         self.address = _said(self.scheduler, "Scheduler at:")
 
@@ -55,7 +64,8 @@ class Machines:
                 "--nthreads",
                 "1",
                 "--no-nanny",
-                "--no-dashboard",
+                "--dashboard-address",
+                "127.0.0.1:0",
                 "--local-directory",
                 "own",
             ]

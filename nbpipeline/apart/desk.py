@@ -8,7 +8,7 @@ loaded already.
 import atexit
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields, replace
 from pathlib import Path
@@ -222,17 +222,25 @@ class Seat:
     def _clear(self) -> None:
         """Remove what the job and its files were; what it learned of sources stays."""
         state = self.root / STATE_FOLDER
-        for one in (*_entries(self.root), *_entries(state)):
-            if one == state or (one.parent == state and one.name.startswith(_STAYS)):
-                continue
-            if one.is_dir() and not one.is_symlink():
-                shutil.rmtree(one, ignore_errors=True)
-            else:
-                one.unlink(missing_ok=True)
+        stays = {state, *(one for one in _entries(state) if one.name.startswith(_STAYS))}
+        for coming in self._work.coming:  # kernels wait there: a new folder of the same name is not theirs
+            folder = absolute(self.root, coming.spec.working_folder)
+            stays |= {folder, *folder.parents}
+        _emptied(self.root, stays)
+
+
+def _emptied(folder: Path, stays: Collection[Path]) -> None:
+    for one in _entries(folder):
+        if one in stays:
+            _emptied(one, stays)
+        elif one.is_dir() and not one.is_symlink():
+            shutil.rmtree(one, ignore_errors=True)
+        else:
+            one.unlink(missing_ok=True)
 
 
 def _entries(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
+    return list(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
 
 
 def _need(one: Coming, root: Path) -> KernelNeed:

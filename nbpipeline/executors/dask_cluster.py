@@ -44,7 +44,7 @@ def started(stack: ExitStack, slots: int, memory: int | None, gpus: int) -> Any:
         n_workers=1,
         threads_per_worker=slots,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         resources=room,
         memory_limit=0,  # kernels are processes of their own, which it does not see
         silence_logs=logging.CRITICAL,

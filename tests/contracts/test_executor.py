@@ -30,7 +30,7 @@ def on_dask(stack: ExitStack) -> Make:
                 n_workers=1,
                 threads_per_worker=8,
                 processes=False,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 resources=room,
                 silence_logs=50,
             )

@@ -47,12 +47,11 @@ class Told:
     def __init__(self, path: Path) -> None:
         os.mkfifo(path)
         self.say = f"import os\nopen({str(path)!r}, 'w').write(os.getcwd() + '\\n')"
-        self._path = path
+        self._pipe = os.fdopen(os.open(path, os.O_RDWR), "rb", buffering=0)  # it is never at its end
 
     def wait(self) -> str:
         """Give the folder, when a cell has come to that."""
-        with self._path.open() as pipe:
-            return pipe.readline().strip()
+        return self._pipe.readline().decode().strip()
 
 
 def slow_project(root: Path, said: Told, gate: Gate) -> None:
@@ -120,10 +119,7 @@ def test_workers_that_share_a_bucket_give_what_a_local_run_gives_also_when_two_d
     assert {"cell_started", "cell_finished"} <= {one.kind for one in run.events}
 
     gate.open()
-    local = threading.Thread(target=said.wait)
-    local.start()
     assert command("run", cwd=tmp_path / "plain").returncode == 0
-    local.join(30)
     pipeline = nbpipeline.Project(there).pipeline
     assert list(zoo.differences(pipeline, zoo.observe(tmp_path / "plain"), zoo.observe(there))) == []
     for path in ("data/slow.txt", "data/all.json"):
@@ -161,10 +157,7 @@ def test_a_scheduler_that_is_lost_ends_the_run_and_the_next_one_goes_on(
     machines.start_scheduler()
     machines.start("two")
     gate.open()
-    reader = threading.Thread(target=said.wait)
-    reader.start()
     second = Running(root, machines.address).result()
-    reader.join(30)
     statuses = {one.instance: one.status for one in second.results}
     assert statuses["load"] is Status.FRESH
     assert statuses["slow"] is Status.SUCCEEDED
