@@ -192,7 +192,11 @@ class State(Protocol):
 
 
 class Validator(Protocol):
-    """Checks data. Stateless: a module. Entry points: `nbpipeline.validators`."""
+    """Checks data. Stateless: a module. Entry points: `nbpipeline.validators`.
+
+    All but the built-in one are asked in a process of their own, which is ended, whatever it is at, by Ctrl-C
+    and where the stage's time is up.
+    """
 
     def knows(self, check: Check) -> bool:
         """Whether the check's name is this validator's."""

@@ -95,6 +95,11 @@ class Workplace:
         """What outputs can be had from again."""
         return Backing(state=self.state, store=self.store.near, digests=self.digests)
 
+    @property
+    def reach(self) -> Backing:
+        """The same, and what only a store far away has: for who asks by hand for an earlier version."""
+        return Backing(state=self.state, store=self.store, digests=self.digests)
+
     def backends(self, fingerprint: Taking | None = None, *, wait: bool = False) -> Backends:
         """Give what `stage` needs; the first call opens the kernels. Safe from several threads.
 
@@ -144,10 +149,10 @@ class Workplace:
             with self._lock:
                 process = self._checking()
             return process.ask(
-                validator, paths, checks, folder=around.folder, roots=around.roots, cancel=around.cancel
+                validator, paths, checks, folder=around.folder, roots=around.roots, stop=around.over
             )
 
-        return validators.choice.validate(paths, checks, ask)
+        return validators.choice.validate(paths, checks, ask, around.over)
 
     def _open_kernels(self) -> Kernels:
         kind = self._kind or ("fork" if sys.platform.startswith("linux") else "plain")

@@ -61,7 +61,7 @@ def _learned_from(
     if run is None and all(artifact in instance.inputs for instance, artifact in found):
         return upkeep.versions.profiled(upkeep.versions.standing(pipeline, what, root), table, sample)
     record_of = _records(place, root, run)
-    with upkeep.versions.recorded(pipeline, what, record_of, place.backing, root) as versions:
+    with upkeep.versions.recorded(pipeline, what, record_of, place.reach, root) as versions:
         return upkeep.versions.profiled(versions, table, sample)
 
 
@@ -77,9 +77,7 @@ def _since_run(
     """Compare the data as they stand with those that stood after a run."""
     root = Path(pipeline.project.root)
     now = upkeep.versions.profiled(upkeep.versions.standing(pipeline, what, root), table, sample)
-    with upkeep.versions.recorded(
-        pipeline, what, _records(place, root, run), place.backing, root
-    ) as versions:
+    with upkeep.versions.recorded(pipeline, what, _records(place, root, run), place.reach, root) as versions:
         then = upkeep.versions.profiled(versions, table, sample)
     files = [
         report.data_changes.Then(stage=one.instance.id, path=one.path, before=before, after=after)

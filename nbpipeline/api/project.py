@@ -272,14 +272,19 @@ class Project:
         with self._open() as (pipeline, place):
             return mark_accepted(pipeline, place, stage, because)
 
-    def record(self, stage: str) -> tuple[str, ...]:
-        """Take outputs made by hand as the result of the present state; gives the instances' ids."""
+    def record(self, stage: str, *, on_notice: Callable[[str], None] | None = None) -> tuple[str, ...]:
+        """Take outputs made by hand as the result of the present state; gives the instances' ids.
+
+        `on_notice` hears what their checks warn of.
+        """
         with self._open() as (pipeline, place):
             planner, plan = plan_wanted(pipeline, place, Wanted(selectors=[stage], only=True))
             backends = place.backends(planner.fingerprint)
             for one in plan.steps:
                 present = planner.fingerprint(one.instance)
-                upkeep.byhand.record_outputs(one.instance, present, backends, Path(self.root))
+                upkeep.byhand.record_outputs(
+                    one.instance, present, backends, Path(self.root), on_notice or silent
+                )
             return tuple(one.instance.id for one in plan.steps)
 
     def restore(self, what: str, run: str | None = None) -> upkeep.byhand.Restored:

@@ -4,14 +4,7 @@ from typing import Any
 
 import click
 
-from nbpipeline.cli.frame import (
-    complete_stages,
-    define,
-    format_option,
-    open_project,
-    print_json,
-    settings_options,
-)
+from nbpipeline.cli.frame import define, note, open_project, other_side, print_json, results_options
 from nbpipeline.cli.wording import counted
 
 
@@ -20,12 +13,8 @@ from nbpipeline.cli.wording import counted
     example="nbpipeline dvc && dvc push\nnbpipeline dvc train data/flights.parquet\n"
     "nbpipeline dvc --to s3://bucket/dvc",
 )
-@click.argument("what", nargs=-1, metavar="[STAGE|FILE]...", shell_complete=complete_stages)
-@click.option(
-    "--to", default="", metavar="DIR|URL", help="A DVC remote [default: the cache of the DVC repository]."
-)
-@format_option("text", "json")
-@settings_options
+@results_options
+@other_side("--to", "to", "DIR|URL", "A DVC remote [default: the cache of the DVC repository].")
 def command(*, what: tuple[str, ...], to: str, output_format: str, **given: Any) -> int:
     """Write outputs for DVC: a .dvc file beside each, and the bytes where DVC looks.
 
@@ -35,7 +24,7 @@ def command(*, what: tuple[str, ...], to: str, output_format: str, **given: Any)
     """
     done = open_project(given).sharing.dvc(*what, to=to)
     for notice in done.notices:
-        click.echo(f"note: {notice}", err=True)
+        note(notice)
     if output_format == "json":
         print_json({"files": list(done.files), "to": done.to, "notices": list(done.notices)})
         return 0

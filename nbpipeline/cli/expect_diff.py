@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from nbpipeline.cli.frame import define, format_option, open_project, say, settings_options
+from nbpipeline.errors import ExitCode
 
 
 @define(
@@ -32,9 +33,11 @@ def command(
     As it stands now, whoever wrote it. Without `--against`, the checks about it are tried, and the columns
     that none of them names are listed. With it: columns added, removed or of another type; ranges, means,
     missing values, texts, numbers of rows. The earlier version comes from the store, and no file of the
-    project is touched. The exit code is 0 whatever is found. With `--format json`: {"version", "artifact",
-    "against", "same", "files"}.
+    project is touched. Exits 4 when a check does not hold (one that only warns counts for nothing); with
+    `--against` 0 whatever differs. With `--format json`: {"version", "artifact", "against", "same", "files"}.
     """
     found = open_project(given).data.diff(what, against=against, table=table, sample=sample)
     say([json.dumps(found.data, ensure_ascii=False) if output_format == "json" else found.text])
-    return 0
+    checks = [one for file in found.data["files"] for one in file.get("checks", ())]
+    failed = any(not one["passed"] and one["severity"] == "fail" for one in checks)
+    return int(ExitCode.CHECK_FAILED if failed else ExitCode.OK)

@@ -91,6 +91,11 @@ def json_text(values: Mapping[str, Any]) -> str:
     return json.dumps({"version": JSON_VERSION, **values}, ensure_ascii=False, default=str)
 
 
+def note(text: str) -> None:
+    """Print what is to be known beside the answer."""
+    click.echo(f"note: {text}", err=True)
+
+
 def say(lines: Iterable[str]) -> None:
     """Print lines, each as soon as it is made."""
     for line in lines:
@@ -146,6 +151,19 @@ def kernels_option(function: Function) -> Function:
         help="`fork`: from a process that has imported what the stages need; `plain`: each anew "
         "[default: pipeline.yaml's, else `fork` on Linux where several stages run].",
     )(function)
+
+
+def results_options(function: Function) -> Function:
+    """`[STAGE|FILE]...`, `--format` and the settings: of commands that carry results of stages."""
+    function = format_option("text", "json")(settings_options(function))
+    return click.argument("what", nargs=-1, metavar="[STAGE|FILE]...", shell_complete=complete_stages)(
+        function
+    )
+
+
+def other_side(flag: str, name: str, metavar: str, text: str) -> Callable[[Function], Function]:
+    """Give `--to` or `--from`: where results are carried."""
+    return click.option(flag, name, default="", metavar=metavar, help=text)
 
 
 def selectors_argument(function: Function) -> Function:

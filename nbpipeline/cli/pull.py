@@ -5,14 +5,7 @@ from typing import Any
 import click
 
 from nbpipeline.cli.carrying import carrying
-from nbpipeline.cli.frame import (
-    complete_stages,
-    define,
-    format_option,
-    open_project,
-    print_json,
-    settings_options,
-)
+from nbpipeline.cli.frame import define, note, open_project, other_side, print_json, results_options
 from nbpipeline.cli.wording import counted
 from nbpipeline.errors import ExitCode
 from nbpipeline.report.wording import size
@@ -23,13 +16,9 @@ from nbpipeline.report.wording import size
     example="nbpipeline pull\nnbpipeline pull +train models/delay.joblib\n"
     "nbpipeline pull --from s3://bucket/flights\nnbpipeline pull --cache-only",
 )
-@click.argument("what", nargs=-1, metavar="[STAGE|FILE]...", shell_complete=complete_stages)
-@click.option(
-    "--from", "source", default="", metavar="URL|DIR", help="Where from [default: pipeline.yaml's store]."
-)
+@results_options
+@other_side("--from", "source", "URL|DIR", "Where from [default: pipeline.yaml's store].")
 @click.option("--cache-only", is_flag=True, help="Into the local store alone; outputs stay as they are.")
-@format_option("text", "json")
-@settings_options
 def command(*, what: tuple[str, ...], source: str, cache_only: bool, output_format: str, **given: Any) -> int:
     """Bring results of the present state here and put the outputs in their places; runs nothing.
 
@@ -40,7 +29,7 @@ def command(*, what: tuple[str, ...], source: str, cache_only: bool, output_form
     with carrying("pulled") as moved:
         done = open_project(given).sharing.pull(*what, source=source, in_place=not cache_only, moved=moved)
     for notice in done.notices:
-        click.echo(f"note: {notice}", err=True)
+        note(notice)
     if output_format == "json":
         print_json(
             {

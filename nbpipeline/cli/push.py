@@ -5,14 +5,7 @@ from typing import Any
 import click
 
 from nbpipeline.cli.carrying import carrying
-from nbpipeline.cli.frame import (
-    complete_stages,
-    define,
-    format_option,
-    open_project,
-    print_json,
-    settings_options,
-)
+from nbpipeline.cli.frame import define, open_project, other_side, print_json, results_options
 from nbpipeline.cli.wording import counted
 from nbpipeline.errors import ExitCode
 from nbpipeline.report.wording import size
@@ -23,11 +16,9 @@ from nbpipeline.report.wording import size
     example="nbpipeline push\nnbpipeline push train models/delay.joblib\n"
     "nbpipeline push --to s3://bucket/flights\nnbpipeline push --all --to /media/disk/flights",
 )
-@click.argument("what", nargs=-1, metavar="[STAGE|FILE]...", shell_complete=complete_stages)
-@click.option("--to", default="", metavar="URL|DIR", help="Where to [default: pipeline.yaml's store].")
+@results_options
+@other_side("--to", "to", "URL|DIR", "Where to [default: pipeline.yaml's store].")
 @click.option("--all", "everything", is_flag=True, help="Earlier results too: all that the local store has.")
-@format_option("text", "json")
-@settings_options
 def command(*, what: tuple[str, ...], to: str, everything: bool, output_format: str, **given: Any) -> int:
     """Push the last results of stages to the store that a team shares, and what waits from earlier runs.
 

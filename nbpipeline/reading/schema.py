@@ -103,6 +103,15 @@ TEST = Table(
     ),
 )
 
+STORE = Table(
+    keys=(
+        _key("path", TEXT, "Folder, or URL (`s3://bucket/prefix`) that a folder here is a cache of."),
+        _key("max_size", SIZE, "The folder is kept under that, least used out first."),
+        _key("remote", TEXT, "URL that only `push`, `pull` and `verify --remote` talk to."),
+        _key("endpoint", TEXT, "Address of the service behind the URL, where it is not the usual one."),
+        _key("options", MapOf(item=ANY), "Options of the URL's fsspec file system; no secrets."),
+    )
+)
 SCHEDULE = Table(keys=(_key("cron", TEXT, "When."), _key("timezone", TEXT, "Where.", "UTC")))
 
 SETTINGS: tuple[Key, ...] = (
@@ -114,7 +123,11 @@ SETTINGS: tuple[Key, ...] = (
         "Factor by which the wait grows.",
         1,
     ),
-    _key("timeout", DURATION, "Longest time of an attempt."),
+    _key(
+        "timeout",
+        DURATION,
+        "Longest time of an attempt with the checks on its outputs; those on inputs have as long before it.",
+    ),
     _key("cell_timeout", DURATION, "Longest time of a cell."),
     _key("resources", RESOURCES, "What an instance takes while it runs."),
     _key("kernel", TEXT, "Name of the kernelspec."),
@@ -200,11 +213,10 @@ def entry_table(plugin_keys: Collection[str] = ()) -> Table:
     return Table(keys=(*own, *declared, *SETTINGS, *_plugin_keys(plugin_keys)), elsewhere=moved)
 
 
-def project_table(plugin_keys: Collection[str] = ()) -> Table:
-    """Give the keys of pipeline.yaml."""
+def _layered(plugin_keys: Collection[str]) -> tuple[Key, ...]:
+    """Give the keys that stand in pipeline.yaml and in a profile of it."""
     defaults = Table(keys=(*SETTINGS, *_plugin_keys(plugin_keys)))
-    moved = {key.name: f"write it under 'defaults:' ({key.name} is a stage's key)." for key in SETTINGS}
-    layered = (
+    return (
         _key("params", MapOf(item=ANY, name=identifier), "Values for every stage that declares them."),
         _key("defaults", defaults, "Settings of every stage that does not say otherwise."),
         _key(
@@ -228,31 +240,17 @@ def project_table(plugin_keys: Collection[str] = ()) -> Table:
             choice("fork", "plain"),
             "How kernels start: forked from a process that has imported what stages need, or each anew.",
         ),
-        _key(
-            "store",
-            Table(
-                keys=(
-                    _key(
-                        "path",
-                        TEXT,
-                        "Folder, or URL (`s3://bucket/prefix`) that a folder here is a cache of.",
-                    ),
-                    _key("max_size", SIZE, "The folder is kept under that, least used out first."),
-                    _key("remote", TEXT, "URL that only `push`, `pull` and `verify --remote` talk to."),
-                    _key(
-                        "endpoint",
-                        TEXT,
-                        "Address of the service behind the URL, where it is not the usual one.",
-                    ),
-                    _key("options", MapOf(item=ANY), "Options of the URL's fsspec file system; no secrets."),
-                )
-            ),
-            "The content store.",
-        ),
+        _key("store", STORE, "The content store."),
         _key("tracking", MapOf(item=ANY), "Trackers, by name; each reads its own keys."),
         _key("alerts", ALERTS, "Who is told by mail, chat or push of a run that failed, or works again."),
         *_plugin_keys(set(plugin_keys) - {"tracking", "alerts"}),
     )
+
+
+def project_table(plugin_keys: Collection[str] = ()) -> Table:
+    """Give the keys of pipeline.yaml."""
+    moved = {key.name: f"write it under 'defaults:' ({key.name} is a stage's key)." for key in SETTINGS}
+    layered = _layered(plugin_keys)
     own = (
         _key("name", TEXT, "Name of the pipeline; default: the folder's."),
         _key("notebooks", PATHS, "Patterns of the notebooks to look at.", ["notebooks/*.ipynb"]),

@@ -1,5 +1,6 @@
 """What a check may see beside the file that it is about."""
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,16 @@ def bound(checks: Iterable[Check], standing: Mapping[str, tuple[Path, ...]]) -> 
     return tuple(replace(one, others=others) for one in checks)
 
 
-def surroundings(spec: StageSpec, root: Path, cancel: Cancel) -> Surroundings:
-    """Say where the modules are that a stage's checks may name."""
+def deadline(spec: StageSpec) -> float | None:
+    """Say when an attempt that begins now has used up its time, of the monotonic clock."""
+    return time.monotonic() + spec.timeout if spec.timeout else None
+
+
+def surroundings(spec: StageSpec, root: Path, cancel: Cancel, until: float | None = None) -> Surroundings:
+    """Say where the modules are that a stage's checks may name, and what ends the checks early."""
     return Surroundings(
         folder=absolute(root, spec.working_folder),
         roots=tuple(absolute(root, one) for one in spec.pythonpath),
         cancel=cancel,
+        until=until,
     )

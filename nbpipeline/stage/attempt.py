@@ -20,6 +20,7 @@ from nbpipeline.model import (
 )
 from nbpipeline.ports import Cancel
 from nbpipeline.stage import bases, checks, executed, failures, journal, leaving, processes, undeclared
+from nbpipeline.stage.around import deadline
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.checks import Tell
 from nbpipeline.stage.environment import kernel_environment, write_context
@@ -140,7 +141,7 @@ def _under_journal(
     root = Path(job.root)
     notebook = Path(job.folder) / f"attempt-{attempt.number}.ipynb"
     based = bases.bring(job, backends.backing)
-    started = time.time()
+    started, until = time.time(), deadline(job.instance.spec)
     found, notices = _executed(job, backends, cancel, masker, tell, notebook=notebook, token=aside.token)
     attempt = replace(attempt, cells=tuple(found.cells), notices=(*based, *notices, *found.notices))
     if found.stop is not None:
@@ -148,7 +149,7 @@ def _under_journal(
         log = relative(root, Path(job.folder) / "log") if job.test else ""
         stopped = failures.of_stop(job.instance, found.stop, masker, tested=log)
         return replace(attempt, failure=stopped, notices=(*attempt.notices, *kept)), aside
-    failure = checks.after(job.instance, backends, root, job.run, tell, cancel)
+    failure = checks.after(job.instance, backends, root, job.run, tell, cancel, until)
     if failure is not None or job.test:
         return replace(attempt, failure=failure), aside
     aside = journal.publish(aside)

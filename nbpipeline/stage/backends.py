@@ -1,5 +1,6 @@
 """What one instance's life needs from outside, as values."""
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -29,6 +30,16 @@ class Surroundings:
     roots: tuple[Path, ...]
     """Further import roots."""
     cancel: Cancel
+    until: float | None = None
+    """When the stage's time is up, of the monotonic clock."""
+
+    def over(self) -> bool:
+        """Whether nobody waits for the checks any more."""
+        return self.cancel.level > 0 or self.late()
+
+    def late(self) -> bool:
+        """Whether the stage's time is up."""
+        return self.until is not None and time.monotonic() >= self.until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +51,7 @@ class Backends:
     state: State
     digests: Digests
     validators: Callable[[tuple[Path, ...], tuple[Check, ...], "Surroundings"], tuple[Verdict, ...]]
-    """`Validator.validate` of whoever knows the checks; it ends soon where it is cancelled."""
+    """`Validator.validate` of whoever knows the checks; it ends soon where they are `over`."""
     fingerprint: Callable[[StageInstance], Fingerprint]
     """The state that the instance would run in now, read from disk."""
     following: Callable[[Fingerprint, StageInstance, tuple[str, ...]], Fingerprint] = no_following

@@ -9,7 +9,7 @@ from nbpipeline.location import is_url
 from nbpipeline.model import BoundArtifact, Failure, StageInstance, Value
 from nbpipeline.ports import Cancel
 from nbpipeline.stage import failures
-from nbpipeline.stage.around import bound, surroundings
+from nbpipeline.stage.around import bound, deadline, surroundings
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.places import absolute, local_outputs, staged_of
 
@@ -25,7 +25,10 @@ def before(
     tell: Tell,
     cancel: Cancel,
 ) -> Failure | None:
-    """Find the first thing that keeps a stage from running: a secret, an input, a check on an input."""
+    """Find the first thing that keeps a stage from running: a secret, an input, a check on an input.
+
+    Checks have as much time as an attempt.
+    """
     for name in instance.spec.secrets:
         if not environment.get(name):
             return failures.missing_secret(instance, name)
@@ -34,7 +37,7 @@ def before(
             if not is_url(path) and not absolute(root, path).exists():
                 return failures.missing_input(artifact.spec, path)
     standing = {one.name: _places(one, root) for one in instance.inputs}
-    checker = _Checker(instance, backends, root, tell, cancel)
+    checker = _Checker(instance, backends, root, tell, cancel, deadline(instance.spec))
     for artifact in instance.inputs:
         failure = checker.checked("input", artifact, standing)
         if failure:
@@ -43,10 +46,19 @@ def before(
 
 
 def after(
-    instance: StageInstance, backends: Backends, root: Path, run: str, tell: Tell, cancel: Cancel
+    instance: StageInstance,
+    backends: Backends,
+    root: Path,
+    run: str,
+    tell: Tell,
+    cancel: Cancel,
+    until: float | None = None,
 ) -> Failure | None:
-    """Find the first thing that is wrong with the outputs where the notebook wrote them."""
-    return next(_wrong(instance, _Checker(instance, backends, root, tell, cancel), run), None)
+    """Find the first thing that is wrong with the outputs where the notebook wrote them.
+
+    `until`: when the attempt's time is up, of the monotonic clock.
+    """
+    return next(_wrong(instance, _Checker(instance, backends, root, tell, cancel, until), run), None)
 
 
 def _wrong(instance: StageInstance, checker: "_Checker", run: str) -> Iterator[Failure]:
@@ -90,10 +102,17 @@ class _Checker:
     """Tries the checks of one instance, and tells of each."""
 
     def __init__(
-        self, instance: StageInstance, backends: Backends, root: Path, tell: Tell, cancel: Cancel
+        self,
+        instance: StageInstance,
+        backends: Backends,
+        root: Path,
+        tell: Tell,
+        cancel: Cancel,
+        until: float | None,
     ) -> None:
         self.root = root
-        self._instance, self._backends, self._tell, self._cancel = instance, backends, tell, cancel
+        self._instance, self._backends, self._tell = instance, backends, tell
+        self._around = surroundings(instance.spec, root, cancel, until)
 
     def checked(
         self, side: str, artifact: BoundArtifact, standing: Mapping[str, tuple[Path, ...]]
@@ -103,10 +122,12 @@ class _Checker:
         checks = bound(spec.expect.get(artifact.name, ()), standing)
         if not checks or not places:
             return None
-        around = surroundings(spec, self.root, self._cancel)
+        around = self._around
         verdicts = self._backends.validators(places, checks, around)
-        if self._cancel.level:  # verdicts may be missing
+        if around.cancel.level:  # verdicts may be missing
             return failures.interrupted(self._instance)
+        if around.late():
+            return failures.slow_checks(self._instance, side, artifact.name, checks)
         for one in verdicts:
             self._tell("check_finished", {"side": side, "artifact": artifact.name, **verdict_data(one)})
             if one.passed and "sampled" in one.details:

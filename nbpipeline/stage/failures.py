@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nbpipeline.location import Location
-from nbpipeline.model import Artifact, Failure, StageInstance, Verdict, shell_name
+from nbpipeline.model import Artifact, Check, Failure, StageInstance, Verdict, shell_name
 from nbpipeline.patterns import regex
 from nbpipeline.stage.outcome import Stop
 from nbpipeline.stage.secrets import Masker
@@ -233,6 +233,18 @@ def interrupted(instance: StageInstance) -> Failure:
     """Say that a stage was cancelled beside its notebook."""
     what, mend = _words(instance, Stop(kind="cancelled"), "")
     return Failure(kind="cancelled", where=instance.spec.where, what=what, mend=mend)
+
+
+def slow_checks(instance: StageInstance, side: str, name: str, checks: Iterable[Check]) -> Failure:
+    """Say that the stage's time was up before its checks had ended."""
+    limit = f"{instance.spec.timeout or 0:g}"
+    return Failure(
+        kind="timeout",
+        where=instance.spec.where,
+        what=f"the checks on {side} '{name}' did not end within the stage's timeout of {limit} s.",
+        known=f"its checks: {', '.join(dict.fromkeys(one.name for one in checks))}",
+        mend="find which takes so long (a regular expression, a schema), or raise `timeout:` in the header",
+    )
 
 
 def failed_checks(side: str, name: str, verdicts: Iterable[Verdict]) -> Failure | None:

@@ -112,14 +112,29 @@ class Remote:
             within(ANSWER, lambda: self._put(key, lambda system, path: system.pipe_file(path, data)))
 
     def keys(self, folder: str) -> dict[str, Found]:
-        """List all keys below a folder, each by its whole name."""
-        found = self._asked(folder, lambda system, path: (system.find(path, detail=True), path))
+        """List all keys below a folder, each by its whole name; for as long as some more come."""
+        pulse = Pulse()
+        found = self._asked(folder, lambda system, path: (self._listed(system, path, pulse), path), pulse)
         if found is None:
             return {}
         base = len(found[1]) - len(folder)
         return {
             name[base:]: Found(int(info.get("size") or 0), _changed(info)) for name, info in found[0].items()
         }
+
+    def _listed(self, system: Any, path: str, pulse: Pulse) -> Mapping[str, Mapping[str, Any]]:
+        """List what is below a path as the protocol does it with the fewest requests."""
+        if self._protocol in _S3:
+            with _hearing_pages(system, pulse):
+                found: Mapping[str, Mapping[str, Any]] = system.find(path, detail=True)
+                return found
+        if self._protocol in _PUT_WHOLE - {"memory"}:
+            return system.find(path, detail=True)  # type: ignore[no-any-return]
+        walked: dict[str, Mapping[str, Any]] = {}
+        for _, _, files in system.walk(path, detail=True):
+            pulse.moved(0)
+            walked |= {info["name"]: info for info in files.values()}
+        return walked
 
     def drop(self, key: str) -> None:
         """Remove a key; nothing is said where there is none."""
@@ -154,19 +169,24 @@ class Remote:
                 return False
         return target.exists()
 
+    @property
+    def _listing(self) -> float:
+        """Seconds in which some of a listing comes, or all of it where libraries do not tell of parts."""
+        return MOVE if self._protocol in _PUT_WHOLE - _S3 - {"memory"} else ANSWER
+
     def _patience(self, size: int) -> float:
         return MOVE if self._protocol in _S3 else MOVE + size / _SLOWEST
 
     # --- inside ------------------------------------------------------------------------------
 
-    def _asked(self, key: str, work: Callable[[Any, str], Any]) -> Any:
+    def _asked(self, key: str, work: Callable[[Any, str], Any], pulse: Pulse | None = None) -> Any:
         def ask() -> Any:
             system, base = self._open()
             return work(system, f"{base}/{key}")
 
         with self._told(key):
             try:
-                return within(ANSWER, ask)
+                return within(self._listing if pulse else ANSWER, ask, pulse)
             except FileNotFoundError:
                 return None
 
@@ -270,6 +290,22 @@ def _changed(info: Mapping[str, Any]) -> float:
         if isinstance(value, datetime):
             return value.timestamp()
     return 0.0
+
+
+@contextmanager
+def _hearing_pages(system: Any, pulse: Pulse) -> "Iterator[None]":
+    """Tell a pulse of each page of a listing of S3, of which s3fs says nothing: botocore's own events do."""
+    events = system.s3.meta.events
+    name = "after-call.s3.ListObjectsV2"
+
+    def heard(**_: Any) -> None:
+        pulse.moved(0)
+
+    events.register(name, heard)
+    try:
+        yield
+    finally:
+        events.unregister(name, heard)
 
 
 def _callback(pulse: Pulse) -> Any:

@@ -1,6 +1,7 @@
 """What an author settles by hand: outputs made in JupyterLab, outputs brought back."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -32,9 +33,11 @@ from nbpipeline.run.folder import new_run_id
 from nbpipeline.stage import keep, restore
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.checks import after
+from nbpipeline.stage.failures import presentable
 from nbpipeline.stage.lock import hold
 from nbpipeline.stage.places import absolute
 from nbpipeline.stage.rescue import settle
+from nbpipeline.stage.secrets import Masker
 from nbpipeline.state.memory import MemoryState
 from nbpipeline.values import dataclass
 
@@ -50,10 +53,15 @@ class Restored:
 
 
 def record_outputs(
-    instance: StageInstance, fingerprint: Fingerprint, backends: Backends, root: Path
+    instance: StageInstance,
+    fingerprint: Fingerprint,
+    backends: Backends,
+    root: Path,
+    told: Callable[[str], None],
 ) -> StageRecord:
     """Take the outputs that stand on disk as the result of the state, once they pass the stage's checks.
 
+    `told` hears of checks that only warn, and of those that looked at some rows alone; secrets are masked.
     What a dead run left is settled first, and then nothing is recorded: what stands there now need not be
     what the author meant. Raises UsageError for that, where a stage declares none, for a missing or empty one
     or a failed check (exit code 4); BusyError; StorageError.
@@ -66,16 +74,18 @@ def record_outputs(
     with hold(root, instance.id):
         _refuse_settled(instance, root, backends)
         direct = replace(instance, outputs=tuple(_direct(instance)))
-        failure = after(direct, backends, root, "", _nobody, CancelSwitch())
+        masker = Masker.of(instance.spec.secrets, os.environ)
+
+        def hear(kind: str, data: Mapping[str, Value]) -> None:
+            if kind == "notice":
+                told(f"{instance.id}: {masker.text(str(data['text']))}")
+
+        failure = after(direct, backends, root, "", hear, CancelSwitch())
         if failure is not None:
-            raise _refusal(failure)
+            raise _refusal(presentable(failure, masker))
         last = backends.state.last_record(instance.id)
         followed = last.followed if last is not None else ()
         return keep(instance, fingerprint, backends, root=root, origin="recorded", followed=followed)
-
-
-def _nobody(_kind: str, _data: Mapping[str, Value]) -> None:
-    """Hear an event of a stage that is in no run."""
 
 
 def _refuse_settled(instance: StageInstance, root: Path, backends: Backends) -> None:

@@ -182,16 +182,21 @@ def verify_near(
     """Check everything on this machine by digest; what is damaged comes from `far`, or goes."""
     damaged: list[Damage] = []
     checked = [(kind, place) for kind in KINDS for place in sorted((near.folder / kind).glob("??/*"))]
-    size = 0
+    size = gone = 0
     for kind, place in checked:
-        size += place.stat().st_size
-        if _is_digest(place.name) and digest_file(place) != place.name:
+        try:
+            sound = not _is_digest(place.name) or digest_file(place) == place.name
+            size += place.stat().st_size
+        except FileNotFoundError:  # a run beside this has trimmed the store
+            gone += 1
+            continue
+        if not sound:
             done = "left"
             if fix:
                 place.unlink(missing_ok=True)
                 done = "mended" if far and far.transfer.fetch_file(kind, place.name) else "dropped"
             damaged.append(_damage("local", place.name, named, done))
-    return Verified(checked=len(checked), bytes=size, damaged=tuple(damaged))
+    return Verified(checked=len(checked) - gone, bytes=size, damaged=tuple(damaged))
 
 
 def verify_far(store: CachedStore, named: Mapping[str, str], moved: Moved, *, fix: bool) -> Verified:

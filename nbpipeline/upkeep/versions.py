@@ -142,6 +142,7 @@ def _brought(
     if not held:
         raise UsageError.of(
             f"{path} of run {record.run} is no longer what stands there, and the store has no copy of it.",
+            known="; ".join(backing.store.notices),
             mend=f"{_run(instance)}; or name a later run",
         )
     return Version(instance=instance, artifact=artifact, path=path, place=copy, run=record.run, stands=False)

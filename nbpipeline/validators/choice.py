@@ -11,6 +11,7 @@ from nbpipeline.model import Check, Verdict
 from nbpipeline.validators import arguments, expectations, schemas
 from nbpipeline.validators.arguments import ARGUMENTS
 from nbpipeline.validators.arguments import complaints as own_complaints
+from nbpipeline.validators.tables.table import Stop, never
 
 BUILT_IN = "columns"
 GREAT_EXPECTATIONS = "great_expectations"
@@ -72,10 +73,13 @@ def apart(checks: Sequence[Check]) -> tuple[str, ...]:
 Asked = Callable[[str, tuple[Path, ...], tuple[Check, ...]], Sequence[Verdict]]
 
 
-def validate(paths: tuple[Path, ...], checks: tuple[Check, ...], ask: Asked) -> tuple[Verdict, ...]:
+def validate(
+    paths: tuple[Path, ...], checks: tuple[Check, ...], ask: Asked, stop: Stop = never
+) -> tuple[Verdict, ...]:
     """Have files checked, each check by its validator; one verdict a check, in order.
 
-    `ask(validator, paths, checks)` has the process of its own try them.
+    `ask(validator, paths, checks)` has the process of its own try what is not built in, so that it can be
+    ended whatever it is at; the built-in validator asks `stop` itself.
     """
     groups: dict[str, list[int]] = {}
     for number, check in enumerate(checks):
@@ -83,16 +87,18 @@ def validate(paths: tuple[Path, ...], checks: tuple[Check, ...], ask: Asked) -> 
     found: dict[int, Verdict] = {}
     for name, numbers in groups.items():
         group = tuple(checks[number] for number in numbers)
-        for number, verdict in zip(numbers, _tried(name, paths, group, ask), strict=True):
+        for number, verdict in zip(numbers, _tried(name, paths, group, ask, stop), strict=True):
             found[number] = replace(verdict, validator=name, severity=checks[number].severity)
     return tuple(found[number] for number in range(len(checks)))
 
 
-def _tried(name: str, paths: tuple[Path, ...], checks: tuple[Check, ...], ask: Asked) -> Sequence[Verdict]:
-    if name in APART:
-        return ask(name, paths, checks)
+def _tried(
+    name: str, paths: tuple[Path, ...], checks: tuple[Check, ...], ask: Asked, stop: Stop
+) -> Sequence[Verdict]:
     if not name:
         return [Verdict(check=one, passed=False, message="; ".join(complaints(one))) for one in checks]
+    if name != BUILT_IN:
+        return ask(name, paths, checks)
     loaded: Any = plugins.load("validators", name)
-    verdicts: Sequence[Verdict] = loaded.validate(paths, checks)
+    verdicts: Sequence[Verdict] = loaded.validate(paths, checks, stop)
     return verdicts

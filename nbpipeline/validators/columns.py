@@ -3,18 +3,17 @@
 For tables of all kinds in `tables`, in one pass and bounded memory. Fills `ports.Validator`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from nbpipeline.errors import did_you_mean
 from nbpipeline.model import Check, Verdict
 from nbpipeline.validators import arguments
 from nbpipeline.validators.arguments import ARGUMENTS
 from nbpipeline.validators.conditions import CONDITIONS, Condition
-from nbpipeline.validators.examples import rows_of
+from nbpipeline.validators.gathering import Gathering, Outcome, interrupted
 from nbpipeline.validators.leaks import RELATIONS
-from nbpipeline.validators.tables import UnreadableTableError, open_table
+from nbpipeline.validators.tables import Stop, StoppedError, UnreadableTableError, never, open_table
 
 
 def knows(check: Check) -> bool:
@@ -31,59 +30,49 @@ def complaints(check: Check) -> tuple[str, ...]:
     return arguments.complaints(check)
 
 
-def validate(paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Verdict, ...]:
+def validate(paths: tuple[Path, ...], checks: tuple[Check, ...], stop: Stop = never) -> tuple[Verdict, ...]:
     """Try the checks on the files, each file by itself; one verdict a check, in order.
 
-    A folder counts as one table of all its files. A check that is written wrongly fails with what is wrong.
+    A folder counts as one table of all its files. A check that is written wrongly fails with what is wrong;
+    all fail where `stop` says that nobody waits any more: it is asked all the time.
     Raises MissingPluginError where the library that reads a file is not installed.
     """
-    found: list[list[str]] = [list(complaints(check)) for check in checks]
-    details: list[Mapping[str, Any]] = [{} for _ in checks]
-    sound = [number for number, wrong in enumerate(found) if not wrong]
-    for path in paths:
-        outcomes = _one_file(path, [checks[number] for number in sound])
-        for number, (message, facts) in zip(sound, outcomes, strict=True):
-            if message:
-                found[number].append(message if len(paths) == 1 else f"{path.name}: {message}")
-            details[number] = facts if len(paths) == 1 else rows_of(details[number], facts, path.name)
-    return tuple(
-        Verdict(check=check, passed=not wrong, message="; ".join(wrong), details=facts)
-        for check, wrong, facts in zip(checks, found, details, strict=True)
-    )
+    found = Gathering(paths, checks, complaints)
+    try:
+        for numbers in found.tables().values():
+            found.each(numbers, lambda path, some: _one_file(path, some, stop))
+    except StoppedError:
+        return interrupted(checks)
+    return found.verdicts()
 
 
-Outcome = tuple[str, Mapping[str, Any]]
-"""What a check complains of (empty where it passes), and its details."""
-
-
-def _one_file(path: Path, checks: Sequence[Check]) -> list[Outcome]:
-    """Try checks on one file or folder, all of a table in one pass."""
+def _one_file(path: Path, checks: Sequence[Check], stop: Stop) -> list[Outcome]:
+    """Try checks about one table of a file or folder, in one pass."""
     if not path.exists():
         return [(f"{path.name} is not there", {})] * len(checks)
     found: list[Outcome] = [("", {})] * len(checks)
-    tables: dict[str, dict[int, Condition]] = {}
+    conditions: dict[int, Condition] = {}
     for number, check in enumerate(checks):
         try:
-            condition = _condition(check)
+            condition = _condition(check, stop)
         except UnreadableTableError as error:  # of another artifact
             found[number] = (str(error), {})
             continue
         if condition is not None:
-            tables.setdefault(check.table, {})[number] = condition
-    for name, conditions in tables.items():
-        try:
-            said = _try(path, name, list(conditions.values()))
-        except UnreadableTableError as error:
-            said = [(str(error), {})] * len(conditions)
-        for number, outcome in zip(conditions, said, strict=True):
-            found[number] = outcome
+            conditions[number] = condition
+    try:
+        said = _try(path, checks[0].table, list(conditions.values()), stop) if conditions else []
+    except UnreadableTableError as error:
+        said = [(str(error), {})] * len(conditions)
+    for number, outcome in zip(conditions, said, strict=True):
+        found[number] = outcome
     return found
 
 
-def _condition(check: Check) -> Condition | None:
+def _condition(check: Check, stop: Stop) -> Condition | None:
     """Make what is tried; None for what opens no table."""
     if check.name in RELATIONS:
-        return RELATIONS[check.name](check.arguments, check.others)
+        return RELATIONS[check.name](check.arguments, check.others, stop)
     if check.name not in CONDITIONS:
         return None
     condition = CONDITIONS[check.name](check.arguments)
@@ -91,9 +80,9 @@ def _condition(check: Check) -> Condition | None:
     return condition
 
 
-def _try(path: Path, name: str, conditions: Sequence[Condition]) -> list[Outcome]:
+def _try(path: Path, name: str, conditions: Sequence[Condition], stop: Stop) -> list[Outcome]:
     """Show every condition the whole table once."""
-    table = open_table(path, name)
+    table = open_table(path, name, stop)
     wanted = frozenset[str]().union(*(one.columns for one in conditions))
     for batch in table.batches(wanted):
         for one in conditions:

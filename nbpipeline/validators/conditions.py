@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from nbpipeline.errors import did_you_mean
 from nbpipeline.validators.arguments import columns_of
 from nbpipeline.validators.duplicates import Duplicates
-from nbpipeline.validators.examples import EXAMPLES, beside, plain
+from nbpipeline.validators.examples import EXAMPLES, beside, brief, plain
 from nbpipeline.validators.tables import Batch, Table
 from nbpipeline.validators.values import ALSO, TYPES, hashed, is_member, moment, number
 
@@ -196,12 +196,6 @@ def _row(row: int, value: Any) -> str:
     return f"row {row}" if value is None else f"row {row} ({brief(value)})"
 
 
-def brief(value: Any) -> str:
-    """Cut what would fill a line."""
-    words = str(value)
-    return words if len(words) <= 40 else f"{words[:37]}..."  # noqa: PLR2004 - what fits a line twice
-
-
 def not_null(arguments: Any) -> Condition:
     """`not_null: dep_delay`, or a list."""
     return EachValue(
@@ -326,8 +320,8 @@ class Unique:
                 self._found.add(row, repr([hashed(one) for one in key] if mixed else key))
 
     def complaint(self, table: Table) -> str:
-        """Count what came again."""
-        self._found.close()
+        """Count what came again. Raises StoppedError."""
+        self._found.close(table.stop)
         lost = missing(self._names, table)
         if lost or not too_many(self._found.count, self._whole, self.mostly):
             return lost

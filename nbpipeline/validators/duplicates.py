@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import IO
 
+from nbpipeline.validators.tables.table import Stop, go_on, never
+
 IN_MEMORY = 2_000_000
 """Keys held in memory before they go to disk."""
 BUCKETS = 64
@@ -54,12 +56,16 @@ class Duplicates:
     def _bucket(self) -> IO[bytes]:
         return self._stack.enter_context(tempfile.TemporaryFile())
 
-    def close(self) -> None:
-        """Search what went to disk, and remove it."""
+    def close(self, stop: Stop = never) -> None:
+        """Search what went to disk, and remove it. Raises StoppedError where `stop` says so."""
         with self._stack:
-            late = sorted(row for file in self._files for row in _repeated(file))
-        self.count += len(late)
-        self.rows = sorted(self.rows + [(row, "") for row in late[: self._shown]])[: self._shown]
+            late: list[int] = []
+            for file in self._files:
+                go_on(stop)
+                for number, row in enumerate(_repeated(file)):
+                    self.count += 1
+                    late += [row] if number < self._shown else []
+        self.rows = sorted(self.rows + [(row, "") for row in late])[: self._shown]
         self._files = []
 
 

@@ -6,11 +6,11 @@ What is read is what `tables` reads. The index is the row's number in the file, 
 from collections.abc import Iterator, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from nbpipeline.validators.tables import Table, UnreadableTableError, open_table, suffix_of
-from nbpipeline.validators.tables.delimited import delimiter_of
-from nbpipeline.validators.tables.table import open_text
+from nbpipeline.validators.tables.delimited import delimiter_of, pieces
+from nbpipeline.validators.tables.table import NULLS, open_text, readable
 from nbpipeline.values import dataclass
 
 LIMIT = 500_000_000
@@ -44,8 +44,6 @@ class _Sampler:
     """Takes pieces of a table; drops every second of the rows that it kept when they become too many."""
 
     limit: int
-    text: bool
-    """Whether the kind of a column's values was guessed, piece by piece."""
     rows: int = 0
     step: int = 1
     held: int = 0
@@ -57,9 +55,9 @@ class _Sampler:
         self._keep(piece)
         while self.held > self.limit:
             self.step *= 2
-            before, self.pieces, self.held = self.pieces, [], 0
-            for one in before:
-                self._keep(one)
+            before, self.pieces, self.held = self.pieces[::-1], [], 0
+            while before:  # what was thinned is let go at once
+                self._keep(before.pop())
 
     def _keep(self, piece: Any) -> None:
         kept = piece if self.step == 1 else piece[(piece.index - 1) % self.step == 0].copy()
@@ -68,26 +66,8 @@ class _Sampler:
 
     def frame(self, pandas: Any) -> Frame:
         some = [one for one in self.pieces if len(one)] or self.pieces[:1]
-        if self.text:
-            _agree(some, pandas)
         data = some[0] if len(some) == 1 else pandas.concat(some) if some else pandas.DataFrame()
         return Frame(data=data, rows=self.rows, step=self.step)
-
-
-def _agree(pieces: Sequence[Any], pandas: Any) -> None:
-    """Make a column text in all pieces where it is in one: a word far down would leave numbers before it."""
-    numeric = pandas.api.types.is_numeric_dtype
-    for name in pieces[0].columns if pieces else ():
-        kinds = [numeric(one[name].dtype) for one in pieces]
-        if any(kinds) and not all(kinds):
-            for one in pieces:
-                if numeric(one[name].dtype):
-                    one[name] = one[name].map(_as_written, na_action="ignore").astype(object)
-
-
-def _as_written(value: Any) -> str:
-    """Write a number as it most likely stood in the file."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def read_frame(path: Path, table: str = "", limit: int = LIMIT) -> Frame:
@@ -97,41 +77,111 @@ def read_frame(path: Path, table: str = "", limit: int = LIMIT) -> Frame:
     database or a sheet. Raises UnreadableTableError, and MissingPluginError where a library for the kind of
     file is not installed.
     """
-    import pandas as pd  # noqa: PLC0415 - half a second; this runs in a process of its own
-
     if not path.exists():
         raise UnreadableTableError(f"{path.name} is not there")
     opened = open_table(path, table)
-    sampler = _Sampler(limit=limit, text=opened.text)
-    for piece in _pieces(opened):
+    if opened.text:
+        return _of_text(opened, limit)
+    return _sampled(_parquet(opened) if suffix_of(opened.files[0]) in _PARQUET else _rows(opened), limit)
+
+
+def _sampled(pieces: Iterator[Any], limit: int) -> Frame:
+    import pandas as pd  # noqa: PLC0415 - half a second; this runs in a process of its own
+
+    sampler = _Sampler(limit=limit)
+    for piece in pieces:
         sampler.take(piece)
     return sampler.frame(pd)
 
 
-def _pieces(opened: Table) -> Iterator[Any]:
-    """Give the rows as frames: by pandas' and pyarrow's own readers where these are much faster."""
-    if opened.text:
-        return _delimited(opened)
-    if suffix_of(opened.files[0]) in _PARQUET:
-        return _parquet(opened)
-    return _rows(opened)
+# --- CSV and its like ----------------------------------------------------------------------------
+
+
+def _of_text(opened: Table, limit: int) -> Frame:
+    """Read text, whose kinds pandas guesses piece by piece.
+
+    A column that turns out to be numbers in some pieces and words in others is text, as it stands in the
+    file: then all is read once more, since numbers no longer tell how they were written (1.50).
+    """
+    kinds: dict[str, set[str]] = {}
+    found = _sampled(_delimited(opened, kinds, ()), limit)
+    mixed = [name for name, seen in kinds.items() if len(seen) > 1]
+    return _sampled(_delimited(opened, {}, mixed), limit) if mixed else found
+
+
+def _delimited(opened: Table, kinds: dict[str, set[str]], texts: Sequence[str]) -> Iterator[Any]:
+    """Read pieces with pandas, the columns `texts` as text; notes what `kinds` the others' values are of."""
+    import pandas as pd  # noqa: PLC0415 - as above
+
+    for path in opened.files:
+        with readable(path), open_text(path) as file:
+            head = file.readline()
+            file.seek(0)
+            delimiter = delimiter_of(head)
+            seen: Any = _Seen(opened, path, file, delimiter)
+            read = pd.read_csv(
+                seen,
+                sep=delimiter,
+                chunksize=ROWS,
+                low_memory=False,
+                index_col=False,
+                dtype=dict.fromkeys(texts, str),
+                keep_default_na=False,
+                na_values=sorted(NULLS),
+                skip_blank_lines=delimiter in head,  # in a single column a blank is a value, a missing one
+            )
+            for piece in read:
+                for name in piece.columns:
+                    if piece[name].notna().any():
+                        kinds.setdefault(name, set()).add(_kind(piece[name].dtype, pd))
+                yield piece
+
+
+def _kind(dtype: Any, pandas: Any) -> str:
+    if pandas.api.types.is_bool_dtype(dtype):
+        return "truth"
+    return "number" if pandas.api.types.is_numeric_dtype(dtype) else "text"
+
+
+class _Seen:
+    """A text file for pandas, each row of which the built-in checks' reader sees before pandas does.
+
+    pandas lets rows that are cut pass. Raises UnreadableTableError while it is read.
+    """
+
+    def __init__(self, opened: Table, path: Path, file: TextIO, delimiter: str) -> None:
+        self._file = file
+        self._held: list[str] = []
+        self._text = ""
+        self._seen = pieces(opened, path, self._lines(), delimiter)
+
+    def _lines(self) -> Iterator[str]:
+        for line in self._file:
+            self._held.append(line)
+            yield line
+
+    def __iter__(self) -> Iterator[str]:
+        """Be a file to pandas, which asks for this and calls `read` alone."""
+        return self._lines()
+
+    def read(self, size: int = -1) -> str:
+        """Give so many characters of the next rows, or as many as there are."""
+        if not self._text:
+            next(self._seen, None)
+            self._text = "".join(self._held)
+            self._held.clear()
+        end = size if size >= 0 else len(self._text)
+        given, self._text = self._text[:end], self._text[end:]
+        return given
+
+
+# --- other kinds ---------------------------------------------------------------------------------
 
 
 def _refuse_damaged(opened: Table) -> None:
-    """Read the files once as the built-in checks do: what follows lets cut rows pass."""
+    """Read the files once as the built-in checks do: what follows lets damage pass."""
     for _ in opened.batches(frozenset()):
         pass
-
-
-def _delimited(opened: Table) -> Iterator[Any]:
-    import pandas as pd  # noqa: PLC0415 - as above
-
-    _refuse_damaged(opened)
-    for path in opened.files:
-        with open_text(path) as file:
-            delimiter = delimiter_of(file.readline())
-            file.seek(0)
-            yield from pd.read_csv(file, sep=delimiter, chunksize=ROWS, low_memory=False, index_col=False)
 
 
 def _parquet(opened: Table) -> Iterator[Any]:

@@ -15,8 +15,9 @@ from nbpipeline.errors import did_you_mean
 from nbpipeline.model import Check, Verdict
 from nbpipeline.patterns import regex
 from nbpipeline.validators import expectations
-from nbpipeline.validators.examples import EXAMPLES, brief, plain, rows_of, rows_said
+from nbpipeline.validators.examples import EXAMPLES, brief, plain, rows_said
 from nbpipeline.validators.frames import Frame, read_frame
+from nbpipeline.validators.gathering import Gathering, Outcome
 from nbpipeline.validators.tables import UnreadableTableError
 
 LIBRARY = "great_expectations"
@@ -58,31 +59,16 @@ def library() -> Any:
 
 def validate(paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Verdict, ...]:
     """Try the checks on the files, each file by itself; one verdict a check, in order."""
-    wrong = {number: told for number, one in enumerate(checks) if (told := complaints(one))}
-    found: list[list[str]] = [list(wrong.get(number, ())) for number in range(len(checks))]
-    details: list[Mapping[str, Any]] = [{} for _ in checks]
-    for table in dict.fromkeys(one.table for one in checks):
-        numbers = [n for n, one in enumerate(checks) if one.table == table and n not in wrong]
-        for path in paths if numbers else ():
-            outcomes = _tried(path, table, [checks[number] for number in numbers])
-            for number, (message, facts) in zip(numbers, outcomes, strict=True):
-                if message:
-                    found[number].append(message if len(paths) == 1 else f"{path.name}: {message}")
-                details[number] = facts if len(paths) == 1 else rows_of(details[number], facts, path.name)
-    return tuple(
-        Verdict(check=check, passed=not told, message="; ".join(told), details=facts)
-        for check, told, facts in zip(checks, found, details, strict=True)
-    )
+    found = Gathering(paths, checks, complaints)
+    for numbers in found.tables().values():
+        found.each(numbers, _tried)
+    return found.verdicts()
 
 
-Outcome = tuple[str, Mapping[str, Any]]
-"""What a check complains of (empty where it passes), and its details."""
-
-
-def _tried(path: Path, table: str, checks: Sequence[Check]) -> list[Outcome]:
+def _tried(path: Path, checks: Sequence[Check]) -> list[Outcome]:
     gx = library()
     try:
-        frame = read_frame(path, table)
+        frame = read_frame(path, checks[0].table)
     except UnreadableTableError as error:
         return [(str(error), {})] * len(checks)
     context = gx.get_context(mode="ephemeral")

@@ -8,9 +8,10 @@ from typing import Any
 
 from nbpipeline.patterns import regex
 from nbpipeline.validators.arguments import names_of_others
-from nbpipeline.validators.conditions import SHOWN_ROWS, Condition, EachValue, brief, missing, names_of
+from nbpipeline.validators.conditions import SHOWN_ROWS, Condition, EachValue, missing, names_of
+from nbpipeline.validators.examples import brief
 from nbpipeline.validators.overlaps import Overlap
-from nbpipeline.validators.tables import Batch, Table, UnreadableTableError, open_table
+from nbpipeline.validators.tables import Batch, Stop, Table, UnreadableTableError, never, open_table
 from nbpipeline.validators.values import hashed, moment, number
 
 Others = Mapping[str, Sequence[str]]
@@ -24,15 +25,15 @@ class Disjoint:
 
     mostly: float | None = None
 
-    def __init__(self, arguments: Mapping[str, Any], others: Others) -> None:
-        """Take the keys of the others. Raises UnreadableTableError."""
+    def __init__(self, arguments: Mapping[str, Any], others: Others, stop: Stop = never) -> None:
+        """Take the keys of the others. Raises UnreadableTableError, StoppedError."""
         self._names = names_of(arguments)
         self.columns = frozenset(self._names)
         self._others = names_of_others(arguments)
         self._found = Overlap(shown=SHOWN_ROWS)
         self._rows = 0
         for number_, other in enumerate(self._others):
-            for _, batch in _batches(other, arguments, others, self._names):
+            for _, batch in _batches(other, arguments, others, self._names, stop):
                 for _, _, key in _keys(batch, self._names):
                     self._found.hold(number_, key)
 
@@ -44,8 +45,8 @@ class Disjoint:
                 self._found.add(row, key, values)
 
     def complaint(self, table: Table) -> str:
-        """Count what is shared, by the other artifact."""
-        self._found.close()
+        """Count what is shared, by the other artifact. Raises StoppedError."""
+        self._found.close(table.stop)
         lost = missing(self._names, table)
         if lost:
             return lost
@@ -71,17 +72,17 @@ class Disjoint:
         return f"{', '.join(shown)}{', ...' if count > SHOWN_ROWS else ''}"
 
 
-def earlier_than(arguments: Mapping[str, Any], others: Others) -> Condition:
+def earlier_than(arguments: Mapping[str, Any], others: Others, stop: Stop = never) -> Condition:
     """`earlier_than: {other: [valid, test], column: time}`: all before the first of the others. Nulls pass.
 
-    Raises UnreadableTableError.
+    Raises UnreadableTableError, StoppedError.
     """
     column = arguments["column"]
     equal = bool(arguments.get("or_equal"))
     firsts = [
         (first, shown, other)
         for other in names_of_others(arguments)
-        for first, shown in [_first(other, arguments, others)]
+        for first, shown in [_first(other, arguments, others, stop)]
         if first is not None
     ]
     kinds = {first[0] for first, _, _ in firsts}
@@ -105,12 +106,14 @@ def earlier_than(arguments: Mapping[str, Any], others: Others) -> Condition:
     )
 
 
-def _first(other: str, arguments: Mapping[str, Any], others: Others) -> tuple[tuple[str, Any] | None, Any]:
+def _first(
+    other: str, arguments: Mapping[str, Any], others: Others, stop: Stop
+) -> tuple[tuple[str, Any] | None, Any]:
     """Find the least value of a column, and how it is written; None where all are null."""
     column = arguments["column"]
     least: tuple[str, Any] | None = None
     shown: Any = None
-    for table, batch in _batches(other, arguments, others, (column,)):
+    for table, batch in _batches(other, arguments, others, (column,), stop):
         for row, value in enumerate(batch.columns[column], start=batch.first):
             if value is None:
                 continue
@@ -135,7 +138,7 @@ def _ordered(value: Any, *, text: bool) -> tuple[str, Any] | None:
 
 
 def _batches(
-    other: str, arguments: Mapping[str, Any], others: Others, columns: Sequence[str]
+    other: str, arguments: Mapping[str, Any], others: Others, columns: Sequence[str], stop: Stop
 ) -> Iterator[tuple[Table, Batch]]:
     """Read another artifact's columns. Raises UnreadableTableError, with the artifact's name."""
     if other not in others:
@@ -146,7 +149,7 @@ def _batches(
         if not path.exists():
             raise UnreadableTableError(f"'{other}' ({path.name}) is not there")
         try:
-            table = open_table(path, str(arguments.get("other_table") or ""))
+            table = open_table(path, str(arguments.get("other_table") or ""), stop)
             for batch in table.batches(frozenset(columns)):
                 _refuse_missing(columns, batch.columns, table)
                 yield table, batch
@@ -186,7 +189,7 @@ def key_part(value: Any) -> Any:
     return (kind, float(made)) if isinstance(made, Decimal) else (kind, made)
 
 
-RELATIONS: Mapping[str, Callable[[Any, Others], Condition]] = {
+RELATIONS: Mapping[str, Callable[[Any, Others, Stop], Condition]] = {
     "disjoint_from": Disjoint,
     "earlier_than": earlier_than,
 }

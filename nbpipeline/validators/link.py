@@ -16,14 +16,14 @@ from nbpipeline.encoding import plain
 from nbpipeline.errors import MissingPluginError
 from nbpipeline.lines import Lines
 from nbpipeline.model import Check, Verdict
-from nbpipeline.ports import Cancel
+from nbpipeline.validators.gathering import INTERRUPTED, interrupted
+from nbpipeline.validators.tables.table import Stop, never
 from nbpipeline.values import dataclass
 
 LOOK = 0.1
-"""Seconds after which a waiting stage looks whether it was cancelled."""
+"""Seconds after which a waiting stage looks whether it still wants to know."""
 PATIENCE = 5.0
 """Seconds that the process has to end by itself."""
-INTERRUPTED = "interrupted"
 _WORDS = 2_000
 """Bytes of what the process said last that are looked at when it has died."""
 
@@ -54,8 +54,8 @@ class CheckingProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the process."""
-        self._end()
+        """End the process; at once where somebody broke off: what it is at may hear nothing."""
+        self._end(PATIENCE if kind is None else 0)
 
     @property
     def pid(self) -> int | None:
@@ -89,11 +89,13 @@ class CheckingProcess:
         *,
         folder: Path,
         roots: Sequence[Path],
-        cancel: Cancel,
+        stop: Stop = never,
     ) -> tuple[Verdict, ...]:
-        """Have checks tried, one verdict each; all of them fail where the process dies or is cancelled.
+        """Have checks tried, one verdict each; all of them fail where the process dies or `stop` says so.
 
-        `folder` and `roots` are where a stage's notebook runs and imports from. Raises MissingPluginError.
+        One that is stopped is killed, since a regular expression or a library may hear nothing; who asks next
+        gets another. `folder` and `roots` are where a stage's notebook runs and imports from.
+        Raises MissingPluginError.
         """
         question = {
             "validator": validator,
@@ -103,20 +105,22 @@ class CheckingProcess:
             "roots": [str(one) for one in roots],
         }
         found: dict[str, Any] = {"trouble": INTERRUPTED}
-        with self._alone(cancel) as mine:
+        with self._alone(stop) as mine:
             if mine:
-                found = self._asked(validator, question, cancel)
+                found = self._asked(validator, question, stop)
         if "missing" in found:
             raise MissingPluginError.of(**found["missing"])
+        if found.get("trouble") == INTERRUPTED:
+            return interrupted(checks)
         if "trouble" in found:
             return tuple(Verdict(check=one, passed=False, message=found["trouble"]) for one in checks)
         return tuple(Verdict(check=one, **told) for one, told in zip(checks, found["verdicts"], strict=True))
 
     @contextmanager
-    def _alone(self, cancel: Cancel) -> Iterator[bool]:
-        """Wait for other stages' checks; False where that is cancelled."""
+    def _alone(self, stop: Stop) -> Iterator[bool]:
+        """Wait for other stages' checks; False where nobody waits any more."""
         mine = False
-        while not mine and not cancel.level:
+        while not mine and not stop():
             mine = self._lock.acquire(timeout=LOOK)
         try:
             yield mine
@@ -124,7 +128,7 @@ class CheckingProcess:
             if mine:
                 self._lock.release()
 
-    def _asked(self, validator: str, question: Mapping[str, Any], cancel: Cancel) -> dict[str, Any]:
+    def _asked(self, validator: str, question: Mapping[str, Any], stop: Stop) -> dict[str, Any]:
         running = self._running
         if running is None or running.process.poll() is not None:
             self._end()
@@ -132,7 +136,7 @@ class CheckingProcess:
         with suppress(OSError):  # it has died: nothing will come
             _write(running.questions, json.dumps(question).encode() + b"\n")
         while (line := running.answers.next(LOOK)) is None:
-            if cancel.level:
+            if stop():
                 self._end(patience=0)
                 return {"trouble": INTERRUPTED}
             if running.answers.ended:
@@ -181,4 +185,5 @@ def _spoken(check: Check) -> dict[str, Any]:
         "arguments": plain(check.arguments),
         "mostly": check.mostly,
         "table": check.table,
+        "others": {name: list(paths) for name, paths in check.others.items()},
     }

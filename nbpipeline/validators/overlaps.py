@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import IO, Any
 
+from nbpipeline.validators.tables.table import Stop, go_on, never
+
 IN_MEMORY = 1_000_000
 """Keys of the other tables held in memory (some 150 MB) before the rest goes to disk."""
 BUCKETS = 64
@@ -65,10 +67,11 @@ class Overlap:
     def _bucket(self) -> IO[bytes]:
         return self._stack.enter_context(tempfile.TemporaryFile())
 
-    def close(self) -> None:
-        """Search what went to disk, and remove it."""
+    def close(self, stop: Stop = never) -> None:
+        """Search what went to disk, and remove it. Raises StoppedError where `stop` says so."""
         with self._stack:
             for others, own in self._files:
+                go_on(stop)
                 for table, row in _shared(others, own):
                     self._note(table, row, "")
         self._files = []

@@ -4,7 +4,7 @@ A schema is code, so it is imported where data is checked, in a process of its o
 notebook would import it. Fills `ports.Validator`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,12 +14,12 @@ from nbpipeline import plugins
 from nbpipeline.errors import did_you_mean
 from nbpipeline.model import Check, Verdict
 from nbpipeline.validators import schemas
-from nbpipeline.validators.examples import EXAMPLES, brief, plain, rows_of, rows_said
+from nbpipeline.validators.cases import listing_few, outcome
 from nbpipeline.validators.frames import Frame, read_frame
+from nbpipeline.validators.gathering import Gathering, Outcome
 from nbpipeline.validators.tables import UnreadableTableError
 
 LIBRARY = "pandera"
-_SHOWN = 3
 
 
 def knows(check: Check) -> bool:
@@ -58,21 +58,19 @@ class NoSchemaError(Exception):
 
 def validate(paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Verdict, ...]:
     """Try the schemas on the files, each file by itself; one verdict a check, in order."""
-    return tuple(_verdict(paths, one) for one in checks)
+    found = Gathering(paths, checks, complaints)
+    for numbers in found.tables().values():
+        found.each(numbers, _tried)
+    return found.verdicts()
 
 
-def _verdict(paths: tuple[Path, ...], check: Check) -> Verdict:
-    wrong = list(complaints(check))
-    details: Mapping[str, Any] = {}
-    for path in () if wrong else paths:
-        try:
-            message, facts = _tried(read_frame(path, check.table), _schema(check))
-        except (UnreadableTableError, NoSchemaError) as error:
-            message, facts = str(error), {}
-        if message:
-            wrong.append(message if len(paths) == 1 else f"{path.name}: {message}")
-        details = facts if len(paths) == 1 else rows_of(details, facts, path.name)
-    return Verdict(check=check, passed=not wrong, message="; ".join(wrong), details=details)
+def _tried(path: Path, checks: Sequence[Check]) -> list[Outcome]:
+    """Try all schemas about one table, which is read once."""
+    try:
+        frame = read_frame(path, checks[0].table)
+    except UnreadableTableError as error:
+        return [(str(error), {})] * len(checks)
+    return [_outcome(frame, one) for one in checks]
 
 
 def _schema(check: Check) -> Any:
@@ -96,47 +94,17 @@ def _schema(check: Check) -> Any:
     raise NoSchemaError(f"{name} in the module {module_name} is {what}")
 
 
-def _tried(frame: Frame, schema: Any) -> tuple[str, Mapping[str, Any]]:
+def _outcome(frame: Frame, check: Check) -> Outcome:
     pa = library()
-    facts: dict[str, Any] = {"rows": len(frame.data), "failed": 0, "examples": []}
+    facts: Mapping[str, Any] = {"rows": len(frame.data), "failed": 0, "examples": []}
     if frame.step > 1:
-        facts["sampled"] = {"step": frame.step, "of": frame.rows}
+        facts = {**facts, "sampled": {"step": frame.step, "of": frame.rows}}
     try:
+        schema = listing_few(_schema(check))
         schema.validate(frame.data, lazy=True)
+    except NoSchemaError as error:
+        return str(error), {}
     except (pa.errors.SchemaErrors, pa.errors.SchemaError) as error:
-        cases = [_Case(one) for one in error.failure_cases.to_dict("records")]
-        numbers = sorted({one.row for one in cases if one.row is not None})
-        columns = list(dict.fromkeys(one.column for one in cases if one.column in frame.data.columns))
-        examples = rows_said(frame.data, numbers[:EXAMPLES], columns)
-        facts |= {"failed": len(numbers), "examples": examples}
-        told = "; ".join(_told(cases))
-        return (f"{told}; {frame.said}" if frame.said else told), facts
+        told, found = outcome(error, frame)
+        return (f"{told}; {frame.said}" if frame.said else told), {**facts, **found}
     return "", facts
-
-
-class _Case:
-    """One line of pandera's list of failures."""
-
-    def __init__(self, data: Mapping[str, Any]) -> None:
-        self.column = "" if data.get("column") is None else str(data["column"])
-        self.check = str(data.get("check"))
-        self.value = plain(data.get("failure_case"))
-        index = plain(data.get("index"))
-        self.row = int(index) if isinstance(index, (int, float)) else None
-        if data.get("schema_context") != "Column" and not self.column:
-            self.column = str(data.get("schema_context") or "")
-
-
-def _told(cases: list[_Case]) -> Iterator[str]:
-    """Say failures by column and check, with the first rows of each."""
-    groups: dict[tuple[str, str], list[_Case]] = {}
-    for one in cases:
-        groups.setdefault((one.column, one.check), []).append(one)
-    for (column, check), group in groups.items():
-        rows = [one for one in group if one.row is not None]
-        if not rows:
-            yield f"{column}: {check}: found {brief(group[0].value)}"
-            continue
-        shown = ", ".join(f"row {one.row} ({brief(one.value)})" for one in rows[:_SHOWN])
-        more = ", ..." if len(rows) > _SHOWN else ""
-        yield f"'{column}' fails {check} in {len(rows)} row{'' if len(rows) == 1 else 's'}: {shown}{more}"

@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 from builders import code, command, write_files, write_notebook
+from checking import checking_processes
 
 import nbpipeline
 
@@ -72,20 +72,6 @@ def light(flights: Path) -> Path:
 def events(root: Path) -> list[dict]:
     last = max((root / ".nbpipeline/runs").iterdir())
     return [json.loads(line) for line in (last / "events.jsonl").read_text().splitlines()]
-
-
-def checking_processes(root: Path) -> set[int]:
-    """The processes that check for runs in the folder; other tests' stand beside them."""
-    return {one.pid for one in psutil.process_iter() if _checks_in(one, root)}
-
-
-def _checks_in(process: psutil.Process, root: Path) -> bool:
-    try:
-        return "nbpipeline.validators" in process.cmdline() and Path(process.cwd()).is_relative_to(
-            root.resolve()
-        )
-    except (psutil.Error, OSError):
-        return False
 
 
 def test_a_corrupted_row_fails_the_right_stage_with_the_row_shown(flights: Path) -> None:

@@ -1,6 +1,7 @@
 """`expect learn` and `expect diff` through the real command, on a project with a real kernel."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -151,7 +152,7 @@ def test_diff_against_checks(root: Path, project: nbpipeline.Project) -> None:
         "id,origin,distance,gate\n" + "".join(f"{n},ORD,{n},B\n" for n in range(60))
     )
     done = command("expect", "diff", "clean.features", cwd=root)
-    assert done.returncode == 0
+    assert done.returncode == 4
     assert (
         "features.csv (clean): 60 rows\n  fails  in_set: 'origin' is none of EWR, JFK in 60 of 60 rows"
         in done.stdout
@@ -161,6 +162,54 @@ def test_diff_against_checks(root: Path, project: nbpipeline.Project) -> None:
     assert data["same"] is False
     assert data["files"][0]["unnamed"] == [{"column": "gate", "type": "str"}]
     assert [one["check"] for one in data["files"][0]["checks"] if not one["passed"]] == ["in_set", "between"]
+
+
+def test_checks_that_only_warn_and_other_runs_change_no_exit_code(
+    root: Path, project: nbpipeline.Project
+) -> None:
+    first = last_run(project)
+    suite = "expect: [{rows: {min: 100}, severity: SEVERITY}]"
+    for severity, code_ in (("warn", 0), ("fail", 4)):
+        write_files(root, {SUITE: suite.replace("SEVERITY", severity)})
+        for form in ("text", "json"):
+            done = command("expect", "diff", "clean.features", "--format", form, cwd=root)
+            assert (done.returncode, done.stderr) == (code_, "")
+            assert "60 rows, at least 100 wanted" in done.stdout
+    (root / "features.csv").write_text("other\n1\n")
+    done = command("expect", "diff", "clean.features", "--against", first, cwd=root)
+    assert (done.returncode, "column other: added" in done.stdout) == (0, True)
+
+
+def test_what_only_the_store_far_away_has_is_brought(root: Path, tmp_path: Path) -> None:
+    far = tmp_path / "far"
+    write_files(root, {"pipeline.yaml": f"name: far\nstore: {{path: '{far.as_uri()}'}}\n"})
+    write_stage(root)
+    project = nbpipeline.Project(root)
+    project.run()
+    first = last_run(project)
+    write_stage(root, rows=90)
+    project.run()
+    (root / "features.csv").write_text("spoiled by hand\n1\n")
+    near = root / ".nbpipeline" / "store" / "objects"
+    shutil.rmtree(near)
+    assert project.data.diff("clean.features", against=first).data["files"][0]["rows"] == [60, 1]
+    shutil.rmtree(near)
+    assert command("expect", "learn", "clean.features", "--from", first, "--stdout", cwd=root).returncode == 0
+    shutil.rmtree(near)
+    ((_, learned),) = project.data.learned_from("clean.features")
+    assert learned.rows == 90
+    assert (root / "features.csv").read_text() == "spoiled by hand\n1\n"
+    shutil.rmtree(near)
+    shutil.rmtree(far / "objects")
+    with pytest.raises(UsageError, match="the store has no copy of it"):
+        project.data.diff("clean.features", against=first)
+    write_files(
+        root, {"pipeline.yaml": "name: far\nstore: {path: 's3://team', endpoint: 'http://127.0.0.1:1'}\n"}
+    )
+    with pytest.raises(UsageError, match="the store has no copy of it") as error:
+        project.data.diff("clean.features", against=first)
+    assert "the store at s3://team " in str(error.value)
+    assert "only what is here is known" in str(error.value)
 
 
 def test_every_instance_of_a_matrix_is_learned_from(root: Path) -> None:

@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -129,12 +128,6 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build(root)
     run(root)
     return root
-
-
-@pytest.fixture
-def green(ran: Path, tmp_path: Path) -> Path:
-    """A project after a good run, moved to a place of its own."""
-    return Path(shutil.copytree(ran, tmp_path / "green"))
 
 
 def model(root: Path) -> Any:

@@ -64,12 +64,6 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
-def green(ran: Path, tmp_path: Path) -> Path:
-    """A project after a good run, moved to a place of its own."""
-    return Path(shutil.copytree(ran, tmp_path / "green"))
-
-
 def plan(root: Path) -> dict[str, str]:
     done = command("plan", "--format", "json", cwd=root)
     return {one["stage"]: one["action"] for one in json.loads(done.stdout)["stages"]}
@@ -138,6 +132,40 @@ def test_outputs_that_fail_their_check_are_not_recorded(green: Path) -> None:
     assert done.returncode == 4
     assert "total" in done.stderr
     assert plan(green)["total"] in {"run", "restore"}
+
+
+def test_what_checks_warn_of_is_told_and_what_they_show_of_secrets_is_masked(green: Path) -> None:
+    secret = {"WAREHOUSE_TOKEN": "abcd-secret-1234"}
+    write_files(
+        green,
+        {
+            "pipeline.yaml": "name: upkeep\ndefaults: {secrets: [WAREHOUSE_TOKEN]}\n",
+            "expectations/total.table.yml": "expect: [{in_set: {column: total, values: [6]}, severity: SEVERITY}]",
+        },
+    )
+    suite = green / "expectations/total.table.yml"
+    text = suite.read_text()
+    (green / "out/table.csv").write_text("total\nabcd-secret-1234\n")
+    for severity, number, begin in (
+        ("fail", 4, "expectations/total.table.yml"),
+        ("warn", 0, "note: total: "),
+    ):
+        suite.write_text(text.replace("SEVERITY", severity))
+        done = command("record", "total", cwd=green, environment=secret)
+        assert done.returncode == number, done.stderr
+        assert done.stderr.startswith(begin)
+        assert "in_set: 'total' is none of 6 in 1 of 1 row: row 1 (" in done.stderr
+        assert "secret" not in done.stderr + done.stdout
+    assert done.stdout == "recorded: total, made by hand\n"
+    heard: list[str] = []
+    os.environ.update(secret)
+    try:
+        assert Project(green).record("total", on_notice=heard.append) == ("total",)
+    finally:
+        del os.environ["WAREHOUSE_TOKEN"]
+    assert len(heard) == 1
+    (green / "out/table.csv").write_text("total\n6\n")
+    assert command("record", "total", cwd=green, environment=secret).stderr == "", "a negative control"
 
 
 def test_a_missing_output_is_not_recorded(green: Path) -> None:

@@ -3,9 +3,27 @@
 from pathlib import Path
 
 from nbpipeline.validators.tables import delimited, duckdb, excel, feather, parquet, records, sqlite
-from nbpipeline.validators.tables.table import Batch, Reader, Table, UnreadableTableError
+from nbpipeline.validators.tables.table import (
+    Batch,
+    Reader,
+    Stop,
+    StoppedError,
+    Table,
+    UnreadableTableError,
+    never,
+)
 
-__all__ = ["FORMATS", "Batch", "Table", "UnreadableTableError", "open_table", "suffix_of"]
+__all__ = [
+    "FORMATS",
+    "Batch",
+    "Stop",
+    "StoppedError",
+    "Table",
+    "UnreadableTableError",
+    "never",
+    "open_table",
+    "suffix_of",
+]
 
 
 FORMATS: dict[str, Reader] = {
@@ -37,8 +55,8 @@ def suffix_of(path: Path) -> str:
     return whole or next((one for one in COMPRESSED if name.endswith(f"{one}.gz")), "")
 
 
-def open_table(path: Path, name: str = "") -> Table:
-    """Find what is to be read: the table `name` of a database, the sheet of a workbook.
+def open_table(path: Path, name: str = "", stop: Stop = never) -> Table:
+    """Find what is to be read: the table `name` of a database, the sheet of a workbook; until `stop` says so.
 
     Raises UnreadableTableError where it is no table by its name.
     """
@@ -57,7 +75,7 @@ def open_table(path: Path, name: str = "") -> Table:
     read = FORMATS[kind]
     if kind == ".db" and _is_duckdb(files[0]):
         read = duckdb.read
-    return Table(files=files, read=read, text=kind in _TEXT, name=name)
+    return Table(files=files, read=read, text=kind in _TEXT, name=name, stop=stop)
 
 
 def _is_duckdb(path: Path) -> bool:

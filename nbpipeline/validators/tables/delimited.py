@@ -1,7 +1,7 @@
 """CSV and its like: one kind of separator, a header line, every value text."""
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -33,13 +33,21 @@ def delimiter_of(head: str) -> str:
 
 
 def _rows(table: Table, path: Path, file: TextIO, wanted: frozenset[str]) -> Iterator[Piece]:
-    csv.field_size_limit(LONGEST_FIELD)
     head = file.readline()
-    if not head.strip():
-        raise UnreadableTableError(f"{path.name} has no header line")
-    delimiter = delimiter_of(head)
     file.seek(0)
-    reader = csv.reader(file, delimiter=delimiter, strict=True)
+    yield from pieces(table, path, file, delimiter_of(head), wanted)
+
+
+def pieces(
+    table: Table,
+    path: Path,
+    lines: Iterable[str],
+    delimiter: str,
+    wanted: frozenset[str] = frozenset(),
+) -> Iterator[Piece]:
+    """Read rows from the lines of a file. Raises UnreadableTableError for one that is not as the header."""
+    csv.field_size_limit(LONGEST_FIELD)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     names = _header(path, reader)
     table.meet_all(path, names)
     places = [(name, place) for place, name in enumerate(names) if name in wanted]
@@ -64,9 +72,12 @@ def _rows(table: Table, path: Path, file: TextIO, wanted: frozenset[str]) -> Ite
 
 def _header(path: Path, reader: Iterator[list[str]]) -> list[str]:
     try:
-        return next(reader)
+        names = next(reader, [])
     except csv.Error as error:
         raise UnreadableTableError(f"{path.name} is cut or damaged: {error}") from error
+    if not any(name.strip() for name in names):
+        raise UnreadableTableError(f"{path.name} has no header line")
+    return names
 
 
 def _pick(rows: list[list[str]], places: list[tuple[str, int]]) -> Mapping[str, Sequence[Any]]:

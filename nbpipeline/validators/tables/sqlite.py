@@ -6,11 +6,21 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from nbpipeline.validators.tables.table import BATCH, Piece, Table, UnreadableTableError, chosen, turned
+from nbpipeline.validators.tables.table import (
+    BATCH,
+    Piece,
+    Table,
+    UnreadableTableError,
+    chosen,
+    go_on,
+    turned,
+)
 
 MAGIC = b"SQLite format 3\x00"
 _JOURNAL = bytes.fromhex("d9d505f920a163d7")
 _BOOLS = {0: False, 1: True}
+_STEPS = 100_000
+"""Of SQLite's machine, some milliseconds, after which it asks whether to go on."""
 
 
 def read(table: Table, path: Path, wanted: frozenset[str]) -> Iterator[Piece]:
@@ -20,8 +30,10 @@ def read(table: Table, path: Path, wanted: frozenset[str]) -> Iterator[Piece]:
         # Immutable: nothing is locked, no -wal, -shm or -journal is made; what such a file would hold was
         # refused above.
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as base:
+            base.set_progress_handler(lambda: int(table.stop()), _STEPS)
             yield from _rows(base, table, path, wanted)
     except (sqlite3.Error, OverflowError) as error:
+        go_on(table.stop)
         raise UnreadableTableError(f"{path.name} cannot be read as a SQLite database: {error}") from error
 
 

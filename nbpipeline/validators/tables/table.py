@@ -3,6 +3,7 @@
 import gzip
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import field
 from pathlib import Path
 from typing import Any, TextIO
@@ -22,8 +23,21 @@ Reader = Callable[["Table", Path, frozenset[str]], Iterator[Piece]]
 """Reads a file of its format. Raises UnreadableTableError, or what a file that cannot be read raises."""
 
 
+Stop = Callable[[], bool]
+"""Whether whoever wanted to know something of a table no longer does."""
+
+
+def never() -> bool:
+    """Go on to the end."""
+    return False
+
+
 class UnreadableTableError(Exception):
     """The file is no table, or it is cut; the text says what was found."""
+
+
+class StoppedError(Exception):
+    """Reading was broken off, since nobody waits for it any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,17 +64,18 @@ class Table:
     """Columns met so far: all of them once the batches are through."""
     types: dict[str, str] = field(default_factory=dict)
     """Types told by the file itself (Parquet), in the words of the check `types`."""
+    stop: Stop = never
+    """Asked before each batch, and while a database thinks."""
 
     def batches(self, wanted: frozenset[str] | None) -> Iterator[Batch]:
-        """Read the wanted columns (None: all that each file has). Raises UnreadableTableError."""
+        """Read the wanted columns (None: all of each file). Raises UnreadableTableError, StoppedError."""
         first = 1
         for path in self.files:
-            try:
+            with readable(path):
                 for size, columns in self.read(self, path, EVERY if wanted is None else wanted):
+                    go_on(self.stop)
                     yield Batch(first=first, size=size, columns=columns)
                     first += size
-            except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, OSError) as error:
-                raise UnreadableTableError(f"{path.name} cannot be read: {error}") from error
 
     def meet_all(self, path: Path, names: Sequence[str], types: Mapping[str, str] | None = None) -> None:
         """Note a file's columns; the files of a folder must agree in them. Raises UnreadableTableError."""
@@ -77,6 +92,21 @@ class Table:
         for name in names:
             if name not in self.names:
                 self.names.append(name)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what a file raises that is damaged, or refuses, into UnreadableTableError."""
+    try:
+        yield
+    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, OSError) as error:
+        raise UnreadableTableError(f"{path.name} cannot be read: {error}") from error
+
+
+def go_on(stop: Stop) -> None:
+    """Raise StoppedError where nobody waits any more."""
+    if stop():
+        raise StoppedError
 
 
 class _Every(frozenset[str]):

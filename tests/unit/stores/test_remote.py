@@ -1,12 +1,15 @@
 """Bytes under keys at an fsspec URL."""
 
+import threading
 from pathlib import Path
 
 import pytest
+from buckets import KEYS, Bucket, service
 
 from nbpipeline import plugins
 from nbpipeline.errors import MissingPluginError, StorageError
 from nbpipeline.stores import patience, remote
+from nbpipeline.stores.patience import Pulse
 from nbpipeline.stores.remote import Remote, shown
 
 
@@ -50,6 +53,70 @@ def test_what_breaks_off_leaves_nothing_in_a_folder(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         far.upload(tmp_path / "lacking", "objects/ab/abc")
     assert not [one for one in (tmp_path / "far").rglob("*") if one.is_file()]
+
+
+class Counted(Pulse):
+    """Counts what was seen to move."""
+
+    seen = 0
+
+    def moved(self, count: int) -> None:
+        Counted.seen += 1
+        super().moved(count)
+
+
+def test_a_listing_goes_on_while_folders_come(
+    far: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time counts from the last one, as a file's does from its last bytes."""
+    for number in range(10):
+        far.write(f"records/{number}/1.json", b"one")
+    monkeypatch.setattr(remote, "Pulse", Counted)
+    Counted.seen = 0
+    assert len(far.keys("records")) == 10
+    assert Counted.seen >= 10
+
+
+def test_a_listing_of_s3_goes_on_while_pages_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    with service() as endpoint:
+        bucket = Bucket(endpoint)
+        for number in range(25):
+            bucket.write(f"records/{number}/1.json", b"one")
+        far = Remote(bucket.url, endpoint=endpoint)
+        assert far.keys("nothing") == {}
+        events = far._open()[0].s3.meta.events
+        asked = []
+
+        def small_pages(params: dict[str, object], **_: object) -> None:
+            asked.append(params)
+            params["MaxKeys"] = 10
+
+        events.register("provide-client-params.s3.ListObjectsV2", small_pages)
+        monkeypatch.setattr(remote, "Pulse", Counted)
+        Counted.seen = 0
+        assert sorted(far.keys("records")) == sorted(f"records/{number}/1.json" for number in range(25))
+        assert Counted.seen == len(asked) >= 3
+        Counted.seen = 0
+        far.size("records/1/1.json")
+        assert Counted.seen == 0, "it is heard while a listing is made alone"
+
+
+def test_a_listing_that_stands_still_is_given_up(
+    far: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A negative control: nothing comes."""
+    still = threading.Event()
+    far.write("records/1/1.json", b"one")
+    system = far._open()[0]
+    monkeypatch.setattr(remote, "ANSWER", 0.2)
+    monkeypatch.setattr(system, "walk", lambda *_, **__: still.wait(60) or iter(()), raising=False)
+    try:
+        with pytest.raises(StorageError, match="does not answer"):
+            far.keys("records")
+    finally:
+        still.set()
 
 
 def test_passwords_and_options_are_not_shown() -> None:

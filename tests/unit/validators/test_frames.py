@@ -2,17 +2,20 @@
 
 import gzip
 import sqlite3
+import tracemalloc
 
 import duckdb
+import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
 
 from nbpipeline.location import Location
 from nbpipeline.model import Check
-from nbpipeline.validators import frames, great_expectations
+from nbpipeline.validators import columns, frames, great_expectations
 from nbpipeline.validators.frames import read_frame
-from nbpipeline.validators.tables import UnreadableTableError
+from nbpipeline.validators.tables import UnreadableTableError, delimited
+from nbpipeline.validators.tables.table import NULLS
 
 TABLE = pd.DataFrame({"a": [1, 2, 3], "b": ["x", None, "z"]})
 
@@ -126,6 +129,80 @@ def test_a_word_far_down_makes_the_whole_column_text(tmp_path, monkeypatch):
     assert list(found["b"]) == [1, 2, 3, 4, 5, 6]
 
 
+def test_such_a_column_stands_as_it_is_written_also_in_a_sample(tmp_path, monkeypatch):
+    monkeypatch.setattr(frames, "ROWS", 2)
+    written = ["1.50", "007", "", "1e3", "0x", "2"]
+    text = "a,b\n" + "".join(f"{one},1\n" for one in written)
+    (tmp_path / "t.csv").write_text(text)
+    assert list(read_frame(tmp_path / "t.csv").data["a"].fillna("")) == written
+    sample = read_frame(tmp_path / "t.csv", limit=500)
+    assert sample.step > 1
+    assert list(sample.data["a"].fillna("")) == written[:: sample.step]
+
+
+def test_truth_values_and_numbers_are_no_one_column(tmp_path, monkeypatch):
+    monkeypatch.setattr(frames, "ROWS", 2)
+    (tmp_path / "t.csv").write_text("a,b\n1,1\n0,2\nTrue,3\nFalse,4\n")
+    assert list(read_frame(tmp_path / "t.csv").data["a"]) == ["1", "0", "True", "False"]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
+def test_a_text_file_is_read_once_and_only_a_mixed_column_makes_it_twice(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(frames, "ROWS", 1_000)
+    opened = []
+    real = frames.open_text
+    monkeypatch.setattr(frames, "open_text", lambda path: opened.append(path) or real(path))
+    monkeypatch.setattr(delimited, "open_text", lambda path: opened.append(path) or real(path))
+    path = tmp_path / name
+    plain = "n,empty,word\n" + "".join(f"{n},,w{n}\n" for n in range(3_000))
+    for text, times in ((plain, 1), (plain.replace("2999,", "x,"), 2)):
+        path.write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
+        opened.clear()
+        assert read_frame(path).rows == 3_000
+        assert len(opened) == times
+
+
+def test_damage_far_down_is_found_in_the_same_reading(tmp_path, monkeypatch):
+    monkeypatch.setattr(frames, "ROWS", 1_000)
+    rows = "".join(f"{n},1\n" for n in range(12_000))
+    for last, words in (
+        ("5\n", "the row that ends in line 12002 has 1 fields, the header 2"),
+        ('5,"x\n', "t.csv is"),
+    ):
+        (tmp_path / "t.csv").write_text(f"a,b\n{rows}{last}")
+        with pytest.raises(UnreadableTableError, match=words):
+            read_frame(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_bytes(b"a,b\n" + rows.encode() + b"\xff,1\n")
+    with pytest.raises(UnreadableTableError, match=r"t\.csv cannot be read: 'utf-8' codec"):
+        read_frame(tmp_path / "t.csv")
+    whole = gzip.compress(f"a,b\n{rows}".encode())
+    (tmp_path / "t.csv.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UnreadableTableError, match=r"t.csv.gz cannot be read: "):
+        read_frame(tmp_path / "t.csv.gz")
+
+
+@pytest.mark.parametrize("value", [*sorted(NULLS - {""}), "n/a", "#N/A", "-nan", "1.#IND"])
+def test_what_is_no_value_is_so_for_all_validators(tmp_path, value):
+    (tmp_path / "t.csv").write_text(f"a,b\n{value},1\n")
+    (own,) = columns.validate(
+        (tmp_path / "t.csv",), (Check(name="not_null", arguments="a", where=Location(path="n.ipynb")),)
+    )
+    assert list(read_frame(tmp_path / "t.csv").data["a"].isna()) == [not own.passed]
+
+
+def test_blank_lines_count_alike(tmp_path):
+    (tmp_path / "one.csv").write_text("a\n1\n\n3\n")
+    (tmp_path / "two.csv").write_text("a,b\n1,2\n\n3,4\n")
+    assert list(read_frame(tmp_path / "one.csv").data["a"].fillna(0)) == [1, 0, 3]
+    assert list(read_frame(tmp_path / "two.csv").data["a"]) == [1, 3]
+
+
+def test_line_ends_and_line_breaks_in_fields(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b'a,b\r\n1,"x\r\ny"\r\n2,z\r\n')
+    found = read_frame(tmp_path / "t.csv").data
+    assert (list(found["a"]), list(found["b"])) == ([1, 2], ["x\r\ny", "z"])
+
+
 def test_a_database_that_is_not_whole_is_damage(tmp_path):
     path = tmp_path / "t.sqlite"
     database(path)
@@ -161,6 +238,21 @@ def test_a_table_too_large_for_memory_is_sampled_all_over(tmp_path, monkeypatch,
         f"only every {found.step}th row was looked at, {20_000 // found.step} of 20000: "
         "the table is too large for memory"
     )
+
+
+def test_what_is_thinned_is_let_go_at_once():
+    """Beside the rows that are kept stands no second copy of all of them."""
+    limit = 8_000_000
+    sampler = frames._Sampler(limit=limit)
+    tracemalloc.start()
+    try:
+        for _ in range(60):
+            sampler.take(pd.DataFrame(np.zeros((5_000, 4))))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (sampler.rows, sampler.step) == (300_000, 2)
+    assert peak < 1.2 * limit
 
 
 def sampled(tmp_path, monkeypatch, name, **arguments):

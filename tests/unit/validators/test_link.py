@@ -11,10 +11,11 @@ import psutil
 import pytest
 
 from nbpipeline.errors import MissingPluginError
-from nbpipeline.executors.local import Level
 from nbpipeline.location import Location
-from nbpipeline.model import Check
+from nbpipeline.model import Check, Verdict
+from nbpipeline.validators import choice
 from nbpipeline.validators.link import CheckingProcess
+from nbpipeline.validators.tables import never
 
 SCHEMA = "import pandera.pandas as pa\nclass Table(pa.DataFrameModel):\n    {column}: int\n"
 
@@ -30,10 +31,8 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def ask(process, table, validator, *checks, roots=(), cancel=None):
-    return process.ask(
-        validator, (table,), checks, folder=table.parent, roots=roots, cancel=cancel or Level()
-    )
+def ask(process, table, validator, *checks, roots=(), stop=never):
+    return process.ask(validator, (table,), checks, folder=table.parent, roots=roots, stop=stop)
 
 
 def test_it_is_started_once_and_ends_with_its_block(table):
@@ -72,14 +71,14 @@ def test_one_that_ends_by_itself_says_its_last_words(table, tmp_path):
         assert found.message == "the process that checks data died (exit code 3): no way on"
 
 
-def test_a_cancelled_check_is_not_waited_for(table):
-    cancel = Level()
+def test_a_check_that_nobody_waits_for_any_more_is_not_waited_for(table):
+    over = threading.Event()
     with CheckingProcess() as process:
         process.start([])
         os.kill(process.pid, signal.SIGSTOP)
         pid = process.pid
-        threading.Timer(0.2, cancel.raise_to, (1,)).start()
-        (found,) = ask(process, table, "columns", check("not_null", "a"), cancel=cancel)
+        threading.Timer(0.2, over.set).start()
+        (found,) = ask(process, table, "columns", check("not_null", "a"), stop=over.is_set)
         assert (found.passed, found.message) == (False, "interrupted")
         assert not psutil.pid_exists(pid)
         assert process.pid is None
@@ -122,3 +121,72 @@ def test_a_validator_that_nobody_offers_is_missed_and_the_process_goes_on(table)
             ask(process, table, "nobody", check("a"))
         (found,) = ask(process, table, "columns", check("between", {"column": "a", "min": 0}))
         assert found.passed
+
+
+BOMB = "import re\nopen({pipe!r}, 'wb').close()\nre.match('(a+)+$', 'a' * 40 + 'b')\n"
+"""It holds Python's lock for longer than anybody lives."""
+
+
+def test_one_that_hears_nothing_is_killed_and_the_next_question_gets_another(table, tmp_path):
+    pipe, at_it = tmp_path / "pipe", threading.Event()
+    os.mkfifo(pipe)
+    (tmp_path / "bomb.py").write_text(BOMB.format(pipe=str(pipe)))
+    threading.Thread(target=lambda: (pipe.open("rb").close(), at_it.set()), daemon=True).start()
+    with CheckingProcess() as process:
+        process.start(["columns"])
+        first = psutil.Process(process.pid)
+        (found,) = ask(process, table, "pandera", check("pandera", "bomb:T"), stop=at_it.is_set)
+        assert found.message == "interrupted"
+        assert not first.is_running()
+        (again,) = ask(process, table, "columns", check("not_null", "b"))
+        assert again.passed
+        assert process.pid != first.pid
+
+
+def test_who_breaks_off_does_not_wait_for_its_end(table, tmp_path, monkeypatch):
+    """As Ctrl-C in `record` does; a negative control of patience is the first test."""
+    waited = []
+    real = subprocess.Popen.wait
+    monkeypatch.setattr(
+        subprocess.Popen, "wait", lambda self, timeout=None: waited.append(timeout) or real(self, timeout)
+    )
+
+    def broken_off():
+        with CheckingProcess() as process:
+            process.start([])
+            os.kill(process.pid, signal.SIGSTOP)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken_off()
+    assert waited == [0, None]
+
+
+def test_a_check_apart_knows_where_others_are(table, tmp_path):
+    (tmp_path / "o.csv").write_text("b\ny\n")
+    leak = check("disjoint_from", {"other": "o", "columns": "b"}, others={"o": (str(tmp_path / "o.csv"),)})
+    with CheckingProcess() as process:
+        (found,) = ask(process, table, "columns", leak)
+    assert found.message == "'b' is also in 'o' in 1 of 2 rows: row 2 (y)"
+
+
+def test_what_is_not_built_in_is_asked_apart(table, monkeypatch):
+    """A plug-in's validator may hang as any library does; the built-in one is asked here, and told when to stop."""
+    asked = []
+
+    def ask(validator, paths, checks):
+        asked.append((validator, [one.name for one in checks]))
+        return [Verdict(check=one, passed=True) for one in checks]
+
+    monkeypatch.setattr(
+        choice, "validator_of", lambda one: "theirs" if one.name == "theirs" else choice.BUILT_IN
+    )
+    checks = (check("theirs"), check("exists"), check("not_null", "b"), check("theirs"))
+    found = choice.validate((table,), checks, ask, lambda: True)
+    assert asked == [("theirs", ["theirs", "theirs"])]
+    assert [(one.validator, one.passed, one.message) for one in found] == [
+        ("theirs", True, ""),
+        ("columns", False, "interrupted"),
+        ("columns", False, "interrupted"),
+        ("theirs", True, ""),
+    ]
