@@ -143,16 +143,22 @@ class Workplace:
     def validate(
         self, paths: tuple[Path, ...], checks: tuple[Check, ...], around: Surroundings
     ) -> tuple[Verdict, ...]:
-        """Have files checked by the validators that know the checks."""
+        """Have files checked by the validators that know the checks; what they say holds no secret."""
 
         def ask(validator: str, paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Verdict, ...]:
             with self._lock:
                 process = self._checking()
             return process.ask(
-                validator, paths, checks, folder=around.folder, roots=around.roots, stop=around.over
+                validator,
+                paths,
+                checks,
+                folder=around.folder,
+                roots=around.roots,
+                stop=around.over,
+                masker=around.masker,
             )
 
-        return validators.choice.validate(paths, checks, ask, around.over)
+        return validators.choice.validate(paths, checks, ask, around.over, around.masker)
 
     def _open_kernels(self) -> Kernels:
         kind = self._kind or ("fork" if sys.platform.startswith("linux") else "plain")

@@ -10,6 +10,7 @@ from nbpipeline.model import Action, Pipeline, Plan, RunResult, StageResult, Ste
 from nbpipeline.ports import State
 from nbpipeline.run.board import Board
 from nbpipeline.run.commit import CommitTeller
+from nbpipeline.run.claim import masker_of
 from nbpipeline.run.events import EventWriter
 from nbpipeline.run.folder import RunFolder, close_run
 from nbpipeline.run.options import RunOptions
@@ -40,7 +41,7 @@ class Chronicle:
             "total": len(plan.steps),
             "fresh": len(plan.steps) - len(stages),
             "slots": options.slots,
-            "command": options.command,
+            "command": masker_of(plan).text(options.command),
             "profile": plan.pipeline.project.profile or "",
         }
         self._state.add_run(self.folder.run, started=self._started, data=data)

@@ -15,6 +15,7 @@ from typing import IO, Any, Self
 from nbpipeline.encoding import plain
 from nbpipeline.errors import MissingPluginError
 from nbpipeline.lines import Lines
+from nbpipeline.masking.secrets import NO_SECRETS, Masker
 from nbpipeline.model import Check, Verdict
 from nbpipeline.validators.gathering import INTERRUPTED, interrupted
 from nbpipeline.validators.tables.table import Stop, never
@@ -90,11 +91,13 @@ class CheckingProcess:
         folder: Path,
         roots: Sequence[Path],
         stop: Stop = never,
+        masker: Masker = NO_SECRETS,
     ) -> tuple[Verdict, ...]:
         """Have checks tried, one verdict each; all of them fail where the process dies or `stop` says so.
 
         One that is stopped is killed, since a regular expression or a library may hear nothing; who asks next
-        gets another. `folder` and `roots` are where a stage's notebook runs and imports from.
+        gets another. `folder` and `roots` are where a stage's notebook runs and imports from; the values of
+        `masker` go through a pipe, and out of values that are shortened.
         Raises MissingPluginError.
         """
         question = {
@@ -103,11 +106,12 @@ class CheckingProcess:
             "checks": [_spoken(one) for one in checks],
             "folder": str(folder),
             "roots": [str(one) for one in roots],
+            "secrets": masker.values,
         }
         found: dict[str, Any] = {"trouble": INTERRUPTED}
         with self._alone(stop) as mine:
             if mine:
-                found = self._asked(validator, question, stop)
+                found = self._asked(validator, question, stop, masker)
         if "missing" in found:
             raise MissingPluginError.of(**found["missing"])
         if found.get("trouble") == INTERRUPTED:
@@ -128,7 +132,9 @@ class CheckingProcess:
             if mine:
                 self._lock.release()
 
-    def _asked(self, validator: str, question: Mapping[str, Any], stop: Stop) -> dict[str, Any]:
+    def _asked(
+        self, validator: str, question: Mapping[str, Any], stop: Stop, masker: Masker
+    ) -> dict[str, Any]:
         running = self._running
         if running is None or running.process.poll() is not None:
             self._end()
@@ -140,7 +146,7 @@ class CheckingProcess:
                 self._end(patience=0)
                 return {"trouble": INTERRUPTED}
             if running.answers.ended:
-                return {"trouble": _death(running)}
+                return {"trouble": _death(running, masker)}
         found: dict[str, Any] = json.loads(line)
         return found
 
@@ -158,7 +164,7 @@ class CheckingProcess:
             running.process.wait()
 
 
-def _death(running: _Running) -> str:
+def _death(running: _Running, masker: Masker) -> str:
     """Say how the process ended."""
     with suppress(subprocess.TimeoutExpired):
         running.process.wait(PATIENCE)
@@ -167,7 +173,7 @@ def _death(running: _Running) -> str:
         return "the process that checks data died: killed, out of memory?"
     size = running.said.seek(0, 2)
     running.said.seek(max(0, size - _WORDS))
-    lines = running.said.read().decode(errors="replace").strip().splitlines()
+    lines = masker.shortened(running.said.read().decode(errors="replace")).strip().splitlines()
     last = f": {lines[-1]}" if lines else ""
     return f"the process that checks data died (exit code {code}){last}"
 

@@ -19,7 +19,9 @@ from typing import Any
 from nbpipeline import plugins
 from nbpipeline.errors import MissingPluginError
 from nbpipeline.location import Location
+from nbpipeline.masking.secrets import Masker
 from nbpipeline.model import Check, Verdict
+from nbpipeline.validators.examples import hiding
 
 NOWHERE = Location(path="")
 """Of checks here: whoever asked knows where they are written."""
@@ -38,7 +40,8 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     paths = tuple(Path(one) for one in question["paths"])
     try:
         validator = plugins.load("validators", question["validator"])
-        with as_stage(question["folder"], question["roots"]):
+        hide = Masker(question["secrets"]).text
+        with as_stage(question["folder"], question["roots"]), hiding(hide):
             return {"verdicts": [told(one) for one in validator.validate(paths, checks)]}
     except MissingPluginError as error:
         one = error.complaints[0]

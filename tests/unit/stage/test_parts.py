@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from stages import artifact, instance
 
 from nbpipeline.location import is_url
+from nbpipeline.masking.secrets import Masker
 from nbpipeline.model import Failure, Fingerprint, Job, PathValue, StageInstance
 from nbpipeline.stage import asides, failures, memory, metrics, outputs, processes, undeclared
 from nbpipeline.stage.outcome import Stop
 from nbpipeline.stage.places import staged_value
-from nbpipeline.stage.secrets import Masker
 from nbpipeline.stage.watching import Sight
 
 # --- output of a cell ------------------------------------------------------------------------
