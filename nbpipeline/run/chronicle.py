@@ -9,8 +9,8 @@ from nbpipeline.encoding import plain, reason_data
 from nbpipeline.model import Action, Pipeline, Plan, RunResult, StageResult, Step
 from nbpipeline.ports import State
 from nbpipeline.run.board import Board
-from nbpipeline.run.commit import CommitTeller
 from nbpipeline.run.claim import masker_of
+from nbpipeline.run.commit import CommitTeller
 from nbpipeline.run.events import EventWriter
 from nbpipeline.run.folder import RunFolder, close_run
 from nbpipeline.run.options import RunOptions

@@ -1,6 +1,7 @@
 """The process that checks data apart, as a run sees it: started early, asked one thing at a time, ended."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -47,6 +48,7 @@ class CheckingProcess:
         """Start nothing yet."""
         self._lock = threading.Lock()
         self._running: _Running | None = None
+        self._asked_so_far = 0
 
     def __enter__(self) -> Self:
         """Do nothing: it is started when it is wanted."""
@@ -139,15 +141,18 @@ class CheckingProcess:
         if running is None or running.process.poll() is not None:
             self._end()
             running = self.start([validator])
+        self._asked_so_far += 1
+        number = self._asked_so_far
         with suppress(OSError):  # it has died: nothing will come
-            _write(running.questions, json.dumps(question).encode() + b"\n")
-        while (line := running.answers.next(LOOK)) is None:
+            _write(running.questions, json.dumps({"number": number, **question}).encode() + b"\n")
+        while (found := _answer(running.answers.next(LOOK), number)) is None:
             if stop():
                 self._end(patience=0)
                 return {"trouble": INTERRUPTED}
-            if running.answers.ended:
-                return {"trouble": _death(running, masker)}
-        found: dict[str, Any] = json.loads(line)
+            if running.answers.ended or running.process.poll() is not None:
+                found = _answer(running.answers.next(0), number) or {"trouble": _death(running, masker)}
+                break
+        _end_left(running)
         return found
 
     def _end(self, patience: float = PATIENCE) -> None:
@@ -155,6 +160,7 @@ class CheckingProcess:
         running, self._running = self._running, None
         if running is None:
             return
+        _end_left(running)
         with running.said, suppress(OSError):
             running.questions.close()
         try:
@@ -162,6 +168,37 @@ class CheckingProcess:
         except subprocess.TimeoutExpired:
             running.process.kill()
             running.process.wait()
+
+
+def _answer(line: bytes | None, number: int) -> dict[str, Any] | None:
+    """Read an answer; None for a line that answers another question, or is none at all."""
+    if line is None:
+        return None
+    try:
+        found: Any = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and found.get("number") == number else None
+
+
+def _end_left(running: _Running) -> None:
+    """End what the code of a question left running: children, and those of its session that lost theirs."""
+    import psutil  # noqa: PLC0415 - start-up is counted
+
+    pid = running.process.pid
+    left = {one for one in psutil.pids() if one != pid and _session(one) == pid}
+    with suppress(psutil.Error):
+        left.update(child.pid for child in psutil.Process(pid).children(recursive=True))
+    for one in left:
+        with suppress(OSError):
+            os.kill(one, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid) if hasattr(os, "getsid") else None
+    except OSError:
+        return None
 
 
 def _death(running: _Running, masker: Masker) -> str:

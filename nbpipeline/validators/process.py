@@ -1,7 +1,7 @@
 """The process that checks data apart: libraries take seconds to import, tables take memory, schemas are code.
 
-Questions come as lines of JSON on stdin, one answer each goes out on stdout. It ends with its stdin, whatever
-it is at: whoever asked is gone then.
+Questions come as lines of JSON on stdin, one answer each goes out on stdout, with the question's number. It
+ends with its stdin, whatever it is at: whoever asked is gone then.
 """
 
 import importlib
@@ -95,7 +95,11 @@ def main(names: list[str]) -> int:
     stream = io.FileIO(0, closefd=False)
     threading.Thread(target=read_questions, args=(stream, questions), daemon=True).start()
     prepare(names)
+    own = os.getpid()
     while True:
-        found = answer(json.loads(questions.get()))
-        answers.write(json.dumps(found, default=str) + "\n")
+        question = json.loads(questions.get())
+        found = answer(question)
+        if os.getpid() != own:  # a schema's module forked, and this one came back out of it, too
+            os._exit(0)
+        answers.write(json.dumps({"number": question["number"], **found}, default=str) + "\n")
         answers.flush()
