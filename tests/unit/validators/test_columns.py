@@ -2,6 +2,7 @@
 
 import json
 import math
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from nbpipeline.location import Location
 from nbpipeline.model import Check
 from nbpipeline.validators import columns, duplicates
 from nbpipeline.validators.tables import records
+from nbpipeline.validators.values import hashed, is_member, number
 
 RECORDS = [
     {"id": 1, "origin": "EWR", "distance": 1400.5, "on": "2013-01-01", "late": True},
@@ -359,6 +361,12 @@ def test_json_records_longer_than_what_is_read_at_a_time(tmp_path, monkeypatch):
         ("types", ["a"], "'types' wants a mapping of column: type, not ['a']"),
         (
             "types",
+            {"a": ["int"]},
+            "'types' knows no type ['int'] (column 'a'); known: int, float, str, bool, datetime, date; did you mean 'int'?",
+        ),
+        ("types", {1: "int"}, "'types' wants names of columns as text, not 1: put it in quotes"),
+        (
+            "types",
             {"a": "flot"},
             "'types' knows no type 'flot' (column 'a'); known: int, float, str, bool, datetime, date; did you mean 'float'?",
         ),
@@ -473,3 +481,43 @@ def test_what_is_about_the_whole_has_no_mostly(tmp_path, name):
     arguments = {"rows": {"min": 1}, "columns": ["a"], "exists": None}[name]
     found = verdict(tmp_path / "t.csv", name, arguments, 0.5)
     assert f"'{name}' is about the table as a whole and has no 'mostly'" in found.message
+
+
+# --- numbers past what floats and Python's reading of digits hold ------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "wanted"),
+    [
+        ("in_set", {"column": "a", "values": [1, 10**30]}, ""),
+        ("in_set", {"column": "a", "values": [1]}, f"'a' is none of 1 in 1 of 2 rows: row 1 ({10**30})"),
+        ("between", {"column": "a", "min": 0, "max": 10**30}, ""),
+        ("unique", "a", ""),
+    ],
+)
+def test_decimals_of_any_length(tmp_path, name, arguments, wanted):
+    path = tmp_path / "t.parquet"
+    numbers = pa.array([Decimal(10) ** 30, Decimal(1)], pa.decimal128(38, 0))
+    pq.write_table(pa.table({"a": numbers}), path)
+    assert message(path, name, arguments) == wanted
+
+
+@pytest.mark.parametrize("value", ["NaN", "sNaN", "Infinity", "1E+999999", "1E-999999", "1.0"])
+def test_decimals_of_any_kind_are_members_of_what_they_are_equal_to(value):
+    members = frozenset([hashed(Decimal(value))])
+    assert is_member(Decimal(1), members, text=False) is (value == "1.0")
+    number(Decimal(value), text=False)
+
+
+def test_a_number_of_5000_digits_is_one(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(f"a\n{'9' * 5000}\n1\n")
+    for kind in ("int", "float"):
+        assert message(path, "types", {"a": kind}) == ""
+    assert message(path, "between", {"column": "a", "min": 0}) == ""
+    assert "row 1" in message(path, "between", {"column": "a", "max": 5})
+    path = tmp_path / "t.json"
+    path.write_text(f'[{{"a": {"9" * 400}}}, {{"a": 1}}]')
+    assert message(path, "types", {"a": "float"}) == ""
+    assert "row 1" in message(path, "between", {"column": "a", "max": 5.5})
+    assert message(path, "in_set", {"column": "a", "values": [1, int("9" * 400)]}) == ""
