@@ -61,6 +61,8 @@ class Workplace:
         and closed at the end. `tell` hears what takes long.
         """
         self._tell = tell
+        self.plan_tells = False
+        """Whether a plan is shown with what is said of the history; else that is told at the end."""
         self.project = project
         self._given = state
         self._kind = kernels or project.kernels
@@ -84,6 +86,9 @@ class Workplace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close everything, kernels first; what was put into the store is then where others find it."""
+        if self._tell is not None and not self.plan_tells:
+            for notice in self.state.notices:
+                self._tell(notice)
         try:
             if kind is None:
                 self.store.finish()
