@@ -2,6 +2,7 @@
 
 import json
 import math
+import tracemalloc
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from written_tables import write
 
 from nbpipeline.location import Location
 from nbpipeline.model import Check
-from nbpipeline.validators import columns, duplicates
-from nbpipeline.validators.tables import records
+from nbpipeline.validators import columns, duplicates, frames
+from nbpipeline.validators.tables import UnreadableTableError, delimited, open_table, records
 from nbpipeline.validators.values import hashed, is_member, number
 
 RECORDS = [
@@ -521,3 +522,51 @@ def test_a_number_of_5000_digits_is_one(tmp_path):
     assert message(path, "types", {"a": "float"}) == ""
     assert "row 1" in message(path, "between", {"column": "a", "max": 5.5})
     assert message(path, "in_set", {"column": "a", "values": [1, int("9" * 400)]}) == ""
+
+
+# --- what is too long to be held ----------------------------------------------------------------------
+
+
+LONG = "t.csv is damaged, or no table: the row at line {line} has more than 1,000 characters"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a\n" + "x" * 5000, 2),
+        ("a\n" + "x" * 5000 + "\n1\n", 2),
+        ("a,b\n1," + "x," * 3000, 2),
+        ('a\n1\n"' + "x\n" * 3000 + '"\n', 502),
+        ("a" * 5000, 1),
+    ],
+)
+def test_a_row_that_is_too_long_is_never_held_whole(tmp_path, monkeypatch, text, line):
+    monkeypatch.setattr(delimited, "LONGEST_RECORD", 1000)
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    for one in ("rows", "not_null"):
+        assert message(path, one, {"min": 1} if one == "rows" else "a") == LONG.format(line=line)
+    with pytest.raises(UnreadableTableError) as raised:
+        frames.read_frame(path)
+    assert str(raised.value) == LONG.format(line=line)
+
+
+def test_a_line_without_an_end_takes_no_more_memory_than_a_row_may(tmp_path):
+    path = tmp_path / "t.csv"
+    with path.open("wb") as file:
+        file.write(b"a\n")
+        file.truncate(500_000_000)  # noughts, which take no room on disk
+    tracemalloc.start()
+    try:
+        assert "has more than 16,777,216 characters" in message(path, "not_null", "a")
+        assert tracemalloc.get_traced_memory()[1] < 150_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_long_rows_wait_for_no_full_batch(tmp_path, monkeypatch):
+    monkeypatch.setattr(delimited, "_HELD", 1000)
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + f"{'x' * 300},1\n" * 20)
+    sizes = [one.size for one in open_table(path).batches(frozenset(["a"]))]
+    assert (sum(sizes), max(sizes)) == (20, 4)
