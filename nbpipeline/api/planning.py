@@ -69,6 +69,7 @@ def begin_apart(
     and `claim`.
     """
     root = Path(pipeline.project.root)
+    place.plan_tells = True
     settled = list(_settled_first(pipeline, place))
     ended = done_with(place)
     while True:
@@ -122,8 +123,10 @@ def _settled_first(pipeline: Pipeline, place: Workplace) -> tuple[str, ...]:
     return settle_stranded(pipeline, root, place.backing) if _never_begun(root) else ()
 
 
-def told_ahead(pipeline: Pipeline, plan: Plan) -> Plan:
-    """Add to a plan, which takes no lock, what other runs have put aside and what its run is refused for."""
+def told_ahead(pipeline: Pipeline, place: Workplace, wanted: Wanted) -> Plan:
+    """Plan, which takes no lock, and say what other runs have put aside and what its run is refused for."""
+    plan = plan_wanted(pipeline, place, wanted)[1]
+    place.plan_tells = True
     root = Path(pipeline.project.root)
     notices = [
         f"{name}: a run died, and its journal is gone; previous outputs wait under hidden names: {paths}; "

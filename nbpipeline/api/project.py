@@ -76,7 +76,7 @@ class Project:
         self.profile = profile
         self._overrides = overrides(params)
         self.tell: Callable[[str], None] = silent
-        """Hears what takes long before there is a plan: asking a store far away."""
+        """Hears what takes long before there is a plan (asking a store far away), and what is wrong."""
 
     # --- what there is -------------------------------------------------------------------------
 
@@ -115,7 +115,7 @@ class Project:
         """
         with self._open() as (pipeline, place):
             wanted = Wanted(selectors=selectors, exclude=exclude, only=only, force=force)
-            return told_ahead(pipeline, plan_wanted(pipeline, place, wanted)[1])
+            return told_ahead(pipeline, place, wanted)
 
     def plan_diff(self, plan: Plan) -> str:
         """Show what changed in the cells and modules of a plan's stages; empty where none did."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nbpipeline.encoding import plain, reason_data
+from nbpipeline.masking.secrets import Masker
 from nbpipeline.model import Action, Pipeline, Plan, RunResult, StageResult, Step
 from nbpipeline.ports import State
 from nbpipeline.run.board import Board
@@ -16,7 +17,6 @@ from nbpipeline.run.mended import UNMENDED, mended, unmended
 from nbpipeline.run.options import RunOptions
 from nbpipeline.run.summary import counts, result_to_json, run_status
 from nbpipeline.run.undeclared import notices
-from nbpipeline.stage.secrets import Masker
 
 
 class Chronicle:

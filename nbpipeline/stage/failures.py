@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from nbpipeline.location import Location
+from nbpipeline.masking.secrets import Masker
+from nbpipeline.masking.terminal import without_colours
 from nbpipeline.model import UNTRIED, Artifact, Check, Failure, StageInstance, Verdict, shell_name
 from nbpipeline.patterns import regex
 from nbpipeline.stage.outcome import Stop
-from nbpipeline.stage.secrets import Masker
-from nbpipeline.stage.terminal import without_colours
 
 _FRAME = regex(r"(?:Cell In|Input In) ?\[(\d+)\],? line (\d+)")
 LONGEST = 400

@@ -3,6 +3,7 @@
 An earlier version is brought from the store to a folder of its own: what stands in the project stays.
 """
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TypeAlias
 
 from nbpipeline.errors import StorageError, UsageError, did_you_mean
 from nbpipeline.location import is_url
+from nbpipeline.masking.secrets import Masker
 from nbpipeline.model import (
     BoundArtifact,
     Check,
@@ -199,4 +201,6 @@ def tried(
 ) -> tuple[Verdict, ...]:
     """Try the checks about a file's table on it."""
     checks = checks_about(version, table, root, exactly=exactly)
-    return validate((version.place,), checks, surroundings(version.instance.spec, root, CancelSwitch()))
+    spec = version.instance.spec
+    masker = Masker.of(spec.secrets, os.environ)
+    return validate((version.place,), checks, surroundings(spec, root, CancelSwitch(), masker))
