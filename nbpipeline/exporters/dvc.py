@@ -31,7 +31,7 @@ KEEPS: Mapping[str, str] = {
     "env": "from the environment of `dvc repro`; a change there is seen by `run-stage`, when DVC calls it",
     "checks": _INSIDE,
     "tracking": _INSIDE,
-    "executed": "`executed/TASK.ipynb`",
+    "executed": "`.nbpipeline/executed/TASK.ipynb`",
     "fresh": "DVC calls a stage when its files or parameters change; `run-stage` skips it if it is fresh",
     "files": "DVC's own remotes (`dvc push`, `dvc pull`), and `run-stage --fetch`",
 }
@@ -86,7 +86,7 @@ def _keys(setting: Setting) -> Iterator[tuple[str, ...]]:
 def _stage(workflow: Workflow, task: Task, names: Mapping[str, str], place: str) -> dict[str, Any]:
     name = names[task.id]
     words = [*argv(workflow, task), *(["--params", f"@{place}"] if workflow.settings else [])]
-    words += ["--executed", f"executed/{name}.ipynb"]
+    words += ["--executed", f"{STATE_FOLDER}/executed/{name}.ipynb"]
     marked = any(task.id in _waited(one, workflow) for one in workflow.tasks)
     outs = [_out(path, task) for path in task.outputs if not is_url(path) and path not in task.updated]
     if marked or not outs:

@@ -10,7 +10,7 @@ from parity import Place, exported
 from zoo import Case
 
 NAME = "airflow"
-QUICK = False
+QUICK = ()
 
 
 def settings(home: Path, dags: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ from parity import Place, exported
 from zoo import Case
 
 NAME = "dagster"
-QUICK = False
+QUICK = ()
 
 
 def run(project: Path, case: Case, place: Place) -> None:

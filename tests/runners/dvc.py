@@ -8,7 +8,7 @@ from parity import Place, exported
 from zoo import Case
 
 NAME = "dvc"
-QUICK = True
+QUICK = ("diamond", "failing_check")
 
 
 def run(project: Path, case: Case, place: Place) -> None:

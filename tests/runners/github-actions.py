@@ -9,7 +9,7 @@ from workflow_shell import run_job
 from zoo import Case
 
 NAME = "github-actions"
-QUICK = True
+QUICK = ("diamond", "matrix", "failing_check")
 WORKFLOW = ".github/workflows/nbpipeline.yml"
 INSTALL = "Install what the stages import"
 

@@ -8,7 +8,7 @@ from prefect_server import serving
 from zoo import Case
 
 NAME = "prefect"
-QUICK = False  # a server starts anew for each case
+QUICK = ()  # a server starts anew for each case
 
 _CALL = """
 import json, sys

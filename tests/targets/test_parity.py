@@ -12,9 +12,9 @@ from builders import command
 
 def _pairs() -> Iterator[Any]:
     for name in parity.targets():
-        mark = pytest.mark.heavy if parity.runner(name).QUICK else pytest.mark.nightly
         group = pytest.mark.xdist_group(f"target-{name}")
         for case, why in parity.cases_of(name):
+            mark = pytest.mark.heavy if case.name in parity.runner(name).QUICK else pytest.mark.nightly
             marks = [mark, group, pytest.mark.timeout(900), *([pytest.mark.skip(reason=why)] if why else [])]
             yield pytest.param(name, case, marks=marks, id=f"{name}-{case.name}")
 
