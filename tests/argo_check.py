@@ -26,13 +26,20 @@ RETRY = {
     "expression": str,
     "backoff": {"duration": str, "factor": int},
 }
+TASK = {
+    "name": str,
+    "template": str,
+    "depends": str,
+    "arguments": {"parameters": [{"name": str, "value": str}]},
+}
 TEMPLATE = {
     "name": str,
     "metadata": {"annotations": dict},
     "activeDeadlineSeconds": int,
     "retryStrategy": RETRY,
     "container": CONTAINER,
-    "dag": {"failFast": bool, "tasks": [{"name": str, "template": str, "depends": str}]},
+    "inputs": {"parameters": [{"name": str}]},
+    "dag": {"failFast": bool, "tasks": [TASK]},
     "outputs": {"artifacts": [ARTIFACT]},
 }
 SPEC = {
@@ -58,7 +65,7 @@ PARAMETER = re.compile(r"[-A-Za-z0-9_]+")
 QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 DURATION = re.compile(r"[0-9]+(\.[0-9]+)?(ms|s|m|h)")
 TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
-USED = re.compile(r"=?(?:toJson\()?workflow\.parameters\.([-A-Za-z0-9_]+)\)?")
+USED = re.compile(r"(?:=toJson\((?P<quoted>[^()]+)\)|(?P<plain>[^=]+))")
 EXPRESSION = re.compile(r'lastRetry\.exitCode not in \[("[0-9]+"(, )?)+\]')
 CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
 NAMED = re.compile(r"[a-z]{3}")
@@ -134,7 +141,13 @@ def _spec(spec: Mapping[str, Any]) -> Iterator[str]:
         elif "dag" in template:
             yield from _dag(template["dag"]["tasks"], templates)
         else:
-            yield from _container(name, template, {*parameters}, volumes)
+            known = {f"workflow.parameters.{one}" for one in parameters}
+            known |= {f"inputs.parameters.{one}" for one in _inputs(template)}
+            yield from _container(name, template, known, volumes)
+
+
+def _inputs(template: Mapping[str, Any]) -> list[str]:
+    return [one["name"] for one in template.get("inputs", {}).get("parameters", ())]
 
 
 def _dag(tasks: list[Mapping[str, Any]], templates: Mapping[str, Any]) -> Iterator[str]:
@@ -145,6 +158,11 @@ def _dag(tasks: list[Mapping[str, Any]], templates: Mapping[str, Any]) -> Iterat
     for one in tasks:
         if one["template"] not in templates:
             yield f"{one['name']}: no template {one['template']}"
+            continue
+        handed = one.get("arguments", {}).get("parameters", ())
+        if sorted(each["name"] for each in handed) != sorted(_inputs(templates[one["template"]])):
+            yield f"{one['name']}: not the arguments of {one['template']}"
+        yield from (f"{one['name']}: a tag: {tag}" for each in handed for tag in TAG.findall(each["value"]))
         for needed in one["depends"].split(" && ") if "depends" in one else ():
             if needed not in names:
                 yield f"{one['name']}: no task {needed}"
@@ -160,7 +178,7 @@ def _container(
     for word in (*container["command"], *container["args"], container["image"]):
         for tag in TAG.findall(word):
             used = USED.fullmatch(tag)
-            if used is None or used[1] not in parameters:
+            if used is None or (used["quoted"] or used["plain"]) not in parameters:
                 yield f"{name}: nothing is called {tag}"
     yield from (
         f"{name}: no volume {one['name']}"

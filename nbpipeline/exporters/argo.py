@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nbpipeline.exporters.rendering import cluster, cluster_readme, container
-from nbpipeline.exporters.rendering.command import argv
+from nbpipeline.exporters.rendering.command import argv, instance_name
 from nbpipeline.exporters.rendering.names import identifiers, kebab, snake
 from nbpipeline.exporters.rendering.source import lines, made_by, yaml_text
 from nbpipeline.model import Value
@@ -23,7 +23,7 @@ _INSIDE = "by `run-stage`, inside the task's container"
 KEEPS: Mapping[str, str] = {
     "order": "`depends`",
     "parameters": "`arguments.parameters`; what is no text is JSON, and `run-stage` holds it to its type",
-    "matrix": "a task an instance",
+    "matrix": "a task an instance, of one template a stage",
     "retries": "`retryStrategy`, whose expression spares failed checks and faulty pipelines",
     "backoff": "`retryStrategy.backoff`; by `run-stage` where waits do not grow by a whole number",
     "timeout": f"{_INSIDE}; `activeDeadlineSeconds` stands behind it",
@@ -46,6 +46,7 @@ _LEFT = "/tmp/nbpipeline"  # noqa: S108 - a path in the container, which is the 
 _FINAL = ("2", "3", "4", "5", "130")
 """Exit codes that another try would give again, or that somebody wants: see docs/reference/exit-codes.md."""
 _VOLUME = "project"
+_INSTANCE = "instance"
 _TAG = regex(r"\{(?=\{)")
 """The first half of what begins a tag, as Argo calls what it puts values in."""
 
@@ -65,10 +66,14 @@ def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
 
 
 def _template(workflow: Workflow, given: ExportGiven) -> dict[str, Any]:
-    names = identifiers((task.id for task in workflow.tasks), kebab, taken=[_ENTRY])
     parameters = identifiers((one.name for one in workflow.settings), snake)
     arguments = [_parameter(one, parameters[one.name]) for one in workflow.settings]
     claim = cluster.volume(given)
+    volumes = [{"name": _VOLUME, "persistentVolumeClaim": {"claimName": claim}}]
+    patterns: dict[str, Task] = {}
+    for task in workflow.tasks:
+        patterns.setdefault(_pattern(task), task)
+    names = identifiers(patterns, kebab, taken=[_ENTRY])
     return {
         "apiVersion": _API,
         "kind": "WorkflowTemplate",
@@ -81,24 +86,35 @@ def _template(workflow: Workflow, given: ExportGiven) -> dict[str, Any]:
                 "runAsUser": cluster.USER,
                 "fsGroup": cluster.USER,
             },
-            **(
-                {"volumes": [{"name": _VOLUME, "persistentVolumeClaim": {"claimName": claim}}]}
-                if claim
-                else {}
-            ),
+            **({"volumes": volumes} if claim else {}),
             "templates": [
                 {"name": _ENTRY, "dag": {"failFast": False, "tasks": _tasks(workflow, names)}},
-                *(_task(one, names[one.id], workflow, given, parameters) for one in workflow.tasks),
+                *(_task(patterns[one], names[one], workflow, given, parameters) for one in names),
             ],
         },
     }
 
 
-def _tasks(workflow: Workflow, names: Mapping[str, str]) -> list[dict[str, Any]]:
+def _pattern(task: Task) -> str:
+    """Name whose template a task takes: its stage's; its own, where Argo would read a tag in its name."""
+    return task.id if _TAG.search(task.id) else task.stage
+
+
+def _takes_instance(task: Task) -> bool:
+    return bool(task.axes) and _pattern(task) == task.stage
+
+
+def _tasks(workflow: Workflow, templates: Mapping[str, str]) -> list[dict[str, Any]]:
+    names = identifiers((task.id for task in workflow.tasks), kebab)
     return [
         {
             "name": names[task.id],
-            "template": names[task.id],
+            "template": templates[_pattern(task)],
+            **(
+                {"arguments": {"parameters": [{"name": _INSTANCE, "value": instance_name(task)}]}}
+                if _takes_instance(task)
+                else {}
+            ),
             **({"depends": " && ".join(names[one] for one in task.upstream)} if task.upstream else {}),
         }
         for task in workflow.tasks
@@ -174,7 +190,8 @@ def _task(
     ]
     return {
         "name": name,
-        "metadata": {"annotations": {"nbpipeline/task": _TAG.sub("{ ", task.id)}},
+        "metadata": {"annotations": {"nbpipeline/stage": task.stage}},
+        **({"inputs": {"parameters": [{"name": _INSTANCE}]}} if _takes_instance(task) else {}),
         **({"activeDeadlineSeconds": end} if end is not None else {}),
         **({"retryStrategy": strategy} if strategy else {}),
         "container": _container(task, words, workflow, given),
@@ -212,7 +229,7 @@ def _container(task: Task, words: list[str], workflow: Workflow, given: ExportGi
     env = [*_secrets(task, workflow, given), *_variables(task, workflow, given)]
     return {
         "image": cluster.image(workflow, given),
-        **_command(words),
+        **_command(words, takes_instance=_takes_instance(task)),
         **({"env": env} if env else {}),
         **({"resources": resources} if resources else {}),
         **(
@@ -223,16 +240,16 @@ def _container(task: Task, words: list[str], workflow: Workflow, given: ExportGi
     }
 
 
-def _command(words: list[str]) -> dict[str, list[str]]:
-    """Write the command; where the instance's name has what Argo would take for a tag, a shell joins it."""
-    stage = words[2]
-    if "{{" not in stage:
-        return {"command": words[:1], "args": words[1:]}
-    quoted = _TAG.sub("{''", shlex.quote(stage))
-    return {
-        "command": ["sh", "-c", f'exec nbpipeline run-stage {quoted} "$@"', "nbpipeline"],
-        "args": words[3:],
-    }
+def _command(words: list[str], *, takes_instance: bool) -> dict[str, list[str]]:
+    """Write the command; an instance in whose name Argo would read a tag is put together by a shell."""
+    command, verb, stage, *rest = words
+    if takes_instance:
+        stage = f"{{{{inputs.parameters.{_INSTANCE}}}}}"
+    elif _TAG.search(stage):
+        quoted = _TAG.sub("{''", shlex.quote(stage))
+        script = f'exec {command} {verb} {quoted} "$@"'
+        return {"command": ["sh", "-c", script, command], "args": rest}
+    return {"command": [command], "args": [verb, stage, *rest]}
 
 
 def _secrets(task: Task, workflow: Workflow, given: ExportGiven) -> list[dict[str, Any]]:

@@ -64,7 +64,7 @@ def test_the_zoo_is_sound(case: zoo.Case, root: Path) -> None:
 def test_all_that_a_stage_says_is_said_to_argo(rich: list[dict[str, Any]]) -> None:
     template, cron = rich
     assert complaints(template, cron) == []
-    dag, one, _, two = template["spec"]["templates"]
+    dag, one, two = template["spec"]["templates"]
     assert one["activeDeadlineSeconds"] == 720
     assert one["retryStrategy"]["backoff"] == {"duration": "1.5s", "factor": 2}
     assert one["container"]["resources"]["limits"] == {
@@ -72,7 +72,12 @@ def test_all_that_a_stage_says_is_said_to_argo(rich: list[dict[str, Any]]) -> No
         "memory": "1500M",
         "nvidia.com/gpu": "1",
     }
-    assert one["container"]["args"][:4] == ["run-stage", "one@region=eu", "--fetch", "--no-retries"]
+    instance = "{{inputs.parameters.instance}}"
+    assert one["container"]["args"][:4] == ["run-stage", instance, "--fetch", "--no-retries"]
+    handed = [task.get("arguments", {}).get("parameters") for task in dag["dag"]["tasks"]]
+    regions = [[{"name": "instance", "value": f"one@region={one}"}] for one in ("eu", "us")]
+    assert handed == [*regions, None]
+    assert two["container"]["args"][1] == "two"
     assert "retryStrategy" not in two
     assert dag["dag"]["tasks"][2]["depends"] == "one-region-eu && one-region-us"
     assert cron["spec"]["schedules"] == ["30 3 * * 0,5,6"]
@@ -140,6 +145,12 @@ def test_any_text_comes_out_as_data(name: str, value: str) -> None:
     (parameter,) = document["spec"]["arguments"]["parameters"]
     args = document["spec"]["templates"][1]["container"]["args"]
     assert _filled(args[args.index("--params") + 1], {"p": parameter["value"]}) == {"p": value}
+    (there,) = document["spec"]["templates"][0]["dag"]["tasks"]
+    if "arguments" in there:
+        assert there["arguments"]["parameters"] == [{"name": "instance", "value": f"a@b={name}"}]
+    else:
+        script = document["spec"]["templates"][1]["container"]["command"][2]
+        assert shlex.split(script)[3] == f"a@b={name}"
 
 
 @pytest.mark.parametrize(
@@ -160,6 +171,10 @@ BROKEN: dict[str, Callable[[dict[str, Any], dict[str, Any]], Any]] = {
     "which comes later": lambda t, _: t["spec"]["templates"][0]["dag"]["tasks"][0].update(depends="two"),
     "no template nosuch": lambda t, _: t["spec"]["templates"][0]["dag"]["tasks"][0].update(template="nosuch"),
     "entrypoint: no template": lambda t, _: t["spec"].update(entrypoint="nosuch"),
+    "not the arguments of one": lambda t, _: t["spec"]["templates"][0]["dag"]["tasks"][0].pop("arguments"),
+    "one-region-eu: a tag: b": lambda t, _: t["spec"]["templates"][0]["dag"]["tasks"][0]["arguments"][
+        "parameters"
+    ][0].update(value="one@region={{b}}"),
     "two templates of one name": lambda t, _: t["spec"]["templates"].append(copy.deepcopy(_task(t))),
     "nothing is called workflow.parameters.nosuch": lambda t, _: _task(t)["container"]["args"].append(
         "{{workflow.parameters.nosuch}}"

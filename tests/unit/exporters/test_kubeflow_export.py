@@ -44,6 +44,18 @@ result = words[words.index("--result") + 1]
 json.dump({{"metrics": {{"acc": 0.5, "n": 3, "note": "x", "flag": True}}}}, open(result, "w"))
 sys.exit(4)
 """
+WAITING = """#!{python}
+import signal, sys
+
+def end(*_):
+    print("restored", flush=True)
+    sys.exit(130)
+
+signal.signal(signal.SIGTERM, end)
+print("waits", flush=True)
+while True:
+    signal.pause()
+"""
 
 
 @pytest.mark.parametrize(("types", "default", "type_", "written"), TYPES)
@@ -96,7 +108,7 @@ def component(root: Path) -> Path:
     return root / "component.py"
 
 
-def run(component: Path, values: dict[str, Any]) -> tuple[int, list[str], dict[str, Any]]:
+def words_for(component: Path, values: dict[str, Any]) -> list[str]:
     root = component.parent
     left = root / "left/executor_output.json"
     artifact = {"name": "metrics", "uri": "s3://bucket/metrics", "type": {"schemaTitle": "system.Metrics"}}
@@ -104,21 +116,31 @@ def run(component: Path, values: dict[str, Any]) -> tuple[int, list[str], dict[s
         "inputs": {"parameterValues": {"instance": "a", **values}},
         "outputs": {"outputFile": str(left), "artifacts": {"metrics": {"artifacts": [artifact]}}},
     }
-    words = [f"--{one}={root / one}" for one in ("executed", "result", "metrics")]
-    done = subprocess.run(
-        [
-            sys.executable,
-            str(component),
-            "--like",
-            "kfp.dsl.executor_main",
-            "--executor_input",
-            json.dumps(asked),
-            *words,
-        ],
-        env={"PATH": str(root), "TOLD": str(root / "told")},
-        check=False,
-    )
-    return done.returncode, json.loads((root / "told").read_text()), json.loads(left.read_text())
+    left_there = [f"--{one}={root / one}" for one in ("executed", "result", "metrics")]
+    how = ["--like", "kfp.dsl.executor_main", "--executor_input", json.dumps(asked)]
+    return [sys.executable, str(component), *how, *left_there]
+
+
+def run(component: Path, values: dict[str, Any]) -> tuple[int, list[str], dict[str, Any]]:
+    root = component.parent
+    environment = {"PATH": str(root), "TOLD": str(root / "told")}
+    done = subprocess.run(words_for(component, values), env=environment, check=False)
+    left = (root / "left/executor_output.json").read_text()
+    return done.returncode, json.loads((root / "told").read_text()), json.loads(left)
+
+
+def test_the_end_that_kubernetes_asks_for_reaches_the_command(component: Path) -> None:
+    program = component.with_name("nbpipeline")
+    program.write_text(WAITING.format(python=sys.executable))
+    words = words_for(component, {})
+    with subprocess.Popen(
+        words, env={"PATH": str(program.parent)}, stdout=subprocess.PIPE, text=True
+    ) as task:
+        assert task.stdout is not None
+        assert task.stdout.readline() == "waits\n"
+        task.terminate()
+        assert task.stdout.read() == "restored\n"
+        assert task.wait(timeout=60) == 130
 
 
 def test_values_come_back_to_their_types(component: Path) -> None:
