@@ -29,11 +29,14 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     "exporters": {
         "airflow": "nbpipeline.exporters.airflow",
+        "argo": "nbpipeline.exporters.argo",
         "dagster": "nbpipeline.exporters.dagster",
         "dvc": "nbpipeline.exporters.dvc",
         "github-actions": "nbpipeline.exporters.github_actions",
+        "kubeflow": "nbpipeline.exporters.kubeflow",
         "prefect": "nbpipeline.exporters.prefect",
         "snakemake": "nbpipeline.exporters.snakemake",
+        "vertex": "nbpipeline.exporters.vertex",
     },
     "importers": {},
 }

@@ -143,3 +143,5 @@ class Loss:
     """Ids of the tasks that ask for it; empty: the workflow does."""
     what: str
     """What becomes of it, a sentence."""
+    mend: str = ""
+    """What else may be said or given to keep it; empty: nothing keeps it."""

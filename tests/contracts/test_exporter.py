@@ -64,7 +64,16 @@ def everything(root: Path) -> None:
     )
 
 
+def share(root: Path) -> None:
+    """Name a store, where a pipeline of the zoo has none: some targets give each task a machine of its own."""
+    settings = root / "pipeline.yaml"
+    text = settings.read_text()
+    if "store:" not in text:
+        settings.write_text(text + 'store: {path: "file:///tmp/nowhere/store"}\n')
+
+
 def rendered(root: Path, target: str, **how: Any) -> dict[str, str]:
+    share(root)
     return dict(Project(root).exporting.rendered(target, **how).files)
 
 
@@ -154,12 +163,14 @@ def test_names_are_data_and_never_code(target: str, root: Path) -> None:
         if path.endswith(".py"):
             literals = {node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)}
             names = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
-            assert any("class@kind={{ b }}" in str(one) for one in literals), path
+            if "class@kind" in text:  # a file beside the one with the tasks knows none of them
+                assert any("class@kind={{ b }}" in str(one) for one in literals), path
             assert not {"ds", "b"} & names
 
 
 def test_its_libraries_are_not_loaded_to_render(target: str, root: Path) -> None:
     zoo.diamond(root)
+    share(root)
     script = (
         "import sys; from nbpipeline import Project; Project(sys.argv[1]).exporting.rendered(sys.argv[2]);"
         "print(*sorted(sys.modules))"
