@@ -101,9 +101,7 @@ class Models:
     def _dismiss(self, stage: str, left: set[str]) -> None:
         """End what waits for models that the stage did not leave."""
         for key in [one for one in self._expected if one[0] == stage and one[1] not in left]:
-            process = self._expected.pop(key)
-            _say(process, "")
-            _ended_well(process)
+            _end(self._expected.pop(key))
 
     def _make_room(self) -> None:
         """Wait until fewer than AT_ONCE log at the same time."""
@@ -146,8 +144,7 @@ class Models:
     def wait(self) -> None:
         """Wait until all are logged. Raises RuntimeError where one could not be: it is tried again later."""
         for process in self._expected.values():  # of stages that left no model
-            _say(process, "")
-            _ended_well(process)
+            _end(process)
         self._expected.clear()
         failed = [f"{path} ({stage})" for (stage, path), one in self._running.items() if not _ended_well(one)]
         self._running.clear()
@@ -171,9 +168,16 @@ def _ended_well(process: subprocess.Popen[str]) -> bool:
     try:
         return process.wait(PATIENCE) == 0
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        _end(process)
         return False
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End one that has nothing to do, or hangs; the database was made before it began."""
+    process.kill()
+    process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
 
 
 def _last_line(log: Path) -> str:

@@ -86,7 +86,12 @@ def test_plain_jupyter_does_the_same_work(
     root = clone(tmp_path / "plain")
     sources = {path.name: path.read_bytes() for path in (root / "notebooks").iterdir()}
     subprocess.run(  # `jupyter execute` in one process; each notebook has a kernel of its own
-        [python, "-m", "nbclient.cli", *(f"notebooks/{stage}.ipynb" for stage in STAGES)],
+        [
+            python,
+            "-c",
+            "from nbclient.cli import main; main()",
+            *(f"notebooks/{one}.ipynb" for one in STAGES),
+        ],
         cwd=root,
         env={**os.environ, "PATH": f"{tmp_path / 'venv/bin'}:{os.environ['PATH']}"},
         check=True,

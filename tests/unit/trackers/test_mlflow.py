@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("mlflow")
 from mlflow.tracking import MlflowClient
+from mlflow_database import put_database
 from tracked import Mlflow
 
 from nbpipeline.model.told import CellLog, Commit, RunLog, StageLog
@@ -20,6 +21,8 @@ from nbpipeline.trackers.mlflow_client import connected
 
 @pytest.fixture
 def opened(tmp_path):
+    put_database(tmp_path / "mlflow.db")
+
     def opening(uri="sqlite:///mlflow.db"):
         return tracker.open_tracker({"uri": uri}, tmp_path, "flights", tmp_path / "spool")
 
@@ -191,6 +194,7 @@ def revision(file) -> str:
 
 def test_a_database_of_an_older_mlflow_is_refused_with_the_line_that_upgrades_it(opened, ended, tmp_path):
     file = tmp_path / "mlflow.db"
+    file.unlink()
     before = older(f"sqlite:///{file}")
     with opened() as one, pytest.raises(OSError, match="older MLflow") as caught:
         one.send(ended)

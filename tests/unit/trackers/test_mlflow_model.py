@@ -1,11 +1,13 @@
 """Outputs of `kind: model` in MLflow: what is logged, registered, refused."""
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import joblib
 import pandas as pd
 import pytest
+from mlflow_database import put_database
 from sklearn.linear_model import LogisticRegression
 
 from nbpipeline.content import digest_file, digest_text, tree_listing
@@ -21,10 +23,7 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory) -> str:
-    """A database, made once: that takes seconds."""
-    uri = f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
-    mlflow.MlflowClient(uri).search_experiments()
-    return uri
+    return f"sqlite:///{put_database(tmp_path_factory.mktemp('mlflow') / 'mlflow.db')}"
 
 
 @pytest.fixture
@@ -270,7 +269,7 @@ def test_a_stage_that_left_no_model_leaves_no_process(client, tmp_path):
     (waiting,) = found._expected.values()
     failed = StageLog(stage="train", status="failed")
     found.log(client, run, failed, uri="", run_id="", ended="FAILED", end_time=1)
-    assert waiting.returncode == 0
+    assert waiting.returncode == -signal.SIGKILL, "what it loads is not waited for"
 
 
 def test_a_model_that_came_back_and_is_registered_is_named_again_without_a_process(client, order, tmp_path):
