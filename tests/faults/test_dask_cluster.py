@@ -212,8 +212,7 @@ def test_a_worker_that_does_not_fit_is_named_before_anything_runs(
 
 def test_a_store_that_workers_do_not_see_is_named(tmp_path: Path, bucket: Bucket, machines: Machines) -> None:
     root = tmp_path / "project"
-    down = f'store: {{path: "file://{tmp_path}/shared/{{}}"}}\n'
-    write_files(root, {"pipeline.yaml": down.format("store")})
+    write_files(root, {"pipeline.yaml": f'store: {{path: "file://{tmp_path}/shared"}}\n'})
     write_notebook(
         root / "notebooks/a.ipynb", header("outputs: {n: ../n.txt}"), code("open(n, 'w').write('1')")
     )
