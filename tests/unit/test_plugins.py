@@ -102,7 +102,7 @@ def test_an_executor_without_its_library_names_the_line_that_installs_it() -> No
         [sys.executable, "-c", script], check=False, capture_output=True, text=True, env=_paths()
     )
     assert "executor 'dask' needs the library distributed, which is not installed." in done.stderr
-    assert "pip install 'distributed>=2025.1'" in done.stderr
+    assert "pip install 'distributed>=2025.7'" in done.stderr
 
 
 def test_a_built_in_scans_no_entry_points() -> None:
