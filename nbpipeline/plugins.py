@@ -28,8 +28,11 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "wandb": "nbpipeline.trackers.wandb",
     },
     "exporters": {
+        "airflow": "nbpipeline.exporters.airflow",
+        "dagster": "nbpipeline.exporters.dagster",
         "dvc": "nbpipeline.exporters.dvc",
         "github-actions": "nbpipeline.exporters.github_actions",
+        "prefect": "nbpipeline.exporters.prefect",
         "snakemake": "nbpipeline.exporters.snakemake",
     },
     "importers": {},

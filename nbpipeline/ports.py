@@ -26,6 +26,11 @@ if TYPE_CHECKING:  # a plan has no use for them, and futures bring logging
     from nbpipeline.model.exported import ExportGiven, Loss, Workflow
     from nbpipeline.model.told import RunLog
 
+
+class GivenUpError(Exception):
+    """Raised by a tracker that will never tell of the run any more; says why. It has not told of it."""
+
+
 Emit = Callable[[Event], None]
 Work = Callable[[Job, Emit, "Cancel"], StageResult]
 
@@ -205,8 +210,8 @@ class State(Protocol):
     def runs(self, limit: int = 20) -> tuple[Mapping[str, Any], ...]:
         """List the newest runs first: `{run, started, finished, status, data}`."""
 
-    def results(self, run: str) -> tuple[StageResult, ...]:
-        """How the instances of a run ended, in the order in which they did."""
+    def results(self, run: str, known: int = 0) -> tuple[StageResult, ...]:
+        """How the instances of a run ended, in the order in which they did, without the first `known`."""
 
     def durations(self) -> Mapping[str, float]:
         """Seconds that each instance took at its last success, for the ETA."""
@@ -236,6 +241,7 @@ class Tracker(AbstractContextManager["Tracker"], Protocol):
     for what cannot be sent yet; `require()`, which raises MissingPluginError; `complaints(settings)`, pairs
     of what is wrong and the mend; `JOINED_BY`, the modules by which a notebook speaks to the system itself;
     and `files(settings, root)`, how the paths of what it then writes in the project begin.
+    It may have `untracked(folder)`: variables by which a kernel of a run with `--no-track` writes there.
     `PAGES = False` says that it has no use for executed notebooks as pages.
     Each lives in a thread of its own; entering loads its libraries, one tracker after the other, and waits
     for nobody.
@@ -248,7 +254,8 @@ class Tracker(AbstractContextManager["Tracker"], Protocol):
         """Bring the system up to date with the run, which may be sent again and again while it grows.
 
         Sending the same twice changes nothing, also from another process. Raises anything: then it is sent
-        later. Must not block longer than some seconds a request.
+        later; with GivenUpError it is not, and that is said. Must not block for
+        longer than some seconds a request.
         """
 
 

@@ -16,7 +16,7 @@ import nbpipeline.stage as one_stage
 from nbpipeline import plugins, validators
 from nbpipeline.errors import gather
 from nbpipeline.fingerprint import Fingerprinter
-from nbpipeline.location import STATE_FOLDER, is_url
+from nbpipeline.location import is_url
 from nbpipeline.model import (
     BY_BYTES,
     Check,
@@ -37,7 +37,7 @@ from nbpipeline.stage.backing import Backing
 from nbpipeline.stage.engine_import import import_engine
 from nbpipeline.state.digests import FileDigests
 from nbpipeline.state.sqlite import SqliteState, open_state
-from nbpipeline.stores.local import LocalStore
+from nbpipeline.stores.local import LocalStore, folder_for
 
 if TYPE_CHECKING:
     from nbpipeline.validators.link import CheckingProcess
@@ -67,6 +67,8 @@ class Workplace:
         self._push = push
         self._store = store
         self._tell = tell
+        self.plan_tells = False
+        """Whether a plan is shown with what is said of the history; else that is told at the end."""
         self.project = project
         self._given = state
         self._kind = kernels or project.kernels
@@ -90,6 +92,9 @@ class Workplace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close everything, kernels first; what was put into the store is then where others find it."""
+        if self._tell is not None and not self.plan_tells:
+            for notice in self.state.notices:
+                self._tell(notice)
         try:
             if kind is None:
                 self.store.finish()
@@ -154,16 +159,22 @@ class Workplace:
     def validate(
         self, paths: tuple[Path, ...], checks: tuple[Check, ...], around: Surroundings
     ) -> tuple[Verdict, ...]:
-        """Have files checked by the validators that know the checks."""
+        """Have files checked by the validators that know the checks; what they say holds no secret."""
 
         def ask(validator: str, paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Verdict, ...]:
             with self._lock:
                 process = self._checking()
             return process.ask(
-                validator, paths, checks, folder=around.folder, roots=around.roots, stop=around.over
+                validator,
+                paths,
+                checks,
+                folder=around.folder,
+                roots=around.roots,
+                stop=around.over,
+                masker=around.masker,
             )
 
-        return validators.choice.validate(paths, checks, ask, around.over)
+        return validators.choice.validate(paths, checks, ask, around.over, around.masker)
 
     def _open_kernels(self) -> Kernels:
         kind = self._kind or ("fork" if sys.platform.startswith("linux") else "plain")
@@ -190,8 +201,7 @@ def open_store(
 
 def local_store(project: ProjectSpec) -> LocalStore:
     """Give the project's store on this machine."""
-    path = str(project.store.get("path") or "")
-    return LocalStore(Path(project.root) / (f"{STATE_FOLDER}/store" if is_url(path) or not path else path))
+    return LocalStore(folder_for(project))
 
 
 def _followed(job: Job, place: Workplace) -> Iterator[str]:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nbpipeline import upkeep
+from nbpipeline import plugins, upkeep
 from nbpipeline.errors import BusyError, Complaint, UsageError
 from nbpipeline.location import on_one_line
 from nbpipeline.model import Event, Pipeline, Plan
@@ -69,6 +69,7 @@ def begin_apart(
     and `claim`.
     """
     root = Path(pipeline.project.root)
+    place.plan_tells = True
     settled = list(_settled_first(pipeline, place))
     ended = done_with(place)
     while True:
@@ -122,8 +123,10 @@ def _settled_first(pipeline: Pipeline, place: Workplace) -> tuple[str, ...]:
     return settle_stranded(pipeline, root, place.backing) if _never_begun(root) else ()
 
 
-def told_ahead(pipeline: Pipeline, plan: Plan) -> Plan:
-    """Add to a plan, which takes no lock, what other runs have put aside and what its run is refused for."""
+def told_ahead(pipeline: Pipeline, place: Workplace, wanted: Wanted) -> Plan:
+    """Plan, which takes no lock, and say what other runs have put aside and what its run is refused for."""
+    plan = plan_wanted(pipeline, place, wanted)[1]
+    place.plan_tells = True
     root = Path(pipeline.project.root)
     notices = [
         f"{name}: a run died, and its journal is gone; previous outputs wait under hidden names: {paths}; "
@@ -132,6 +135,8 @@ def told_ahead(pipeline: Pipeline, plan: Plan) -> Plan:
     ]
     notices += [one.notice for one in asides(root, time.time())]
     notices += damaged(root)
+    if not pipeline.project.tracking.keys() <= plugins.BUILT_IN["trackers"].keys():
+        notices += [f"{one.what} {one.mend}" for one in upkeep.trackers.unknown(pipeline.project)]
     if not notices:  # else what is missing may stand aside
         notices = [f"this run would be refused: {one}" for one in _refused(lacking(plan, root))]
     return replace(plan, notices=(*plan.notices, *notices)) if notices else plan

@@ -28,6 +28,7 @@ from nbpipeline.api.planning import (
     plan_wanted,
     told_ahead,
 )
+from nbpipeline.api.restoring import to_restore
 from nbpipeline.api.running import carried_out, deaf, silent, telling, told_of_all
 from nbpipeline.api.sharing import Sharing
 from nbpipeline.api.trying import tried
@@ -38,7 +39,6 @@ from nbpipeline.model import (
     Plan,
     ProjectSpec,
     RunResult,
-    StageRecord,
 )
 from nbpipeline.plan import explain
 from nbpipeline.ports import Cache, Cancel, Emit
@@ -76,7 +76,7 @@ class Project:
         self.profile = profile
         self._overrides = overrides(params)
         self.tell: Callable[[str], None] = silent
-        """Hears what takes long before there is a plan: asking a store far away."""
+        """Hears what takes long before there is a plan (asking a store far away), and what is wrong."""
 
     # --- what there is -------------------------------------------------------------------------
 
@@ -115,7 +115,7 @@ class Project:
         """
         with self._open() as (pipeline, place):
             wanted = Wanted(selectors=selectors, exclude=exclude, only=only, force=force)
-            return told_ahead(pipeline, plan_wanted(pipeline, place, wanted)[1])
+            return told_ahead(pipeline, place, wanted)
 
     def plan_diff(self, plan: Plan) -> str:
         """Show what changed in the cells and modules of a plan's stages; empty where none did."""
@@ -166,7 +166,7 @@ class Project:
             wanted = Wanted(selectors=selectors, exclude=exclude, only=only, force=force)
             tell = (on_event or deaf) if wait else None
             run = begin_apart(pipeline, place, wanted, tell, cancel or CancelSwitch())
-            with begun(run.folder), telling(pipeline.project, run, track=track) as sender:
+            with begun(run.folder), telling(pipeline.project, run, place.state, track=track) as sender:
                 require_validators(run.plan)
                 if on_plan is not None:
                     on_plan(run.plan)
@@ -286,15 +286,9 @@ class Project:
         As last recorded, or as they were after `run`. Raises UsageError for an unknown one.
         """
         with self._open() as (pipeline, place):
-            paths = {path for one in pipeline for output in one.outputs for path in output.paths}
-            chosen = None if what in paths else select(pipeline, [what])
-            backends = place.backends()
-            record_of: Callable[[str], StageRecord | None] = place.state.last_record
-            if run is not None:
-                record_of = report.comparison.records_after(place.state, place.store, Path(self.root), run)
-            found = upkeep.byhand.find_records(pipeline, what, chosen, record_of)
-            with self._by_hand(pipeline, place, {instance.id for instance, _ in found}):
-                return upkeep.byhand.bring_back(found, backends, Path(self.root), time.time())
+            found, claim = to_restore(pipeline, place, what, run)
+            with claim:
+                return upkeep.byhand.bring_back(found, place.backends(), Path(self.root), time.time())
 
     @contextmanager
     def debug(self, stage: str, *, fresh: bool = False) -> Iterator[upkeep.debugging.Session]:

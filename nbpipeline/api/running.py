@@ -12,7 +12,8 @@ from nbpipeline.api.executing import apart_executor, executor_of
 from nbpipeline.api.planning import Begun
 from nbpipeline.api.warming import expected_kernels, expected_validators
 from nbpipeline.model import Event, Job, ProjectSpec, RunResult, StageRecord, StageResult
-from nbpipeline.ports import Cancel, Emit
+from nbpipeline.ports import Cancel, Emit, State
+from nbpipeline.run.mended import mended, unmended
 from nbpipeline.run.options import RunOptions
 from nbpipeline.run.rivals import may_do
 from nbpipeline.run.scheduler import run as carry_out
@@ -46,6 +47,8 @@ def carried_out(
 
     def work(job: Job, emit: Emit, cancel: Cancel) -> StageResult:
         job = joined(job, emit, cancel)
+        if sender is None and place.project.tracking:
+            job = _apart(job, place.project, run.folder.path)
         return one_stage.execute(job, place.backends(planner.fingerprint, wait=wait), emit, cancel)
 
     def bring_back(job: Job, record: StageRecord, cancel: Cancel) -> StageResult:
@@ -80,10 +83,19 @@ def _joining(job: Job, sender: "SenderLink", trackers: tuple[str, ...], emit: Em
     return replace(job, environment={**job.environment, **variables}, unwatched=sender.files)
 
 
+def _apart(job: Job, project: ProjectSpec, folder: Path) -> Job:
+    """Let what the job's kernel logs itself stay in the run's folder: no tracker is told of the run."""
+    variables = tracking.link.apart(project.tracking, job.imports, folder / "untracked")
+    return replace(job, environment={**job.environment, **variables})
+
+
 @contextmanager
-def telling(project: ProjectSpec, run: Begun, *, track: bool) -> Iterator["SenderLink | None"]:
-    """Have trackers told of the run while the block lasts; None where nobody is to be, or nothing is done."""
-    if not (track and project.tracking and may_do(run.plan)):
+def telling(project: ProjectSpec, run: Begun, state: State, *, track: bool) -> Iterator["SenderLink | None"]:
+    """Have trackers told of the run while the block lasts; None where nobody is to be, or nothing is done.
+
+    A failure that was mended by going back is told of, though nothing is done.
+    """
+    if not (track and project.tracking and (may_do(run.plan) or mended(run.plan, unmended(state)))):
         yield None
         return
     with tracking.link.SenderLink(project, run.folder) as sender:
@@ -92,7 +104,12 @@ def telling(project: ProjectSpec, run: Begun, *, track: bool) -> Iterator["Sende
 
 def told_of_all(result: RunResult, sender: "SenderLink | None") -> RunResult:
     """Wait a little until trackers know all of the run; note in its result which do not."""
-    return replace(result, untold=sender.finish()) if sender else result
+    if sender is None:
+        return result
+    executed = any(one.attempts for one in result.results)
+    return replace(
+        result, untold=sender.finish() if executed else sender.finish(tracking.link.BRIEF_PATIENCE)
+    )
 
 
 def deaf(event: Event) -> None:

@@ -1,6 +1,5 @@
 """`Project.sharing`: results pushed to a store far away, pulled from it, and verified."""
 
-import itertools
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -34,7 +33,8 @@ class Sharing:
         """Push the last results of stages, or of those that make files; by default of all, and what waits.
 
         `to` is a URL or a folder, by default pipeline.yaml's; `everything` pushes all that the local store
-        has on record. `moved` hears of bytes on their way. Raises UsageError where no such store is named.
+        has on record. `moved` hears of bytes on their way. Raises UsageError where no such store is named, or
+        nothing is on record.
         """
         with self._opened() as (pipeline, place):
             store = upkeep.sharing.far_store(pipeline.project, to, place.store)
@@ -45,7 +45,9 @@ class Sharing:
                 chosen = _chosen(pipeline, what)
                 last = place.state.last_records()
                 found = upkeep.sharing.results_of(store.near, last, chosen)
-                records = itertools.chain(found, () if what else store.outbox.waiting())
+                records = [*found, *(() if what else store.outbox.waiting())]
+                if not records:
+                    raise upkeep.sharing.nothing_to_push(place.state.notices)
             return upkeep.sharing.push(store, records, moved or _deaf)
 
     def pull(

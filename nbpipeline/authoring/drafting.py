@@ -156,11 +156,16 @@ def _number_range(
     if not known or any(one.low is None for one in known):
         return
     low, high = min(one.low for one in known), max(one.high for one in known)
-    first, last = (
-        _widened(low, high, tolerance) if whole else _widened_floats(float(low), float(high), tolerance)
-    )
-    bounds = {"min": first, "max": last}
-    given = {key: repr(one) for key, one in bounds.items() if math.isfinite(one) and plain(repr(one)) == one}
+    try:
+        first, last = (
+            _widened(low, high, tolerance) if whole else _widened_floats(float(low), float(high), tolerance)
+        )
+        bounds = {"min": first, "max": last}
+        given = {
+            key: repr(one) for key, one in bounds.items() if math.isfinite(one) and plain(repr(one)) == one
+        }
+    except OverflowError:  # of an int past all floats
+        return
     means = [one.mean for one in known if one.mean is not None]
     mean = f", mean {sum(means) / len(means):.6g}" if means else ""
     if given:
@@ -171,7 +176,9 @@ def _number_range(
 
 
 def _widened(low: int, high: int, tolerance: float) -> tuple[int, int]:
-    """Let whole numbers go further; what had one sign keeps it."""
+    """Let whole numbers go further; what had one sign keeps it, and flags (0 and 1) stay flags."""
+    if low >= 0 and high <= 1:
+        return low, high
     more = math.ceil((high - low) * Fraction(str(tolerance)))
     return (max(low - more, 0) if low >= 0 else low - more), (
         min(high + more, 0) if high <= 0 else high + more

@@ -214,7 +214,7 @@ def open_project(given: Mapping[str, Any]) -> "Project":
     project: Project = nbpipeline.Project(
         given["folder"], profile=given.get("profile"), params=given.get("params", ())
     )
-    project.tell = lambda text: click.echo(f"{text} ...", err=True)
+    project.tell = lambda text: click.echo(text if text.endswith(".") else f"{text} ...", err=True)
     return project
 
 

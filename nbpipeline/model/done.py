@@ -11,6 +11,9 @@ from nbpipeline.model.planned import Fingerprint, StageRecord, StoredOutput
 from nbpipeline.model.resolved import StageInstance
 from nbpipeline.values import dataclass
 
+UNTRIED = "untried"
+"""In a verdict's details: the check could not be tried, through no fault of the data."""
+
 
 class Imported(NamedTuple):
     """A third-party module that code imports."""
@@ -84,7 +87,7 @@ class Verdict:
     """Name of the plug-in that tried it."""
     details: Mapping[str, Value] = field(default_factory=dict)
     """JSON-able facts beside the message: `rows` (how many were looked at), `failed` (how many do not
-    hold), `examples` (the first of them, a mapping from column to value each), `observed`."""
+    hold), `examples` (the first of them, a mapping from column to value each), `observed`, UNTRIED."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

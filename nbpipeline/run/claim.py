@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nbpipeline.errors import BusyError
 from nbpipeline.location import STATE_FOLDER
+from nbpipeline.masking.secrets import Masker
 from nbpipeline.model import Pipeline, Plan
 from nbpipeline.run.folder import (
     RunFolder,
@@ -26,7 +27,6 @@ from nbpipeline.run.rivals import Ended, Rival, Sight, may_do, outdated, rivals,
 from nbpipeline.run.summary import plan_to_keep
 from nbpipeline.stage import journal
 from nbpipeline.stage.lock import PATIENCE, hold, take
-from nbpipeline.stage.secrets import Masker
 
 LOCK = f"{STATE_FOLDER}/locks/.begin.lock"
 """Held for the moment in which a run looks for others and shows itself; no instance has this name."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from nbpipeline.encoding import plain
+from nbpipeline.masking.secrets import Masker
 from nbpipeline.model import Event
 from nbpipeline.ports import Emit
-from nbpipeline.stage.secrets import Masker
 
 
 def to_json(event: Event) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from nbpipeline.encoding import dumps
 from nbpipeline.errors import NbpipelineError
 from nbpipeline.location import STATE_FOLDER
+from nbpipeline.masking.secrets import Masker
 from nbpipeline.model import (
     Action,
     Failure,
@@ -34,7 +35,6 @@ from nbpipeline.run.claim import masker_of
 from nbpipeline.run.events import EventWriter
 from nbpipeline.run.folder import RunFolder, drop_old_runs, unwritable
 from nbpipeline.run.options import RunOptions
-from nbpipeline.stage.secrets import Masker
 from nbpipeline.values import dataclass
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class _Shift:
         try:
             step = self._decide(name)
             if step.action is Action.SKIP:
-                told = self.board.steps[name].action is not Action.SKIP
+                told = self.board.steps[name].action is not Action.SKIP or name in self.history.mended
                 self._end(_fresh(step), as_planned=True, told=told)
                 return True
             if step.action is Action.RESTORE and step.record:

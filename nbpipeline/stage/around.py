@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from nbpipeline.masking.secrets import Masker
 from nbpipeline.model import Check, StageSpec
 from nbpipeline.ports import Cancel
 from nbpipeline.stage.backends import Surroundings
@@ -22,11 +23,14 @@ def deadline(spec: StageSpec) -> float | None:
     return time.monotonic() + spec.timeout if spec.timeout else None
 
 
-def surroundings(spec: StageSpec, root: Path, cancel: Cancel, until: float | None = None) -> Surroundings:
+def surroundings(
+    spec: StageSpec, root: Path, cancel: Cancel, masker: Masker, until: float | None = None
+) -> Surroundings:
     """Say where the modules are that a stage's checks may name, and what ends the checks early."""
     return Surroundings(
         folder=absolute(root, spec.working_folder),
         roots=tuple(absolute(root, one) for one in spec.pythonpath),
+        masker=masker,
         cancel=cancel,
         until=until,
     )

@@ -9,6 +9,7 @@ from nbpipeline.errors import NbpipelineError, StorageError, UsageError
 from nbpipeline.fingerprint import state_digest
 from nbpipeline.kernels import registry
 from nbpipeline.kernels.resolve import kernel_of
+from nbpipeline.masking.secrets import Masker
 from nbpipeline.model import (
     CellProfile,
     Failure,
@@ -29,7 +30,6 @@ from nbpipeline.stage.places import absolute, relative
 from nbpipeline.stage.prepare import executed_copy
 from nbpipeline.stage.record import keep
 from nbpipeline.stage.recorder import Recorder
-from nbpipeline.stage.secrets import Masker
 from nbpipeline.values import dataclass
 
 
@@ -117,7 +117,7 @@ def _with_rejected(attempt: Attempt, aside: journal.Journal) -> Attempt:
         return attempt
     place = relative(Path(aside.root), Path(aside.rejected))
     said = f"what was written is kept in {place}: {', '.join(went)}"
-    known = f"{said}; {failure.known}" if failure.known else said
+    known = f"{failure.known}\n{said}" if failure.known else said
     return replace(attempt, failure=replace(failure, known=known))
 
 
@@ -149,7 +149,7 @@ def _under_journal(
         log = relative(root, Path(job.folder) / "log") if job.test else ""
         stopped = failures.of_stop(job.instance, found.stop, masker, tested=log)
         return replace(attempt, failure=stopped, notices=(*attempt.notices, *kept)), aside
-    failure = checks.after(job.instance, backends, root, job.run, tell, cancel, until)
+    failure = checks.after(job.instance, backends, root, job.run, tell, cancel, masker, until)
     if failure is not None or job.test:
         return replace(attempt, failure=failure), aside
     aside = journal.publish(aside)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from nbpipeline.masking.secrets import Masker
 from nbpipeline.model import Check, Fingerprint, StageInstance, Verdict
 from nbpipeline.ports import Cancel, Digests, Kernels, State, Store
 from nbpipeline.stage.backing import Backing
@@ -29,6 +30,8 @@ class Surroundings:
     folder: Path
     roots: tuple[Path, ...]
     """Further import roots."""
+    masker: Masker
+    """Of the stage's secrets, which a failing row may hold."""
     cancel: Cancel
     until: float | None = None
     """When the stage's time is up, of the monotonic clock."""

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from nbpipeline.encoding import verdict_data
 from nbpipeline.location import is_url
+from nbpipeline.masking.secrets import Masker
 from nbpipeline.model import BoundArtifact, Failure, StageInstance, Value
 from nbpipeline.ports import Cancel
 from nbpipeline.stage import failures
 from nbpipeline.stage.around import bound, deadline, surroundings
-from nbpipeline.stage.backends import Backends
+from nbpipeline.stage.backends import Backends, Surroundings
 from nbpipeline.stage.places import absolute, local_outputs, staged_of
 
 Tell = Callable[[str, Mapping[str, Value]], None]
@@ -24,6 +25,7 @@ def before(
     environment: Mapping[str, str],
     tell: Tell,
     cancel: Cancel,
+    masker: Masker,
 ) -> Failure | None:
     """Find the first thing that keeps a stage from running: a secret, an input, a check on an input.
 
@@ -37,7 +39,8 @@ def before(
             if not is_url(path) and not absolute(root, path).exists():
                 return failures.missing_input(artifact.spec, path)
     standing = {one.name: _places(one, root) for one in instance.inputs}
-    checker = _Checker(instance, backends, root, tell, cancel, deadline(instance.spec))
+    around = surroundings(instance.spec, root, cancel, masker, deadline(instance.spec))
+    checker = _Checker(instance, backends, root, tell, around)
     for artifact in instance.inputs:
         failure = checker.checked("input", artifact, standing)
         if failure:
@@ -52,13 +55,15 @@ def after(
     run: str,
     tell: Tell,
     cancel: Cancel,
+    masker: Masker,
     until: float | None = None,
 ) -> Failure | None:
     """Find the first thing that is wrong with the outputs where the notebook wrote them.
 
     `until`: when the attempt's time is up, of the monotonic clock.
     """
-    return next(_wrong(instance, _Checker(instance, backends, root, tell, cancel, until), run), None)
+    around = surroundings(instance.spec, root, cancel, masker, until)
+    return next(_wrong(instance, _Checker(instance, backends, root, tell, around), run), None)
 
 
 def _wrong(instance: StageInstance, checker: "_Checker", run: str) -> Iterator[Failure]:
@@ -102,17 +107,11 @@ class _Checker:
     """Tries the checks of one instance, and tells of each."""
 
     def __init__(
-        self,
-        instance: StageInstance,
-        backends: Backends,
-        root: Path,
-        tell: Tell,
-        cancel: Cancel,
-        until: float | None,
+        self, instance: StageInstance, backends: Backends, root: Path, tell: Tell, around: Surroundings
     ) -> None:
         self.root = root
         self._instance, self._backends, self._tell = instance, backends, tell
-        self._around = surroundings(instance.spec, root, cancel, until)
+        self._around = around
 
     def checked(
         self, side: str, artifact: BoundArtifact, standing: Mapping[str, tuple[Path, ...]]
@@ -134,6 +133,6 @@ class _Checker:
                 text = "was tried on some of the rows alone: the file is too large for memory"
                 self._tell("notice", {"text": f"{side} '{artifact.name}': {one.check.name} {text}"})
             if not one.passed and one.severity == "warn":
-                text = f"{side} '{artifact.name}': {one.check.name}: {one.message}"
+                text = f"warning: {side} '{artifact.name}': {one.check.name}: {one.message}"
                 self._tell("notice", {"text": text})
         return failures.failed_checks(side, artifact.name, verdicts)

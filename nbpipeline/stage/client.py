@@ -15,6 +15,7 @@ from nbclient.util import ensure_async
 from papermill.clientwrap import PapermillNotebookClient
 
 from nbpipeline.kernels.plain import ARGUMENTS
+from nbpipeline.masking.terminal import without_colours
 from nbpipeline.model import CellProfile, Value
 from nbpipeline.stage import leaving, meeting, metrics, processes, watching
 from nbpipeline.stage.echo import Echo
@@ -23,7 +24,6 @@ from nbpipeline.stage.notebook_file import changed_beside, v4_node
 from nbpipeline.stage.outcome import Found, Orders, Stop
 from nbpipeline.stage.outputs import LIMIT, Intake, megabytes
 from nbpipeline.stage.prepare import MARK
-from nbpipeline.stage.terminal import without_colours
 
 TICK = 0.25
 """Seconds between two looks at memory and at whether a save is due."""

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections import deque
 
-from nbpipeline.stage.terminal import without_colours
+from nbpipeline.masking.terminal import without_colours
 
 _PIECES = 64
 _PIECE = 65536

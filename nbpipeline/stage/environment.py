@@ -7,10 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from nbpipeline.kernels.marks import MARK, RUN
+from nbpipeline.masking.secrets import Masker
 from nbpipeline.model import Job, StageSpec
 from nbpipeline.replacing import replace_text
 from nbpipeline.stage.places import absolute, staged_value, to_json
-from nbpipeline.stage.secrets import Masker
 
 THREAD_VARIABLES = (
     "BLIS_NUM_THREADS",

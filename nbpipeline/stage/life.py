@@ -12,6 +12,7 @@ from pathlib import Path
 from nbpipeline.encoding import failure_data
 from nbpipeline.errors import BusyError
 from nbpipeline.fingerprint import state_digest
+from nbpipeline.masking.secrets import SHORTEST, Masker
 from nbpipeline.model import Event, Job, StageResult, Status, Value
 from nbpipeline.ports import Cancel, Emit
 from nbpipeline.stage import checks, executed, failures
@@ -20,7 +21,6 @@ from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.check_page import Outcomes
 from nbpipeline.stage.lock import hold
 from nbpipeline.stage.rescue import settle
-from nbpipeline.stage.secrets import SHORTEST, Masker
 
 NOT_RETRIED = ("input", "check", "cancelled")
 """Kinds of failures that another attempt would only meet again."""
@@ -74,7 +74,13 @@ class _Life:
         try:
             self.notices += settle(self.job.instance, self.root, self.backends.backing)
             failure = checks.before(
-                self.job.instance, self.backends, self.root, self.environment, self.tell, self.cancel
+                self.job.instance,
+                self.backends,
+                self.root,
+                self.environment,
+                self.tell,
+                self.cancel,
+                self.masker,
             )
         except OSError as error:
             failure = failures.of_disk(self.job.instance, error, "the stage could not be prepared")

@@ -13,7 +13,8 @@ TAG = "metrics"
 _READER = (
     "(lambda v: (lambda w: __import__('json').dumps({{"
     "'type': type(v).__name__, "
-    "'value': w if isinstance(w, (int, float)) else "
+    "'value': w if isinstance(w, float) else "
+    "(w if abs(w) < 1 << 1023 else None) if isinstance(w, int) else "
     "float(w) if isinstance(w, __import__('numbers').Real) or type(w).__name__ == 'Decimal' else None"
     "}}))(v.item() if hasattr(v, 'item') and getattr(v, 'shape', None) == () else v))({name})"
 )
@@ -58,9 +59,13 @@ def read(replies: Mapping[str, Mapping[str, Value]]) -> tuple[dict[str, Value], 
         try:
             found = json.loads(ast.literal_eval(reply["data"]["text/plain"]))
         except (KeyError, ValueError, SyntaxError, TypeError):
+            if reply.get("ename", "NameError") != "NameError":
+                others.append(f"{name} ({reply['ename']})")
             continue  # deleted again by the cell itself
         value = found["value"]
-        if value is None or isinstance(value, bool):
+        if value is None and found["type"] == "int":
+            others.append(f"{name} (an int past 1e308)")  # which no float, and no tracker, holds
+        elif value is None or isinstance(value, bool):
             others.append(f"{name} ({found['type']})")
         elif not math.isfinite(value):
             others.append(f"{name} ({value})")

@@ -17,8 +17,8 @@ from dataclasses import field
 from pathlib import Path
 from typing import IO, Any
 
+from nbpipeline.masking.secrets import Masker
 from nbpipeline.replacing import replaced
-from nbpipeline.stage.secrets import Masker
 from nbpipeline.values import dataclass
 
 WHOLE_BELOW = 1 << 20

@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
+from nbpipeline.masking.secrets import MaskedStream, Masker
 from nbpipeline.stage.notebook_file import NotebookFile
-from nbpipeline.stage.secrets import MaskedStream, Masker
 
 SHORTEST_PAUSE = 2.0
 """Seconds between two saves of the executed notebook."""

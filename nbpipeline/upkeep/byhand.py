@@ -15,6 +15,7 @@ from nbpipeline.errors import (
     did_you_mean,
 )
 from nbpipeline.location import STATE_FOLDER, is_url
+from nbpipeline.masking.secrets import Masker
 from nbpipeline.model import (
     BoundArtifact,
     Failure,
@@ -37,7 +38,6 @@ from nbpipeline.stage.failures import presentable
 from nbpipeline.stage.lock import hold
 from nbpipeline.stage.places import absolute
 from nbpipeline.stage.rescue import settle
-from nbpipeline.stage.secrets import Masker
 from nbpipeline.state.memory import MemoryState
 from nbpipeline.values import dataclass
 
@@ -80,7 +80,7 @@ def record_outputs(
             if kind == "notice":
                 told(f"{instance.id}: {masker.text(str(data['text']))}")
 
-        failure = after(direct, backends, root, "", hear, CancelSwitch())
+        failure = after(direct, backends, root, "", hear, CancelSwitch(), masker)
         if failure is not None:
             raise _refusal(presentable(failure, masker))
         last = backends.state.last_record(instance.id)

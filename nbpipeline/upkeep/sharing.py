@@ -132,6 +132,16 @@ def push(store: CachedStore, records: Iterable[StageRecord], moved: Moved) -> Pu
     )
 
 
+def nothing_to_push(notices: Sequence[str]) -> UsageError:
+    """Say that no result is on record, which may be since the history was damaged."""
+    return UsageError.of(
+        "no result of these stages is on record here: nothing was pushed.",
+        known=" ".join(notices),
+        mend="nbpipeline run finds again what the store has, and makes the rest; or push all that the store "
+        "has: --all",
+    )
+
+
 def results_of(
     near: LocalStore, last: Mapping[str, StageRecord], names: Iterable[str]
 ) -> Iterator[StageRecord]:

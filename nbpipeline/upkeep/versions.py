@@ -3,6 +3,7 @@
 An earlier version is brought from the store to a folder of its own: what stands in the project stays.
 """
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TypeAlias
 
 from nbpipeline.errors import StorageError, UsageError, did_you_mean
 from nbpipeline.location import is_url
+from nbpipeline.masking.secrets import Masker
 from nbpipeline.model import (
     BoundArtifact,
     Check,
@@ -104,11 +106,12 @@ def recorded(
 
     Raises UsageError where nothing is on record, or the store lacks it.
     """
+    made = frozenset(path for one in pipeline for output in one.outputs for path in output.paths)
     folder = state_folder(root)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="versions-", dir=folder) as scratch:
         yield tuple(
-            _brought(instance, artifact, path, record_of, backing, root, Path(scratch, str(number)))
+            _brought(instance, artifact, path, record_of, backing, root, Path(scratch, str(number)), made)
             for instance, artifact in find(pipeline, what)
             for number, path in enumerate(artifact.paths)
         )
@@ -122,6 +125,7 @@ def _brought(
     backing: Backing,
     root: Path,
     scratch: Path,
+    made: frozenset[str],
 ) -> Version:
     record = record_of(instance.id)
     if record is None:
@@ -141,9 +145,12 @@ def _brought(
         ) from error
     if not held:
         raise UsageError.of(
-            f"{path} of run {record.run} is no longer what stands there, and the store has no copy of it.",
+            f"{path} of run {record.run} is no longer what stands there, and the store has no copy of it"
+            f"{'' if path in made else ': it keeps what stages make'}.",
             known="; ".join(backing.store.notices),
-            mend=f"{_run(instance)}; or name a later run",
+            mend=f"{_run(instance)}; or name a later run"
+            if path in made
+            else "compare an output of a stage that reads it; or let a stage bring it, as its output",
         )
     return Version(instance=instance, artifact=artifact, path=path, place=copy, run=record.run, stands=False)
 
@@ -194,4 +201,6 @@ def tried(
 ) -> tuple[Verdict, ...]:
     """Try the checks about a file's table on it."""
     checks = checks_about(version, table, root, exactly=exactly)
-    return validate((version.place,), checks, surroundings(version.instance.spec, root, CancelSwitch()))
+    spec = version.instance.spec
+    masker = Masker.of(spec.secrets, os.environ)
+    return validate((version.place,), checks, surroundings(spec, root, CancelSwitch(), masker))

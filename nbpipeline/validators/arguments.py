@@ -66,7 +66,9 @@ def _types(arguments: Any) -> Iterator[str]:
         yield f"'types' wants a mapping of column: type, not {arguments!r}"
         return
     for column, kind in arguments.items():
-        if kind not in TYPES:
+        if not isinstance(column, str):
+            yield f"'types' wants names of columns as text, not {column!r}: put it in quotes"
+        if not isinstance(kind, str) or kind not in TYPES:
             near = did_you_mean(str(kind), TYPES)
             guess = f"; did you mean '{near}'?" if near else ""
             yield f"'types' knows no type {kind!r} (column '{column}'); known: {', '.join(TYPES)}{guess}"

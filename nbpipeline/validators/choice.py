@@ -7,10 +7,12 @@ from typing import Any
 
 from nbpipeline import plugins
 from nbpipeline.errors import did_you_mean
+from nbpipeline.masking.secrets import NO_SECRETS, Masker
 from nbpipeline.model import Check, Verdict
 from nbpipeline.validators import arguments, expectations, schemas
 from nbpipeline.validators.arguments import ARGUMENTS
 from nbpipeline.validators.arguments import complaints as own_complaints
+from nbpipeline.validators.examples import hiding
 from nbpipeline.validators.tables.table import Stop, never
 
 BUILT_IN = "columns"
@@ -74,12 +76,17 @@ Asked = Callable[[str, tuple[Path, ...], tuple[Check, ...]], Sequence[Verdict]]
 
 
 def validate(
-    paths: tuple[Path, ...], checks: tuple[Check, ...], ask: Asked, stop: Stop = never
+    paths: tuple[Path, ...],
+    checks: tuple[Check, ...],
+    ask: Asked,
+    stop: Stop = never,
+    masker: Masker = NO_SECRETS,
 ) -> tuple[Verdict, ...]:
     """Have files checked, each check by its validator; one verdict a check, in order.
 
     `ask(validator, paths, checks)` has the process of its own try what is not built in, so that it can be
     ended whatever it is at; the built-in validator asks `stop` itself.
+    What is said holds nothing of the masker's secrets.
     """
     groups: dict[str, list[int]] = {}
     for number, check in enumerate(checks):
@@ -87,9 +94,21 @@ def validate(
     found: dict[int, Verdict] = {}
     for name, numbers in groups.items():
         group = tuple(checks[number] for number in numbers)
-        for number, verdict in zip(numbers, _tried(name, paths, group, ask, stop), strict=True):
-            found[number] = replace(verdict, validator=name, severity=checks[number].severity)
+        with hiding(masker.text):
+            verdicts = _tried(name, paths, group, ask, stop)
+        for number, verdict in zip(numbers, verdicts, strict=True):
+            masked = _masked(verdict, masker)
+            found[number] = replace(masked, validator=name, severity=checks[number].severity)
     return tuple(found[number] for number in range(len(checks)))
+
+
+def _masked(verdict: Verdict, masker: Masker) -> Verdict:
+    """Take out what a library has left of a secret that it shortened."""
+    return replace(
+        verdict,
+        message=masker.shortened(verdict.message),
+        details=masker.anything(dict(verdict.details), masker.shortened),
+    )
 
 
 def _tried(

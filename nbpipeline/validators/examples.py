@@ -1,13 +1,44 @@
 """Failing rows as JSON can hold them, the checked columns first."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 EXAMPLES = 20
 """The first failing rows that are kept beside a message."""
 _COLUMNS = 30
 _LONGEST = 200
+_BRIEF = 60
+"""Characters that fit a line twice."""
+_DOTS = "..."
+_HIDE: ContextVar[Callable[[str], str]] = ContextVar("hide", default=str)
+
+
+@contextmanager
+def hiding(hide: Callable[[str], str]) -> Iterator[None]:
+    """Take secrets out of values before they are shortened here: nobody knows half a secret again."""
+    before = _HIDE.set(hide)
+    try:
+        yield
+    finally:
+        _HIDE.reset(before)
+
+
+def hidden(words: str) -> str:
+    """Take secrets out of a text that is about to be cut."""
+    return _HIDE.get()(words)
+
+
+def first_line(error: object) -> str:
+    """Give the first line of what a library says."""
+    return next(iter(hidden(str(error)).strip().splitlines()), "it does not say why")
+
+
+def _shortened(words: str, longest: int, kept: int) -> str:
+    words = hidden(words)
+    return words if len(words) <= longest else f"{words[:kept]}{_DOTS}"
 
 
 def plain(value: Any) -> Any:
@@ -19,7 +50,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, (bool, int, type(None))):
         return value
     if isinstance(value, str):
-        return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}..."
+        return _shortened(value, _LONGEST, _LONGEST)
     if isinstance(value, Mapping):
         return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -30,8 +61,7 @@ def plain(value: Any) -> Any:
 
 def brief(value: Any) -> str:
     """Say a value in few words."""
-    words = "nothing" if value is None else str(value)
-    return words if len(words) <= 60 else f"{words[:57]}..."  # noqa: PLR2004 - what fits a line twice
+    return "nothing" if value is None else _shortened(str(value), _BRIEF, _BRIEF - len(_DOTS))
 
 
 def rows_said(data: Any, numbers: Sequence[Any], first: Sequence[str]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from nbpipeline.validators.tables import Table, UnreadableTableError, open_table, suffix_of
-from nbpipeline.validators.tables.delimited import delimiter_of, pieces
+from nbpipeline.validators.tables.delimited import Lines, delimiter_of, head_of, pieces
 from nbpipeline.validators.tables.table import NULLS, open_text, readable
 from nbpipeline.values import dataclass
 
@@ -115,8 +115,7 @@ def _delimited(opened: Table, kinds: dict[str, set[str]], texts: Sequence[str]) 
 
     for path in opened.files:
         with readable(path), open_text(path) as file:
-            head = file.readline()
-            file.seek(0)
+            head = head_of(file)
             delimiter = delimiter_of(head)
             seen: Any = _Seen(opened, path, file, delimiter)
             read = pd.read_csv(
@@ -150,19 +149,14 @@ class _Seen:
     """
 
     def __init__(self, opened: Table, path: Path, file: TextIO, delimiter: str) -> None:
-        self._file = file
         self._held: list[str] = []
         self._text = ""
-        self._seen = pieces(opened, path, self._lines(), delimiter)
-
-    def _lines(self) -> Iterator[str]:
-        for line in self._file:
-            self._held.append(line)
-            yield line
+        self._lines = Lines(file, path, self._held.append)
+        self._seen = pieces(opened, path, self._lines, delimiter)
 
     def __iter__(self) -> Iterator[str]:
         """Be a file to pandas, which asks for this and calls `read` alone."""
-        return self._lines()
+        return iter(self._lines)
 
     def read(self, size: int = -1) -> str:
         """Give so many characters of the next rows, or as many as there are."""

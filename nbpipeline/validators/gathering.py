@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nbpipeline.model import Check, Verdict
+from nbpipeline.model import UNTRIED, Check, Verdict
 from nbpipeline.validators.examples import rows_of
 
 INTERRUPTED = "interrupted"
@@ -46,7 +46,9 @@ class Gathering:
             for number, (message, facts) in zip(numbers, outcomes, strict=True):
                 if message:
                     self._found[number].append(f"{path.name}: {message}" if several else message)
-                self._details[number] = rows_of(self._details[number], facts, path.name) if several else facts
+                before = self._details[number]
+                untried = {UNTRIED: True} if UNTRIED in {*facts, *before} else {}
+                self._details[number] = {**rows_of(before, facts, path.name), **untried} if several else facts
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """Give a verdict a check, in order."""

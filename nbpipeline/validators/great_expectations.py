@@ -15,7 +15,7 @@ from nbpipeline.errors import did_you_mean
 from nbpipeline.model import Check, Verdict
 from nbpipeline.patterns import regex
 from nbpipeline.validators import expectations
-from nbpipeline.validators.examples import EXAMPLES, brief, plain, rows_said
+from nbpipeline.validators.examples import EXAMPLES, brief, first_line, hidden, plain, rows_said
 from nbpipeline.validators.frames import Frame, read_frame
 from nbpipeline.validators.gathering import Gathering, Outcome
 from nbpipeline.validators.tables import UnreadableTableError
@@ -96,7 +96,7 @@ def _expectation(gx: Any, number: int, check: Check) -> Any:
     try:
         return class_of(gx, full)(**expectations.keywords(check), meta={_NUMBER: number})
     except ValueError as error:  # pydantic's is one
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        lines = [line.strip() for line in hidden(str(error)).splitlines() if line.strip()]
         return f"Great Expectations refuses its arguments: {' '.join(lines[1:]) or lines[0]}"
 
 
@@ -169,7 +169,7 @@ def _raised(info: Any) -> str:
 def _of_error(message: str, frame: Frame) -> str:
     match = _NO_COLUMN.search(message)
     if match is None:
-        return f"Great Expectations could not try it: {message.strip().splitlines()[0]}"
+        return f"Great Expectations could not try it: {first_line(message)}"
     names = [str(one) for one in frame.data.columns]
     near = did_you_mean(match.group(1), names)
     guess = f"; did you mean '{near}'?" if near else ""

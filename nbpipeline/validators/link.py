@@ -1,6 +1,7 @@
 """The process that checks data apart, as a run sees it: started early, asked one thing at a time, ended."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import IO, Any, Self
 from nbpipeline.encoding import plain
 from nbpipeline.errors import MissingPluginError
 from nbpipeline.lines import Lines
+from nbpipeline.masking.secrets import NO_SECRETS, Masker
 from nbpipeline.model import Check, Verdict
 from nbpipeline.validators.gathering import INTERRUPTED, interrupted
 from nbpipeline.validators.tables.table import Stop, never
@@ -46,6 +48,7 @@ class CheckingProcess:
         """Start nothing yet."""
         self._lock = threading.Lock()
         self._running: _Running | None = None
+        self._asked_so_far = 0
 
     def __enter__(self) -> Self:
         """Do nothing: it is started when it is wanted."""
@@ -90,11 +93,13 @@ class CheckingProcess:
         folder: Path,
         roots: Sequence[Path],
         stop: Stop = never,
+        masker: Masker = NO_SECRETS,
     ) -> tuple[Verdict, ...]:
         """Have checks tried, one verdict each; all of them fail where the process dies or `stop` says so.
 
         One that is stopped is killed, since a regular expression or a library may hear nothing; who asks next
-        gets another. `folder` and `roots` are where a stage's notebook runs and imports from.
+        gets another. `folder` and `roots` are where a stage's notebook runs and imports from; the values of
+        `masker` go through a pipe, and out of values that are shortened.
         Raises MissingPluginError.
         """
         question = {
@@ -103,11 +108,12 @@ class CheckingProcess:
             "checks": [_spoken(one) for one in checks],
             "folder": str(folder),
             "roots": [str(one) for one in roots],
+            "secrets": masker.values,
         }
         found: dict[str, Any] = {"trouble": INTERRUPTED}
         with self._alone(stop) as mine:
             if mine:
-                found = self._asked(validator, question, stop)
+                found = self._asked(validator, question, stop, masker)
         if "missing" in found:
             raise MissingPluginError.of(**found["missing"])
         if found.get("trouble") == INTERRUPTED:
@@ -128,20 +134,25 @@ class CheckingProcess:
             if mine:
                 self._lock.release()
 
-    def _asked(self, validator: str, question: Mapping[str, Any], stop: Stop) -> dict[str, Any]:
+    def _asked(
+        self, validator: str, question: Mapping[str, Any], stop: Stop, masker: Masker
+    ) -> dict[str, Any]:
         running = self._running
         if running is None or running.process.poll() is not None:
             self._end()
             running = self.start([validator])
+        self._asked_so_far += 1
+        number = self._asked_so_far
         with suppress(OSError):  # it has died: nothing will come
-            _write(running.questions, json.dumps(question).encode() + b"\n")
-        while (line := running.answers.next(LOOK)) is None:
+            _write(running.questions, json.dumps({"number": number, **question}).encode() + b"\n")
+        while (found := _answer(running.answers.next(LOOK), number)) is None:
             if stop():
                 self._end(patience=0)
                 return {"trouble": INTERRUPTED}
-            if running.answers.ended:
-                return {"trouble": _death(running)}
-        found: dict[str, Any] = json.loads(line)
+            if running.answers.ended or running.process.poll() is not None:
+                found = _answer(running.answers.next(0), number) or {"trouble": _death(running, masker)}
+                break
+        _end_left(running)
         return found
 
     def _end(self, patience: float = PATIENCE) -> None:
@@ -149,6 +160,7 @@ class CheckingProcess:
         running, self._running = self._running, None
         if running is None:
             return
+        _end_left(running)
         with running.said, suppress(OSError):
             running.questions.close()
         try:
@@ -158,7 +170,38 @@ class CheckingProcess:
             running.process.wait()
 
 
-def _death(running: _Running) -> str:
+def _answer(line: bytes | None, number: int) -> dict[str, Any] | None:
+    """Read an answer; None for a line that answers another question, or is none at all."""
+    if line is None:
+        return None
+    try:
+        found: Any = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and found.get("number") == number else None
+
+
+def _end_left(running: _Running) -> None:
+    """End what the code of a question left running: children, and those of its session that lost theirs."""
+    import psutil  # noqa: PLC0415 - start-up is counted
+
+    pid = running.process.pid
+    left = {one for one in psutil.pids() if one != pid and _session(one) == pid}
+    with suppress(psutil.Error):
+        left.update(child.pid for child in psutil.Process(pid).children(recursive=True))
+    for one in left:
+        with suppress(OSError):
+            os.kill(one, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid) if hasattr(os, "getsid") else None
+    except OSError:
+        return None
+
+
+def _death(running: _Running, masker: Masker) -> str:
     """Say how the process ended."""
     with suppress(subprocess.TimeoutExpired):
         running.process.wait(PATIENCE)
@@ -167,7 +210,7 @@ def _death(running: _Running) -> str:
         return "the process that checks data died: killed, out of memory?"
     size = running.said.seek(0, 2)
     running.said.seek(max(0, size - _WORDS))
-    lines = running.said.read().decode(errors="replace").strip().splitlines()
+    lines = masker.shortened(running.said.read().decode(errors="replace")).strip().splitlines()
     last = f": {lines[-1]}" if lines else ""
     return f"the process that checks data died (exit code {code}){last}"
 

@@ -1,7 +1,7 @@
 """The process that checks data apart: libraries take seconds to import, tables take memory, schemas are code.
 
-Questions come as lines of JSON on stdin, one answer each goes out on stdout. It ends with its stdin, whatever
-it is at: whoever asked is gone then.
+Questions come as lines of JSON on stdin, one answer each goes out on stdout, with the question's number. It
+ends with its stdin, whatever it is at: whoever asked is gone then.
 """
 
 import importlib
@@ -19,7 +19,9 @@ from typing import Any
 from nbpipeline import plugins
 from nbpipeline.errors import MissingPluginError
 from nbpipeline.location import Location
+from nbpipeline.masking.secrets import Masker
 from nbpipeline.model import Check, Verdict
+from nbpipeline.validators.examples import hiding
 
 NOWHERE = Location(path="")
 """Of checks here: whoever asked knows where they are written."""
@@ -38,7 +40,8 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     paths = tuple(Path(one) for one in question["paths"])
     try:
         validator = plugins.load("validators", question["validator"])
-        with as_stage(question["folder"], question["roots"]):
+        hide = Masker(question["secrets"]).text
+        with as_stage(question["folder"], question["roots"]), hiding(hide):
             return {"verdicts": [told(one) for one in validator.validate(paths, checks)]}
     except MissingPluginError as error:
         one = error.complaints[0]
@@ -92,7 +95,11 @@ def main(names: list[str]) -> int:
     stream = io.FileIO(0, closefd=False)
     threading.Thread(target=read_questions, args=(stream, questions), daemon=True).start()
     prepare(names)
+    own = os.getpid()
     while True:
-        found = answer(json.loads(questions.get()))
-        answers.write(json.dumps(found, default=str) + "\n")
+        question = json.loads(questions.get())
+        found = answer(question)
+        if os.getpid() != own:  # a schema's module forked, and this one came back out of it, too
+            os._exit(0)
+        answers.write(json.dumps({"number": question["number"], **found}, default=str) + "\n")
         answers.flush()

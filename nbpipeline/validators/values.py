@@ -1,6 +1,8 @@
 """What a value of a table is: read from CSV's text, or as the file itself types it."""
 
+import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -8,6 +10,8 @@ from typing import Any
 from nbpipeline.patterns import regex
 
 _INT = regex(r"[+-]?\d+")
+_DIGITS = 400
+"""More than any float has."""
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
 
@@ -15,14 +19,27 @@ def number(value: Any, *, text: bool) -> float | None:
     """Read a number; None where it is none (a bool is none, nor is text in a typed file)."""
     if isinstance(value, bool) or (isinstance(value, str) and not text):
         return None
-    if isinstance(value, (int, float, Decimal)):
-        return float(value) if not isinstance(value, int) else value
-    if isinstance(value, str) and "_" not in value:
-        try:
-            return int(value) if _INT.fullmatch(value.strip()) else float(value)
-        except ValueError:
-            return None
-    return None
+    if isinstance(value, Decimal):
+        return _of_decimal(value)
+    if isinstance(value, (int, float)):
+        return value
+    return _of_text(value) if isinstance(value, str) and "_" not in value else None
+
+
+def _of_decimal(value: Decimal) -> float:
+    if value.is_nan():
+        return math.nan  # `float` refuses a signalling one
+    return int(value) if _is_whole(value) else float(value)
+
+
+def _of_text(value: str) -> float | None:
+    if _INT.fullmatch(value.strip()):
+        with suppress(ValueError):  # it has more digits than Python reads, and than any float has
+            return int(value)
+    try:
+        return float(value)
+    except ValueError:
+        return None
 
 
 def moment(value: Any) -> datetime | None:
@@ -84,12 +101,21 @@ def is_member(value: Any, members: frozenset[Any], *, text: bool) -> bool:
     return read is not None and hashed(read) in members
 
 
+def _is_whole(value: float | Decimal) -> bool:
+    """Whether a number has an int that is not made of thousands of noughts."""
+    if isinstance(value, Decimal):
+        return value.is_finite() and value.adjusted() < _DIGITS and value == value.to_integral_value()
+    return value == value // 1
+
+
 def hashed(value: Any) -> Any:
     """Make a value comparable: 1, 1.0 and Decimal(1) are one, True is another, dates stand as ISO text."""
     if isinstance(value, bool):
         return ("bool", value)
+    if isinstance(value, Decimal) and value.is_snan():
+        return ("other", repr(value))  # it cannot be looked up
     if isinstance(value, (int, float, Decimal)):
-        return ("number", int(value) if value == value // 1 else value)  # so that 1 and 1.0 also read alike
+        return ("number", int(value) if _is_whole(value) else value)  # so that 1 and 1.0 also read alike
     if isinstance(value, (date, datetime)):
         return ("text", value.isoformat())
     if isinstance(value, str):

@@ -289,6 +289,30 @@ def test_pull_and_push_say_what_is_not_to_be_had(bucket: Bucket, tmp_path: Path)
     assert down.stderr.startswith(f"the store at {bucket.url} ")
 
 
+def test_what_is_not_on_record_is_not_pushed_as_if_all_were_well(tmp_path: Path) -> None:
+    ann = first(tmp_path / "ann", "{path: store}")
+    far = str(tmp_path / "stick")
+    new = ann.does("push", "--to", far, good=False)
+    assert (new.returncode, new.stdout) == (2, "")
+    assert new.stderr.startswith("no result of these stages is on record here: nothing was pushed.")
+    ann.does("run")
+    state = ann.root / ".nbpipeline" / "state.db"
+    whole = state.read_bytes()
+    push = f"push --to {far}"
+    for line in ("runs", "show", "lineage out/total.txt", "restore a_total", "clean --dry-run", push, "plan"):
+        for beside in state.parent.glob("state.db*"):
+            beside.unlink()
+        state.write_bytes(whole[:3000])
+        done = ann.does(*line.split(), good=False)
+        said = done.stderr + done.stdout
+        assert done.returncode in ((2,) if line == push else (0, 2)), said
+        assert "state.db was damaged (" in said, line
+        assert "it was moved to state.db.damaged-" in said, line
+        told = 2 if line == push else 1  # beside the error itself
+        assert said.count("was damaged") == told, said
+    assert ann.does("push", "--all", "--to", far).stdout.startswith("3 results at ")
+
+
 def test_verify_finds_what_is_damaged_on_either_side(bucket: Bucket, tmp_path: Path) -> None:
     ann = first(tmp_path / "ann", on(bucket))
     ann.does("run")

@@ -118,6 +118,29 @@ def test_a_check_fails_all_are_told_and_then_it_works_again(root):
         assert held(root, TOKEN) == []
 
 
+def test_a_failure_that_was_mended_by_going_back_is_told_as_mended(root):
+    (root / "notebooks/train.ipynb").unlink()
+    with alert_hook() as hook:
+        text = f'name: flights\ntracking: {{prometheus: {{}}}}\nalerts: {{urls: ["json://{hook.address}/hook"]}}\n'
+        (root / "pipeline.yaml").write_text(text)
+        assert command("run", cwd=root).returncode == 0
+        write_notebook(root / "notebooks/clean.ipynb", *CLEAN[:2], code("1 / 0"), *CLEAN[2:])
+        assert command("run", cwd=root).returncode == 1
+        write_notebook(root / "notebooks/clean.ipynb", *CLEAN)
+        back = command("run", cwd=root)
+        assert "all fresh: 1 stage, nothing to run" in back.stdout
+        settled(root)
+        assert [one["title"] for one in hook.taken] == ["flights: clean failed", "flights: clean works again"]
+        samples = Prometheus(root).samples()
+        assert samples[("nbpipeline_run_status", (("status", "failed"),))] == 0
+        assert samples[("nbpipeline_stage_status", (("stage", "clean"), ("status", "fresh")))] == 1
+        assert samples[("nbpipeline_stage_status", (("stage", "clean"), ("status", "failed")))] == 0
+        before = (root / "nbpipeline.prom").stat().st_mtime_ns
+        last = command("run", "--format", "json", cwd=root)
+        assert '"stage_finished"' not in last.stdout
+        assert (root / "nbpipeline.prom").stat().st_mtime_ns == before
+
+
 @pytest.mark.heavy
 def test_what_is_down_holds_nothing_up_and_is_told_later(root):
     with alert_hook() as hook, lineage_collector() as events, span_collector() as spans:

@@ -267,3 +267,15 @@ def test_an_unknown_tracker_is_missed_when_something_runs(root):
     done = command("run", cwd=root)
     assert done.returncode == 5
     assert "did you mean 'mlflow'?" in done.stderr
+
+
+@pytest.mark.heavy
+def test_what_a_notebook_logs_in_a_run_that_nobody_is_told_of_stays_out_of_the_project(root):
+    done = command("run", "--no-track", cwd=root)
+    assert done.returncode == 0, done.stderr
+    assert "undeclared" not in done.stderr
+    left = {path.relative_to(root).parts[0] for path in root.rglob("*") if path.is_file()} - {".nbpipeline"}
+    assert left == {"data", "notebooks", "pipeline.yaml"}
+    assert not [*root.glob("notebooks/*.db"), *root.glob("notebooks/mlruns")]
+    assert [*root.glob(".nbpipeline/runs/*/untracked/mlflow/**/metrics/own")]
+    assert "all fresh" in command("run", "--no-track", cwd=root).stdout

@@ -19,7 +19,7 @@ def _pairs() -> Iterator[Any]:
             yield pytest.param(name, case, marks=marks, id=f"{name}-{case.name}")
 
 
-@pytest.mark.parametrize(("name", "case"), _pairs())
+@pytest.mark.parametrize(("name", "case"), [*_pairs()])
 def test_a_target_means_what_a_local_run_means(name: str, case: zoo.Case, tmp_path: Path) -> None:
     assert parity.compared(name, case, tmp_path) == []
 

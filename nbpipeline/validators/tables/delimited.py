@@ -1,7 +1,8 @@
 """CSV and its like: one kind of separator, a header line, every value text."""
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,6 +18,10 @@ from nbpipeline.validators.tables.table import (
 
 LONGEST_FIELD = 1 << 24
 """Characters that one field may have."""
+LONGEST_RECORD = 1 << 24
+"""Characters that a line, or a row with lines in it, may have: what has more is never held whole."""
+_HELD = 1 << 26
+"""Characters of rows after which no further ones wait for a full batch."""
 _DELIMITERS = ",;\t|"
 
 
@@ -33,27 +38,58 @@ def delimiter_of(head: str) -> str:
 
 
 def _rows(table: Table, path: Path, file: TextIO, wanted: frozenset[str]) -> Iterator[Piece]:
-    head = file.readline()
+    yield from pieces(table, path, Lines(file, path), delimiter_of(head_of(file)), wanted)
+
+
+def head_of(file: TextIO) -> str:
+    """Show the first line, or as much of it as is held."""
+    head = file.readline(LONGEST_RECORD)
     file.seek(0)
-    yield from pieces(table, path, file, delimiter_of(head), wanted)
+    return head
+
+
+class Lines:
+    """The lines of a file. Raises UnreadableTableError where those of one row become too long."""
+
+    def __init__(self, file: TextIO, path: Path, hear: Callable[[str], object] | None = None) -> None:
+        """`hear` is told each line."""
+        self._file, self._path, self._hear = file, path, hear
+        self.taken = 0
+        """Characters of the row that is being read; whoever has a whole row begins anew."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Read no more at a time than may be held."""
+        for number, line in enumerate(iter(partial(self._file.readline, LONGEST_RECORD + 1), ""), start=1):
+            self.taken += len(line)
+            if self.taken > LONGEST_RECORD:
+                raise UnreadableTableError(
+                    f"{self._path.name} is damaged, or no table: the row at line {number} has more than "
+                    f"{LONGEST_RECORD:,} characters"
+                )
+            if self._hear is not None:
+                self._hear(line)
+            yield line
 
 
 def pieces(
     table: Table,
     path: Path,
-    lines: Iterable[str],
+    lines: Lines,
     delimiter: str,
     wanted: frozenset[str] = frozenset(),
 ) -> Iterator[Piece]:
     """Read rows from the lines of a file. Raises UnreadableTableError for one that is not as the header."""
     csv.field_size_limit(LONGEST_FIELD)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    reader = csv.reader(iter(lines), delimiter=delimiter, strict=True)
     names = _header(path, reader)
     table.meet_all(path, names)
     places = [(name, place) for place, name in enumerate(names) if name in wanted]
     rows: list[list[str]] = []
+    held = lines.taken = 0
     try:
         for row in reader:
+            held += lines.taken
+            lines.taken = 0
             if not row and len(names) > 1:
                 continue
             rows.append(row or [""])
@@ -62,9 +98,9 @@ def pieces(
                     f"{path.name} is cut or damaged: the row that ends in line {reader.line_num} has "
                     f"{len(row)} fields, the header {len(names)}"
                 )
-            if len(rows) == BATCH:
+            if len(rows) == BATCH or held > _HELD:
                 yield len(rows), _pick(rows, places)
-                rows = []
+                rows, held = [], 0
     except csv.Error as error:
         raise UnreadableTableError(f"{path.name} is cut or damaged: {error}") from error
     yield len(rows), _pick(rows, places)

@@ -153,7 +153,7 @@ def test_the_cell_profile_knows_peak_memory_of_each_cell(at: Bench) -> None:
 def test_metrics_are_numbers_and_the_rest_is_told(at: Bench) -> None:
     cell = (
         "auc = 0.5\ncount = 3\nclass Scalar:\n    shape = ()\n    def item(self): return 0.25\n"
-        "scalar = Scalar()\nname = 'best'\nlost = float('nan')\nrows = [1, 2]\nflag = True\n_private = 1\n"
+        "scalar = Scalar()\nways = 10**400\nmore = 10**5000\nname = 'best'\nlost = float('nan')\nrows = [1, 2]\nflag = True\n_private = 1\n"
         "print([inner := n for n in rows][0])\nfor step in rows: last = step"
     )
     result = at.run(instance(["other = 1", (cell, "metrics")]))
@@ -161,7 +161,7 @@ def test_metrics_are_numbers_and_the_rest_is_told(at: Bench) -> None:
     assert result.notices == (
         (
             "metrics not recorded, since they are no finite numbers: "
-            "name (str), lost (nan), rows (list), flag (bool)"
+            "ways (an int past 1e308), more (an int past 1e308), name (str), lost (nan), rows (list), flag (bool)"
         ),
     )
     executed = at.executed()["cells"]

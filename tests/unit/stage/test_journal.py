@@ -15,12 +15,12 @@ from stages import artifact, instance
 
 from nbpipeline.content import unfinished_of
 from nbpipeline.kernels.marks import MARK
+from nbpipeline.masking.secrets import Masker
 from nbpipeline.model import Fingerprint, StageInstance, StageRecord, StoredOutput
 from nbpipeline.stage import asides, entries, journal, notebook_file, rollback
 from nbpipeline.stage.backing import Backing
 from nbpipeline.stage.lock import hold
 from nbpipeline.stage.places import aside_of, staged_of
-from nbpipeline.stage.secrets import Masker
 from nbpipeline.state.digests import FileDigests
 from nbpipeline.state.memory import MemoryState
 from nbpipeline.stores.local import LocalStore

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from nbformat import v4
 
+from nbpipeline.masking.secrets import Masker
 from nbpipeline.stage import notebook_file, recorder
 from nbpipeline.stage.notebook_file import (
     NotebookFile,
@@ -17,7 +18,6 @@ from nbpipeline.stage.notebook_file import (
     settle,
     v4_node,
 )
-from nbpipeline.stage.secrets import Masker
 
 SECRET = "hunter2hunter2"
 

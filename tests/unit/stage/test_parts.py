@@ -2,6 +2,7 @@
 
 import errno
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -16,11 +17,11 @@ from hypothesis import strategies as st
 from stages import artifact, instance
 
 from nbpipeline.location import is_url
+from nbpipeline.masking.secrets import Masker
 from nbpipeline.model import Failure, Fingerprint, Job, PathValue, StageInstance
 from nbpipeline.stage import asides, failures, memory, metrics, outputs, processes, undeclared
 from nbpipeline.stage.outcome import Stop
 from nbpipeline.stage.places import staged_value
-from nbpipeline.stage.secrets import Masker
 from nbpipeline.stage.watching import Sight
 
 # --- output of a cell ------------------------------------------------------------------------
@@ -120,6 +121,17 @@ def test_names_that_a_metrics_cell_assigns(source: str, names: tuple[str, ...]) 
 )
 def test_a_name_that_is_gone_is_no_metric(reply: dict[str, Any]) -> None:
     assert metrics.read({"auc": reply}) == ({}, ())
+
+
+def test_a_number_that_nothing_holds_is_told_and_one_that_cannot_be_asked_for() -> None:
+    replies = {
+        name: {"data": {"text/plain": repr(json.dumps({"type": "int", "value": value}))}}
+        for name, value in (("small", 1), ("ways", None))
+    }
+    failed = {"status": "error", "ename": "OverflowError"}
+    gone = {"status": "error", "ename": "NameError"}
+    found = metrics.read({**replies, "odd": failed, "gone": gone})
+    assert found == ({"small": 1}, ("ways (an int past 1e308)", "odd (OverflowError)"))
 
 
 # --- undeclared files ------------------------------------------------------------------------

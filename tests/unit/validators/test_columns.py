@@ -2,6 +2,8 @@
 
 import json
 import math
+import tracemalloc
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,8 +15,9 @@ from written_tables import write
 
 from nbpipeline.location import Location
 from nbpipeline.model import Check
-from nbpipeline.validators import columns, duplicates
-from nbpipeline.validators.tables import records
+from nbpipeline.validators import columns, duplicates, frames
+from nbpipeline.validators.tables import UnreadableTableError, delimited, open_table, records
+from nbpipeline.validators.values import hashed, is_member, number
 
 RECORDS = [
     {"id": 1, "origin": "EWR", "distance": 1400.5, "on": "2013-01-01", "late": True},
@@ -359,6 +362,12 @@ def test_json_records_longer_than_what_is_read_at_a_time(tmp_path, monkeypatch):
         ("types", ["a"], "'types' wants a mapping of column: type, not ['a']"),
         (
             "types",
+            {"a": ["int"]},
+            "'types' knows no type ['int'] (column 'a'); known: int, float, str, bool, datetime, date; did you mean 'int'?",
+        ),
+        ("types", {1: "int"}, "'types' wants names of columns as text, not 1: put it in quotes"),
+        (
+            "types",
             {"a": "flot"},
             "'types' knows no type 'flot' (column 'a'); known: int, float, str, bool, datetime, date; did you mean 'float'?",
         ),
@@ -457,12 +466,27 @@ def test_it_may_hold_for_most_values(tmp_path, name, arguments, share):
     assert not verdict(path, name, arguments).passed
 
 
+def test_a_failing_row_is_shown_with_its_first_columns(tmp_path, monkeypatch):
+    path = tmp_path / "t.csv"
+    names = [*(f"c{number}" for number in range(12)), "row", "late"]
+    lines = [",".join(str(number * 100 + place) for place in range(14)) for number in range(3)]
+    path.write_text("\n".join([",".join(["row", *names[:12], "late"]), *lines, ""]))
+    (found,) = verdict(path, "between", {"column": "late", "max": 150}).details["examples"][:1]
+    assert [*found] == ["row", "late", "row (column)", "c0", "c1", "c2", "c3", "c4", "c5", "c6"]
+    assert (found["row"], found["late"], found["row (column)"], found["c6"]) == (3, "213", "200", "207")
+    assert "examples" in verdict(path, "between", {"column": "late", "max": 999}).details
+    monkeypatch.setattr(columns, "_READ_AGAIN", 2)
+    assert verdict(path, "between", {"column": "late", "max": 150}).details["examples"] == [
+        {"row": 3, "late": "213"}
+    ]
+
+
 def test_the_first_failing_rows_are_kept(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,b\n" + "-1,\n" * 30)
     found = verdict(path, "between", {"column": "a", "min": 0})
     assert (found.details["rows"], found.details["failed"]) == (30, 30)
-    assert found.details["examples"] == [{"row": row, "a": "-1"} for row in range(1, 21)]
+    assert found.details["examples"] == [{"row": row, "a": "-1", "b": None} for row in range(1, 21)]
     assert verdict(path, "rows", {"max": 1}).details == {"rows": 30, "observed": 30}
     twice = verdict(path, "unique", {"column": "a"}).details
     assert (twice["failed"], twice["examples"][0]["row"]) == (29, 2)
@@ -473,3 +497,91 @@ def test_what_is_about_the_whole_has_no_mostly(tmp_path, name):
     arguments = {"rows": {"min": 1}, "columns": ["a"], "exists": None}[name]
     found = verdict(tmp_path / "t.csv", name, arguments, 0.5)
     assert f"'{name}' is about the table as a whole and has no 'mostly'" in found.message
+
+
+# --- numbers past what floats and Python's reading of digits hold ------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "wanted"),
+    [
+        ("in_set", {"column": "a", "values": [1, 10**30]}, ""),
+        ("in_set", {"column": "a", "values": [1]}, f"'a' is none of 1 in 1 of 2 rows: row 1 ({10**30})"),
+        ("between", {"column": "a", "min": 0, "max": 10**30}, ""),
+        ("unique", "a", ""),
+    ],
+)
+def test_decimals_of_any_length(tmp_path, name, arguments, wanted):
+    path = tmp_path / "t.parquet"
+    numbers = pa.array([Decimal(10) ** 30, Decimal(1)], pa.decimal128(38, 0))
+    pq.write_table(pa.table({"a": numbers}), path)
+    assert message(path, name, arguments) == wanted
+
+
+@pytest.mark.parametrize("value", ["NaN", "sNaN", "Infinity", "1E+999999", "1E-999999", "1.0"])
+def test_decimals_of_any_kind_are_members_of_what_they_are_equal_to(value):
+    members = frozenset([hashed(Decimal(value))])
+    assert is_member(Decimal(1), members, text=False) is (value == "1.0")
+    number(Decimal(value), text=False)
+
+
+def test_a_number_of_5000_digits_is_one(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(f"a\n{'9' * 5000}\n1\n")
+    for kind in ("int", "float"):
+        assert message(path, "types", {"a": kind}) == ""
+    assert message(path, "between", {"column": "a", "min": 0}) == ""
+    assert "row 1" in message(path, "between", {"column": "a", "max": 5})
+    path = tmp_path / "t.json"
+    path.write_text(f'[{{"a": {"9" * 400}}}, {{"a": 1}}]')
+    assert message(path, "types", {"a": "float"}) == ""
+    assert "row 1" in message(path, "between", {"column": "a", "max": 5.5})
+    assert message(path, "in_set", {"column": "a", "values": [1, int("9" * 400)]}) == ""
+
+
+# --- what is too long to be held ----------------------------------------------------------------------
+
+
+LONG = "t.csv is damaged, or no table: the row at line {line} has more than 1,000 characters"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a\n" + "x" * 5000, 2),
+        ("a\n" + "x" * 5000 + "\n1\n", 2),
+        ("a,b\n1," + "x," * 3000, 2),
+        ('a\n1\n"' + "x\n" * 3000 + '"\n', 502),
+        ("a" * 5000, 1),
+    ],
+)
+def test_a_row_that_is_too_long_is_never_held_whole(tmp_path, monkeypatch, text, line):
+    monkeypatch.setattr(delimited, "LONGEST_RECORD", 1000)
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    for one in ("rows", "not_null"):
+        assert message(path, one, {"min": 1} if one == "rows" else "a") == LONG.format(line=line)
+    with pytest.raises(UnreadableTableError) as raised:
+        frames.read_frame(path)
+    assert str(raised.value) == LONG.format(line=line)
+
+
+def test_a_line_without_an_end_takes_no_more_memory_than_a_row_may(tmp_path):
+    path = tmp_path / "t.csv"
+    with path.open("wb") as file:
+        file.write(b"a\n")
+        file.truncate(500_000_000)  # noughts, which take no room on disk
+    tracemalloc.start()
+    try:
+        assert "has more than 16,777,216 characters" in message(path, "not_null", "a")
+        assert tracemalloc.get_traced_memory()[1] < 150_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_long_rows_wait_for_no_full_batch(tmp_path, monkeypatch):
+    monkeypatch.setattr(delimited, "_HELD", 1000)
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + f"{'x' * 300},1\n" * 20)
+    sizes = [one.size for one in open_table(path).batches(frozenset(["a"]))]
+    assert (sum(sizes), max(sizes)) == (20, 4)

@@ -42,7 +42,7 @@ def test_it_is_started_once_and_ends_with_its_block(table):
         pid = process.pid
         (found,) = ask(process, table, "columns", check("not_null", "a", mostly=0.9))
         assert not found.passed
-        assert found.details["examples"] == [{"row": 2, "a": None}]
+        assert found.details["examples"] == [{"row": 2, "a": None, "b": "y"}]
         assert found.message == "'a' is null in 1 of 2 rows (at least 90 % must hold): row 2"
         assert process.pid == pid
     assert not psutil.pid_exists(pid)
@@ -121,6 +121,65 @@ def test_a_validator_that_nobody_offers_is_missed_and_the_process_goes_on(table)
             ask(process, table, "nobody", check("a"))
         (found,) = ask(process, table, "columns", check("between", {"column": "a", "min": 0}))
         assert found.passed
+
+
+FORK = """
+import os, subprocess, sys
+import pandera.pandas as pa
+for name, made in (("back", 0), ("away", 1)):
+    pid = os.fork()
+    if not pid and made:
+        os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(600)"])
+    if not pid and os.fork():
+        os._exit(0)  # and its child goes on without a parent, back into the check
+    if pid:
+        open({pids!r}, "a").write(f"{{pid}}\\n")
+    else:
+        open({pids!r}, "a").write(f"{{os.getpid()}}\\n")
+        break
+class Table(pa.DataFrameModel):
+    a: int
+"""
+
+
+def test_what_a_schema_s_module_forked_answers_nothing_and_is_ended(table, tmp_path):
+    """Its answer to the question before is none to the next: that would pass data which must fail."""
+    pids = tmp_path / "pids"
+    (tmp_path / "forking.py").write_text(FORK.format(pids=str(pids)))
+    (tmp_path / "strict_schema.py").write_text(SCHEMA.format(column="nowhere"))
+    table.write_text("a\n1\n")
+    with CheckingProcess() as process:
+        (found,) = ask(process, table, "pandera", check("pandera", "forking:Table"))
+        assert found.passed
+        left = [psutil.Process(int(one)) for one in pids.read_text().split() if psutil.pid_exists(int(one))]
+        psutil.wait_procs(left, timeout=20)
+        assert not [one for one in left if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+        for _ in range(3):
+            (found,) = ask(process, table, "pandera", check("pandera", "strict_schema:Table"))
+            assert not found.passed
+
+
+def test_an_answer_to_no_question_is_none(table, tmp_path):
+    (tmp_path / "lying.py").write_text(
+        "import gc, io, json\n"
+        "for one in gc.get_objects():\n"
+        "    if isinstance(one, io.TextIOWrapper) and not one.closed and one.name not in (0, 1, 2):\n"
+        "        if isinstance(one.name, int):\n"
+        "            for line in ('[]', 'no JSON', json.dumps({'number': 0, 'verdicts': []})):\n"
+        "                one.write(line + '\\n')\n"
+    )
+    with CheckingProcess() as process:
+        (found,) = ask(process, table, "pandera", check("pandera", "lying:T"))
+        assert found.message == "T in the module lying is not there"
+        (found,) = ask(process, table, "columns", check("not_null", "b"))
+        assert found.passed
+
+
+def test_one_that_dies_while_a_child_holds_its_pipe_is_not_waited_for(table, tmp_path):
+    (tmp_path / "dying.py").write_text("import os, time\nif os.fork():\n    os._exit(4)\ntime.sleep(600)\n")
+    with CheckingProcess() as process:
+        (found,) = ask(process, table, "pandera", check("pandera", "dying:T"))
+    assert found.message == "the process that checks data died (exit code 4)"
 
 
 BOMB = "import re\nopen({pipe!r}, 'wb').close()\nre.match('(a+)+$', 'a' * 40 + 'b')\n"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbpipeline.stage.secrets import MASK, MaskedStream, Masker
+from nbpipeline.masking.secrets import MASK, MaskedStream, Masker
 
 VALUE = 'päss/wörd "1" & more'
 
@@ -192,3 +192,24 @@ def test_what_never_ends_to_steer_a_terminal_is_not_waited_for() -> None:
     stream = MaskedStream(Masker(["secret-value"]))
     title = "\x1b]0;" + "no end " * 1000
     assert stream.feed(f"sec{title}").startswith("sec\x1b]0;no end")
+
+
+SHORTENED = "s3cr3t-AAAABBBBCCCCDDDDEEEEFFFFGGGGHHHHIIIIJJJJKKKKLLLL"
+
+
+@pytest.mark.parametrize(
+    ("told", "left"),
+    [
+        (f"row 1 ({SHORTENED[:37]}...)", "row 1 ([masked]...)"),
+        (f"row 1 ({SHORTENED[:37]}\u2026)", "row 1 ([masked]\u2026)"),
+        (f"token={SHORTENED[:8]}", "token=[masked]"),
+        (f"token={SHORTENED[:7]}", f"token={SHORTENED[:7]}"),
+        (f"{SHORTENED[20:]} was the end", "[masked] was the end"),
+        (f"input='{SHORTENED[:12]}...{SHORTENED[-12:]}'", "input='[masked]...[masked]'"),
+        (f"{quote(SHORTENED + '/%')[:30]}...", "[masked]..."),
+        (f"{SHORTENED} and {SHORTENED[:9]}..", "[masked] and [masked].."),
+        (f"{SHORTENED[:20]} in the midst", f"{SHORTENED[:20]} in the midst"),
+    ],
+)
+def test_what_is_left_of_a_secret_that_was_shortened(told: str, left: str) -> None:
+    assert Masker([SHORTENED, SHORTENED + "/%"]).shortened(told) == left

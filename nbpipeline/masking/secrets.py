@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from nbpipeline.masking.terminal import STEERING, UNFINISHED, steers
 from nbpipeline.patterns import regex
-from nbpipeline.stage.terminal import STEERING, UNFINISHED, steers
 from nbpipeline.values import dataclass
 
 SHORTEST = 8
@@ -22,6 +22,8 @@ _LAST_BREAK = regex(r"(?:\r?\n[ \t]{0,16}|\r|(?:\\r)?\\n?|\\r)\Z")
 _NARROWEST = 16
 """Characters a line, at which a cut secret that is not yet whole is still waited for."""
 _COLOURED = 32
+_DOTS = regex(r"\.{2,}|\u2026")
+"""Where whoever told of a value left some of it out."""
 _TITLE = 1024
 """What may steer a terminal for each character of a secret that is not yet whole, and once within it."""
 
@@ -97,13 +99,16 @@ class Masker:
 
     def __init__(self, values: Iterable[str]) -> None:
         """Take the values; those under 8 characters are left alone."""
-        long = [value for value in values if len(value) >= SHORTEST]
+        self.values: tuple[str, ...] = tuple(value for value in values if len(value) >= SHORTEST)
+        """For another process, which masks too."""
+        long = self.values
         coded = {form for value in long for form in _base64_forms(value.encode())}
         self.needles: tuple[str, ...] = _longest_first(
             {*coded, *(one for value in long for one in _forms(value))}
         )
         self._coded = _longest_first(coded)
-        self._longest = max(map(len, self.needles), default=0)
+        self.longest = max(map(len, self.needles), default=0)
+        """Characters of the longest way to write one."""
 
     @classmethod
     def of(cls, names: Iterable[str], environment: Mapping[str, str]) -> "Masker":
@@ -114,16 +119,28 @@ class Masker:
         """Mask one text."""
         return _piece(text, self._spans(text), 0, len(text))
 
-    def anything(self, value: Any) -> Any:
-        """Mask every text inside JSON-like data, keys too; other values are given back as they are."""
+    def shortened(self, text: str) -> str:
+        """Mask a text of somebody who may have left out a part of a secret: what is left of it, too.
+
+        That is its beginning before dots or at the end of the text, its end after dots or where the text
+        begins.
+        """
+        masked = self.text(text)
+        return _piece(masked, _merged(_remnants(self.needles, masked, self.longest)), 0, len(masked))
+
+    def anything(self, value: Any, mask: Callable[[str], str] | None = None) -> Any:
+        """Mask every text inside JSON-like data, keys too; other values are given back as they are.
+
+        `mask` is `text` or `shortened`.
+        """
         if not self.needles:
             return value
         if isinstance(value, str):
-            return self.text(value)
+            return (mask or self.text)(value)
         if isinstance(value, Mapping):
-            return {self.anything(key): self.anything(one) for key, one in value.items()}
+            return {self.anything(key, mask): self.anything(one, mask) for key, one in value.items()}
         if isinstance(value, (list, tuple)):
-            return type(value)(self.anything(one) for one in value)
+            return type(value)(self.anything(one, mask) for one in value)
         return value
 
     def chunks(self, chunks: Sequence[str]) -> tuple[str, ...]:
@@ -145,13 +162,7 @@ class Masker:
         if self.needles and steers(text):  # what a terminal does not show hides no secret there
             shown = _Joined.of(text, STEERING)
             found += shown.spans(self._places(shown.text))
-        merged: list[tuple[int, int]] = []
-        for start, end in sorted(found):
-            if merged and start < merged[-1][1]:
-                merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-            else:
-                merged.append((start, end))
-        return merged
+        return _merged(found)
 
     def _places(self, text: str) -> list[tuple[int, int]]:
         """Where secrets stand as they are, or as base64 in lines."""
@@ -164,7 +175,7 @@ class Masker:
     def held_back(self, text: str) -> int:
         """Length of the tail that may be the beginning of a secret, so cannot be written yet."""
         plain = self._begun(text)
-        tail = text[-(self._longest * _COLOURED + _TITLE) :]
+        tail = text[-(self.longest * _COLOURED + _TITLE) :]
         if not self.needles or not steers(tail):
             return plain
         return max(plain, _begun_through(tail, STEERING, UNFINISHED, self._begun))
@@ -174,8 +185,8 @@ class Masker:
         plain = _longest_beginning(self.needles, text)
         if not self._coded:
             return plain
-        breaks = self._longest // _NARROWEST + 2
-        tail = text[-(self._longest + 20 * breaks) :]
+        breaks = self.longest // _NARROWEST + 2
+        tail = text[-(self.longest + 20 * breaks) :]
         coded = _begun_through(
             tail, _BREAK, _LAST_BREAK, lambda joined: _longest_beginning(self._coded, joined)
         )
@@ -190,6 +201,33 @@ def _begun_through(
     joined = _Joined.of(tail[: last.start()] if last else tail, cuts)
     length = begun(joined.text)
     return len(tail) - joined.origin(len(joined.text) - length) if length else 0
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Put places in order; what overlaps is one."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _remnants(needles: Sequence[str], text: str, longest: int) -> Iterator[tuple[int, int]]:
+    """Give the places of what is left of needles where a text is cut, of so many characters as are masked."""
+    dots = [found.span() for found in _DOTS.finditer(text)] if needles else []
+    for end in {len(text), *(start for start, _ in dots)}:
+        first = max(0, end - longest)
+        for needle in needles:
+            for start, _ in _found((needle[:SHORTEST],), text[first:end]):
+                if needle.startswith(text[first + start : end]):
+                    yield first + start, end
+    for start in {0, *(end for _, end in dots)}:
+        for needle in needles:
+            for _, end in _found((needle[-SHORTEST:],), text[start : start + longest]):
+                if needle.endswith(text[start : start + end]):
+                    yield start, start + end
 
 
 def _longest_first(forms: Iterable[str]) -> tuple[str, ...]:
@@ -229,6 +267,9 @@ def _piece(whole: str, spans: Sequence[tuple[int, int]], start: int, end: int) -
         position = min(last, end)
     parts.append(whole[position:end])
     return "".join(parts)
+
+
+NO_SECRETS = Masker(())
 
 
 class MaskedStream:
