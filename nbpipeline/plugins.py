@@ -59,6 +59,7 @@ EXTRAS: Mapping[str, str] = {
     "s3fs": "s3",
     "great_expectations": "expectations",
     "pandera": "pandera",
+    "cloudpickle": "dask",
     "dask": "dask",
     "distributed": "dask",
 }
@@ -68,6 +69,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "alerts": ("apprise>=1.9",),
     "console": ("jupyter-console>=6.6",),
     "convert": ("nbconvert>=7.16",),
+    "dask": ("distributed>=2025.7",),
     "data": ("pyarrow>=18", "pandas>=2.2"),
     "expectations": ("great-expectations>=1.18",),
     "mlflow": ("mlflow>=3.10",),

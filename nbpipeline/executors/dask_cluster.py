@@ -99,7 +99,7 @@ def _strange(who: str, packages: Mapping[str, Any]) -> Iterator[Complaint]:
         yield Complaint(
             where=None,
             what=f"{who} {has}, and this is {own}.",
-            mend=f"install it there, and start it anew: pip install 'nbpipeline[dask]=={own}'",
+            mend="install there what is installed here, with its extra `dask`, and start it anew",
             exit_code=ExitCode.MISSING_PLUGIN,
         )
 

@@ -93,6 +93,18 @@ def test_what_extras_are_said_to_install_is_what_they_install() -> None:
     }
 
 
+def test_an_executor_without_its_library_names_the_line_that_installs_it() -> None:
+    script = (
+        "import sys; sys.modules['distributed'] = None; from nbpipeline import plugins; "
+        "plugins.load('executors', 'dask')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True, env=_paths()
+    )
+    assert "executor 'dask' needs the library distributed, which is not installed." in done.stderr
+    assert "pip install 'distributed>=2025.7'" in done.stderr
+
+
 def test_a_built_in_scans_no_entry_points() -> None:
     script = (
         "import sys; from nbpipeline import plugins; plugins.load('stores', 'local'); "
