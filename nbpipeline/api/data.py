@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from nbpipeline import report, upkeep, validators
 from nbpipeline.errors import UsageError
-from nbpipeline.model import Pipeline
+from nbpipeline.model import Check, Pipeline, Verdict
 from nbpipeline.worker import Workplace
 
 Opened = Callable[[], AbstractContextManager[tuple[Pipeline, Workplace]]]
@@ -34,6 +34,14 @@ class Data:
         with self._opened() as (pipeline, place):
             return _learned_from(pipeline, place, what, run, table, sample)
 
+    def tried(
+        self, what: str, checks: tuple[Check, ...], *, run: str | None = None
+    ) -> tuple[tuple[Verdict, ...], ...]:
+        """Try checks that are not written yet on what `learned_from` reads: a verdict each for each file."""
+        with self._opened() as (pipeline, place), _files(pipeline, place, what, run) as versions:
+            root = Path(pipeline.project.root)
+            return tuple(upkeep.versions.tried_on(place.validate, one, checks, root) for one in versions)
+
     def diff(
         self, what: str, *, against: str | None = None, table: str = "", sample: int | None = None
     ) -> report.wording.Page:
@@ -55,14 +63,24 @@ class Data:
 def _learned_from(
     pipeline: Pipeline, place: Workplace, what: str, run: str | None, table: str, sample: int | None
 ) -> upkeep.versions.Profiled:
-    """Read the data that the last success left, or that stood after `run`; raw inputs as they stand."""
+    """Read the data."""
+    with _files(pipeline, place, what, run) as versions:
+        return upkeep.versions.profiled(versions, table, sample)
+
+
+@contextmanager
+def _files(
+    pipeline: Pipeline, place: Workplace, what: str, run: str | None
+) -> Iterator[tuple[upkeep.versions.Version, ...]]:
+    """Give the data that the last success left, or that stood after `run`; raw inputs as they stand."""
     root = Path(pipeline.project.root)
     found = upkeep.versions.find(pipeline, what)
     if run is None and all(artifact in instance.inputs for instance, artifact in found):
-        return upkeep.versions.profiled(upkeep.versions.standing(pipeline, what, root), table, sample)
+        yield upkeep.versions.standing(pipeline, what, root)
+        return
     record_of = _records(place, root, run)
     with upkeep.versions.recorded(pipeline, what, record_of, place.reach, root) as versions:
-        return upkeep.versions.profiled(versions, table, sample)
+        yield versions
 
 
 def _records(place: Workplace, root: Path, run: str | None) -> upkeep.versions.RecordOf:
