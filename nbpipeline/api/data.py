@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from nbpipeline import report, upkeep, validators
-from nbpipeline.errors import UsageError
+from nbpipeline.errors import StorageError, UsageError
+from nbpipeline.location import Location
 from nbpipeline.model import Check, Pipeline, Verdict
 from nbpipeline.worker import Workplace
 
@@ -54,10 +55,18 @@ class Data:
     def export_checks(self, what: str | None, target: Path) -> Iterator[str]:
         """Write checks, all or those on STAGE.NAME, as a project of Great Expectations; gives a line each.
 
-        Raises UsageError for an unknown name, LossError where nothing is left, MissingPluginError.
+        Raises UsageError for an unknown name, LossError where nothing is left, MissingPluginError;
+        StorageError where the disk refuses.
         """
         with self._opened() as (pipeline, _):
-            yield from validators.export.export(pipeline, what, target, Path(pipeline.project.root))
+            try:
+                yield from validators.export.export(pipeline, what, target, Path(pipeline.project.root))
+            except OSError as error:
+                raise StorageError.of(
+                    f"cannot be written: {error.strerror or error}.",
+                    where=Location(path=str(error.filename or target)),
+                    mend="make room, or name a folder that may be written to: --to",
+                ) from error
 
 
 def _learned_from(
