@@ -257,7 +257,9 @@ def failed_checks(side: str, name: str, verdicts: Iterable[Verdict]) -> Failure 
         where=failed[0].check.where,
         what=f"{side} '{name}' fails a check: {failed[0].check.name}: {failed[0].message}",
         known="; ".join(f"{one.check.name}: {one.message}" for one in failed[1:]),
-        mend="correct the data where it is made, or the check",
+        mend="see what keeps the check from being tried: a module or library that it needs, memory"
+        if failed[0].details.get("tried") is False
+        else "correct the data where it is made, or the check",
     )
 
 

@@ -9,6 +9,8 @@ from nbpipeline.validators.examples import rows_of
 
 INTERRUPTED = "interrupted"
 """What is said of checks that nobody waits for any more."""
+UNTRIED: Mapping[str, Any] = {"tried": False}
+"""Details of a check that could not be tried: what failed is not the data."""
 Outcome = tuple[str, Mapping[str, Any]]
 """What a check complains of (empty where it passes), and its details."""
 

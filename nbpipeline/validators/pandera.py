@@ -16,7 +16,7 @@ from nbpipeline.model import Check, Verdict
 from nbpipeline.validators import schemas
 from nbpipeline.validators.cases import listing_few, outcome
 from nbpipeline.validators.frames import Frame, read_frame
-from nbpipeline.validators.gathering import Gathering, Outcome
+from nbpipeline.validators.gathering import UNTRIED, Gathering, Outcome
 from nbpipeline.validators.tables import UnreadableTableError
 
 LIBRARY = "pandera"
@@ -79,7 +79,7 @@ def _schema(check: Check) -> Any:
     module_name, name = schemas.schema_of(check)
     try:
         module = import_module(module_name)
-    except Exception as error:  # whatever a module of the project raises
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # whatever a module of the project raises
         raise NoSchemaError(
             f"the module {module_name} cannot be imported: {type(error).__name__}: {error}"
         ) from error
@@ -103,7 +103,7 @@ def _outcome(frame: Frame, check: Check) -> Outcome:
         schema = listing_few(_schema(check))
         schema.validate(frame.data, lazy=True)
     except NoSchemaError as error:
-        return str(error), {}
+        return str(error), UNTRIED
     except (pa.errors.SchemaErrors, pa.errors.SchemaError) as error:
         told, found = outcome(error, frame)
         return (f"{told}; {frame.said}" if frame.said else told), {**facts, **found}
