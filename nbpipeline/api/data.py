@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from nbpipeline import report, upkeep, validators
-from nbpipeline.errors import UsageError
-from nbpipeline.model import Pipeline
+from nbpipeline.errors import StorageError, UsageError
+from nbpipeline.location import Location
+from nbpipeline.model import Check, Pipeline, Verdict
 from nbpipeline.worker import Workplace
 
 Opened = Callable[[], AbstractContextManager[tuple[Pipeline, Workplace]]]
@@ -34,6 +35,14 @@ class Data:
         with self._opened() as (pipeline, place):
             return _learned_from(pipeline, place, what, run, table, sample)
 
+    def tried(
+        self, what: str, checks: tuple[Check, ...], *, run: str | None = None
+    ) -> tuple[tuple[Verdict, ...], ...]:
+        """Try checks that are not written yet on what `learned_from` reads: a verdict each for each file."""
+        with self._opened() as (pipeline, place), _files(pipeline, place, what, run) as versions:
+            root = Path(pipeline.project.root)
+            return tuple(upkeep.versions.tried_on(place.validate, one, checks, root) for one in versions)
+
     def diff(
         self, what: str, *, against: str | None = None, table: str = "", sample: int | None = None
     ) -> report.wording.Page:
@@ -46,23 +55,41 @@ class Data:
     def export_checks(self, what: str | None, target: Path) -> Iterator[str]:
         """Write checks, all or those on STAGE.NAME, as a project of Great Expectations; gives a line each.
 
-        Raises UsageError for an unknown name, LossError where nothing is left, MissingPluginError.
+        Raises UsageError for an unknown name, LossError where nothing is left, MissingPluginError;
+        StorageError where the disk refuses.
         """
         with self._opened() as (pipeline, _):
-            yield from validators.export.export(pipeline, what, target, Path(pipeline.project.root))
+            try:
+                yield from validators.export.export(pipeline, what, target, Path(pipeline.project.root))
+            except OSError as error:
+                raise StorageError.of(
+                    f"cannot be written: {error.strerror or error}.",
+                    where=Location(path=str(error.filename or target)),
+                    mend="make room, or name a folder that may be written to: --to",
+                ) from error
 
 
 def _learned_from(
     pipeline: Pipeline, place: Workplace, what: str, run: str | None, table: str, sample: int | None
 ) -> upkeep.versions.Profiled:
-    """Read the data that the last success left, or that stood after `run`; raw inputs as they stand."""
+    """Read the data."""
+    with _files(pipeline, place, what, run) as versions:
+        return upkeep.versions.profiled(versions, table, sample)
+
+
+@contextmanager
+def _files(
+    pipeline: Pipeline, place: Workplace, what: str, run: str | None
+) -> Iterator[tuple[upkeep.versions.Version, ...]]:
+    """Give the data that the last success left, or that stood after `run`; raw inputs as they stand."""
     root = Path(pipeline.project.root)
     found = upkeep.versions.find(pipeline, what)
     if run is None and all(artifact in instance.inputs for instance, artifact in found):
-        return upkeep.versions.profiled(upkeep.versions.standing(pipeline, what, root), table, sample)
+        yield upkeep.versions.standing(pipeline, what, root)
+        return
     record_of = _records(place, root, run)
     with upkeep.versions.recorded(pipeline, what, record_of, place.reach, root) as versions:
-        return upkeep.versions.profiled(versions, table, sample)
+        yield versions
 
 
 def _records(place: Workplace, root: Path, run: str | None) -> upkeep.versions.RecordOf:

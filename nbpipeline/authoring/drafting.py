@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 
@@ -42,13 +42,16 @@ class _Line:
     beside: str = ""
 
 
-def draft(artifact: str, table: str, found: Sequence[Found], tolerance: float) -> tuple[int, str]:
+def draft(
+    artifact: str, table: str, found: Sequence[Found], tolerance: float, left_out: Collection[int] = ()
+) -> tuple[int, str]:
     """Give how many checks there are, and the suite's text.
 
     Ranges, numbers of rows and shares of missing values are let go wider by `tolerance`, a share. Of several
-    files each must pass.
+    files each must pass. Checks whose numbers, from 0, are in `left_out` are drafted no more.
     """
-    checks = list(_checks([one.profile for one in found], tolerance))
+    every = enumerate(_checks([one.profile for one in found], tolerance))
+    checks = [one for number, one in every if number not in left_out]
     lines = [
         f"# Drafted by `nbpipeline expect learn {artifact}{f' --table {_text(table)}' if table else ''}`:",
         "# review it, and take out what need not hold.",
@@ -71,7 +74,11 @@ def _said_rows(read: Profile) -> str:
 
 def _checks(profiles: Sequence[Profile], tolerance: float) -> Iterator[_Line]:
     yield _rows(profiles, tolerance)
-    names = [name for name in profiles[0].columns if all(name in one.columns for one in profiles)]
+    names = [
+        name
+        for name in profiles[0].columns
+        if all(name in one.columns for one in profiles) and is_writable(name)
+    ]
     if not names:
         return
     yield _Line(
@@ -233,6 +240,8 @@ def _categories(name: str, known: Sequence[ColumnProfile]) -> Iterator[_Line]:
             return
         counts.update(one.categories)
     total = sum(counts.values())
+    if not all(map(is_writable, counts)):
+        return
     if not counts or len(counts) > MOST_CATEGORIES or total < _TIMES_EACH * len(counts):
         return
     most = ", ".join(f"{text} ({_percent(count / total)})" for text, count in counts.most_common(_SHOWN))
@@ -240,6 +249,15 @@ def _categories(name: str, known: Sequence[ColumnProfile]) -> Iterator[_Line]:
         comment=f"{name}: {len(counts)} different texts; most often {most}",
         check=f"in_set: {{column: {_text(name)}, values: [{', '.join(map(_text, sorted(counts)))}]}}",
     )
+
+
+def is_writable(text: str) -> bool:
+    """Whether a file can hold it: JSON's texts may have halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _percent(share: float) -> str:

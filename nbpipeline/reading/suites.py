@@ -12,7 +12,7 @@ from nbpipeline.reading.files import NoText, read_text
 from nbpipeline.reading.place import Findings, Place, mend_by_name
 from nbpipeline.reading.remembered import Memory
 from nbpipeline.reading.shapes import shown
-from nbpipeline.reading.yaml12 import YamlError
+from nbpipeline.reading.yaml12 import YamlError, load
 from nbpipeline.values import dataclass
 
 FOLDER = "expectations"
@@ -69,6 +69,13 @@ def _suite(name: str, root: Path, findings: Findings, memory: Memory) -> Suite |
         )
         return None
     return _of_document(document.value, replace(place, lines=document.lines), Path(name).stem)
+
+
+def of_text(text: str, file: str, findings: Findings) -> Suite | None:
+    """Read a suite that is not yet in its file; complain of what is wrong. Raises YamlError."""
+    document = load(text)
+    place = Place(file=file, findings=findings, lines=document.lines)
+    return _of_document(document.value, place, Path(file).stem)
 
 
 def _of_document(value: Value, place: Place, stem: str) -> Suite | None:

@@ -4,6 +4,7 @@ Bytes appear under a key whole: object stores put so; elsewhere a file is writte
 Nothing here knows digests; whoever takes bytes out verifies them.
 """
 
+import errno
 import importlib.util
 import re
 import threading
@@ -257,9 +258,15 @@ class Remote:
             raise StorageError.of(
                 f"the store at {self.name} {self._masked(_refusal(error))}.",
                 known=f"asked for {key}",
-                mend="see the address, the network and your credentials; "
-                "what is not there yet is brought by: nbpipeline push",
+                mend=f"{self._advice(error)}; what is not there yet is brought by: nbpipeline push",
             ) from error
+
+    def _advice(self, error: Exception) -> str:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return "make room there"
+        if self._protocol == "file":
+            return "see that the folder is there, and may be read and written"
+        return "see the address, the network and your credentials"
 
     def _masked(self, words: str) -> str:
         """Take what libraries repeat of the address's password and of secret options out of their words."""

@@ -154,11 +154,12 @@ def _read_description(place: Path, path: str) -> dict[str, Any]:
         found = yaml.safe_load(place.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (ValueError, yaml.YAMLError):
+    except (ValueError, yaml.YAMLError, RecursionError):
         found = None
     outs = found.get("outs") if isinstance(found, dict) else None
     own = isinstance(outs, list) and len(outs) == 1 and isinstance(outs[0], dict)
-    if not isinstance(found, dict) or not own or not found.keys().isdisjoint(_OTHERS):
+    elsewhere = isinstance(found, dict) and found.get("wdir", ".") != "."  # where DVC would then look
+    if not isinstance(found, dict) or not own or elsewhere or not found.keys().isdisjoint(_OTHERS):
         raise UsageError.of(
             f"{path}.dvc is there, and is not of one file or folder that `dvc add` took in.",
             mend="move it away, or leave that output out",

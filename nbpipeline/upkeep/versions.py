@@ -200,7 +200,13 @@ def tried(
     validate: Validate, version: Version, table: str, root: Path, *, exactly: bool
 ) -> tuple[Verdict, ...]:
     """Try the checks about a file's table on it."""
-    checks = checks_about(version, table, root, exactly=exactly)
+    return tried_on(validate, version, checks_about(version, table, root, exactly=exactly), root)
+
+
+def tried_on(
+    validate: Validate, version: Version, checks: tuple[Check, ...], root: Path
+) -> tuple[Verdict, ...]:
+    """Try some checks on a file."""
     spec = version.instance.spec
     masker = Masker.of(spec.secrets, os.environ)
     return validate((version.place,), checks, surroundings(spec, root, CancelSwitch(), masker))

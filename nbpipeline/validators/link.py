@@ -17,7 +17,7 @@ from nbpipeline.encoding import plain
 from nbpipeline.errors import MissingPluginError
 from nbpipeline.lines import Lines
 from nbpipeline.masking.secrets import NO_SECRETS, Masker
-from nbpipeline.model import Check, Verdict
+from nbpipeline.model import UNTRIED, Check, Verdict
 from nbpipeline.validators.gathering import INTERRUPTED, interrupted
 from nbpipeline.validators.tables.table import Stop, never
 from nbpipeline.values import dataclass
@@ -119,7 +119,10 @@ class CheckingProcess:
         if found.get("trouble") == INTERRUPTED:
             return interrupted(checks)
         if "trouble" in found:
-            return tuple(Verdict(check=one, passed=False, message=found["trouble"]) for one in checks)
+            message = str(found["trouble"])
+            return tuple(
+                Verdict(check=one, passed=False, message=message, details={UNTRIED: True}) for one in checks
+            )
         return tuple(Verdict(check=one, **told) for one, told in zip(checks, found["verdicts"], strict=True))
 
     @contextmanager

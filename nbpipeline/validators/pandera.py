@@ -79,7 +79,7 @@ def _schema(check: Check) -> Any:
     module_name, name = schemas.schema_of(check)
     try:
         module = import_module(module_name)
-    except Exception as error:  # whatever a module of the project raises
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # whatever a module of the project raises
         raise NoSchemaError(
             f"the module {module_name} cannot be imported: {type(error).__name__}: {error}"
         ) from error

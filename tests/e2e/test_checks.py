@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from builders import code, command, write_files, write_notebook
+from builders import code, command, header, write_files, write_notebook
 from checking import checking_processes
 
 import nbpipeline
@@ -219,3 +219,22 @@ def test_an_export_is_loaded_and_run_by_great_expectations(flights: Path) -> Non
     done = command("expect", "export", "clean.featurs", "--to", "exported", cwd=flights)
     assert done.returncode == 2
     assert "did you mean 'clean.features'?" in done.stderr
+
+
+def test_an_export_that_the_disk_refuses_is_told(root: Path) -> None:
+    write_files(root, {"data/t.csv": "a\n1\n", "taken": "a file"})
+    write_notebook(
+        root / "notebooks" / "look.ipynb",
+        header("inputs: {it: ../data/t.csv}\nexpect: {it: [{not_null: a}]}"),
+        code("print(it)"),
+    )
+    for target in ("taken/gx", "taken/deeper/gx"):
+        done = command("expect", "export", "--to", target, cwd=root)
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.startswith("taken/")
+        assert "cannot be written: Not a directory." in done.stderr
+    (root / "there").mkdir()
+    (root / "there" / "gx").write_text("a file")
+    done = command("expect", "export", "--to", "there", cwd=root)
+    assert done.returncode == 2, done.stderr
+    assert ": cannot be written: " in done.stderr

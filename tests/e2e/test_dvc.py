@@ -102,6 +102,22 @@ def test_what_is_refused(ran: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 5000,
+        "wdir: ../..\nouts: [{md5: x.dir, path: parts, hash: md5}]\n",
+        "wdir: [..]\nouts: [{path: parts}]\n",
+    ],
+)
+def test_a_description_that_means_another_place_is_refused(ran: Path, text: str) -> None:
+    (ran / "parts.dvc").write_text(text)
+    done = command("dvc", "parts", cwd=ran)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("parts.dvc is there, and is not of one file or folder")
+    assert (ran / "parts.dvc").read_text() == text
+
+
 def test_a_cache_elsewhere_and_a_remote_on_s3(ran: Path, tmp_path: Path) -> None:
     (ran / ".dvc" / "config").write_text("[cache]\n    dir = ../../shared\n")
     assert command("dvc", cwd=ran).returncode == 0

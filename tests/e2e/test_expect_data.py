@@ -9,6 +9,8 @@ from builders import code, command, header, write_files, write_notebook
 from written_tables import write_sqlite
 
 import nbpipeline
+from nbpipeline.authoring import drafting
+from nbpipeline.authoring.learning import learn, write
 from nbpipeline.errors import UsageError
 from nbpipeline.model import Status
 
@@ -304,3 +306,63 @@ def test_an_earlier_version_of_a_raw_file_is_nowhere(root: Path) -> None:
     assert "mend: compare an output of a stage that reads it; or let a stage bring it" in str(error.value)
     project.run()
     assert project.data.diff("copy.out", against=first).data["same"] is False
+
+
+def data_project(root: Path, name: str, text: str, beside: str = "") -> None:
+    write_files(root, {f"data/{name}": text, "pipeline.yaml": "name: odd\n"})
+    write_notebook(
+        root / "notebooks" / "look.ipynb",
+        header(f"inputs: {{it: ../data/{name}}}\n{beside}"),
+        code("print(open(it).read()[:1])"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "left_out"),
+    [
+        ("t.jsonl", '{"\\udc80k": 1, "a": 1}\n{"\\udc80k": 2, "a": 2}\n', "left out: 1 column(s)"),
+        ("t.jsonl", '{"a": "\\ud800x"}\n{"a": "ok"}\n' * 30, ""),
+        ("t.csv", "d\n" + "9" * 5000 + "\n1\n", ""),
+        ("t.json", '[{"a": ' + "9" * 400 + '}, {"a": 1}, {"a": 1.5}]', ""),
+        ("t.csv", "a\n" + "s3cr3t-token-of-mine\nother\n" * 30, "it would hold a secret"),
+    ],
+)
+def test_what_is_learned_can_be_read_and_holds_on_its_data(
+    root: Path, name: str, text: str, left_out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_TOKEN", "s3cr3t-token-of-mine")
+    data_project(root, name, text, "secrets: [API_TOKEN]")
+    done = command("expect", "learn", "look.it", cwd=root)
+    assert done.returncode == 0, done.stderr
+    assert left_out in done.stderr
+    assert "s3cr3t" not in (root / "expectations" / "look.it.yml").read_text()
+    project = nbpipeline.Project(root)
+    assert [one for one in project.check().complaints if not one.warning] == []
+    diff = command("expect", "diff", "look.it", cwd=root)
+    assert diff.returncode == 0, diff.stdout
+    assert "checks hold" in diff.stdout
+
+
+def test_a_drafted_check_that_fails_on_its_own_data_is_left_out(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data_project(root, "t.csv", "n\n1\n2\n")
+    real = drafting._number_range
+
+    def wrong(*given: object, **how: object) -> object:
+        for one in real(*given, **how):
+            yield drafting._Line(comment=one.comment, check="between: {column: n, min: 2}")
+
+    monkeypatch.setattr(drafting, "_number_range", wrong)
+    drafted = learn(nbpipeline.Project(root), "look.it")
+    (notice,) = drafted.notices
+    assert notice.startswith(
+        "a check `between` was left out: it does not hold on the data: 'n' is not at least 2 in 1 of 2 rows"
+    )
+    assert "between" not in drafted.text
+    assert "types: {n: int}" in drafted.text
+    monkeypatch.setattr(drafting, "_text", lambda text: f"[{text}")
+    unreadable = learn(nbpipeline.Project(root), "look.it")
+    with pytest.raises(UsageError, match="the draft could not be read again"):
+        write(nbpipeline.Project(root), unreadable, force=False)
+    assert not (root / "expectations").exists()

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stages import artifact, instance
 
-from nbpipeline.location import is_url
+from nbpipeline.location import Location, is_url
 from nbpipeline.masking.secrets import Masker
-from nbpipeline.model import Failure, Fingerprint, Job, PathValue, StageInstance
+from nbpipeline.model import Check, Failure, Fingerprint, Job, PathValue, StageInstance, Verdict
 from nbpipeline.stage import asides, failures, memory, metrics, outputs, processes, undeclared
 from nbpipeline.stage.outcome import Stop
 from nbpipeline.stage.places import staged_value
@@ -132,6 +132,27 @@ def test_a_number_that_nothing_holds_is_told_and_one_that_cannot_be_asked_for() 
     gone = {"status": "error", "ename": "NameError"}
     found = metrics.read({**replies, "odd": failed, "gone": gone})
     assert found == ({"small": 1}, ("ways (an int past 1e308)", "odd (OverflowError)"))
+
+
+@pytest.mark.parametrize(
+    ("details", "kind", "mend"),
+    [
+        ({}, "check", "correct the data where it is made, or the check"),
+        (
+            {"untried": True},
+            "input",
+            "correct what the check names, or the check: it says nothing of the data yet",
+        ),
+    ],
+)
+def test_a_check_that_could_not_be_tried_blames_no_data(
+    details: dict[str, Any], kind: str, mend: str
+) -> None:
+    one = Check(name="pandera", arguments="m:S", where=Location(path="n.ipynb"))
+    failed = Verdict(check=one, passed=False, message="died", details=details)
+    found = failures.failed_checks("output", "o", [failed])
+    assert found is not None
+    assert (found.kind, found.mend) == (kind, mend)
 
 
 # --- undeclared files ------------------------------------------------------------------------

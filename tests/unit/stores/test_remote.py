@@ -1,5 +1,7 @@
 """Bytes under keys at an fsspec URL."""
 
+import errno
+import os
 import threading
 from pathlib import Path
 
@@ -158,3 +160,17 @@ def test_the_first_error_of_several_is_raised_and_nothing_more_begun() -> None:
         patience.side_by_side(work, range(100), threads=1)
     assert done == [0, 1, 2]
     patience.side_by_side(work, [])
+
+
+@pytest.mark.parametrize(
+    ("url", "number", "advice"),
+    [
+        ("file:///nowhere", errno.ENOSPC, "make room there; "),
+        ("file:///nowhere", errno.EACCES, "see that the folder is there, and may be read and written; "),
+        ("s3://bucket/x", errno.ECONNREFUSED, "see the address, the network and your credentials; "),
+    ],
+)
+def test_what_is_advised_fits_the_place(url: str, number: int, advice: str) -> None:
+    with pytest.raises(StorageError) as raised, Remote(url)._told("objects/ab"):
+        raise OSError(number, os.strerror(number))
+    assert raised.value.complaints[0].mend == f"{advice}what is not there yet is brought by: nbpipeline push"

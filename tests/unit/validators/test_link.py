@@ -12,7 +12,7 @@ import pytest
 
 from nbpipeline.errors import MissingPluginError
 from nbpipeline.location import Location
-from nbpipeline.model import Check, Verdict
+from nbpipeline.model import UNTRIED, Check, Verdict
 from nbpipeline.validators import choice
 from nbpipeline.validators.link import CheckingProcess
 from nbpipeline.validators.tables import never
@@ -69,6 +69,7 @@ def test_one_that_ends_by_itself_says_its_last_words(table, tmp_path):
     with CheckingProcess() as process:
         (found,) = ask(process, table, "pandera", check("pandera", "bad_schema:T"))
         assert found.message == "the process that checks data died (exit code 3): no way on"
+        assert found.details == {UNTRIED: True}
 
 
 def test_a_check_that_nobody_waits_for_any_more_is_not_waited_for(table):
@@ -180,6 +181,18 @@ def test_one_that_dies_while_a_child_holds_its_pipe_is_not_waited_for(table, tmp
     with CheckingProcess() as process:
         (found,) = ask(process, table, "pandera", check("pandera", "dying:T"))
     assert found.message == "the process that checks data died (exit code 4)"
+
+
+@pytest.mark.parametrize("end", ["sys.exit(0)", "raise KeyboardInterrupt", "raise ValueError('boom')"])
+def test_a_module_that_ends_the_process_is_named(table, tmp_path, end):
+    (tmp_path / "ending.py").write_text(f"import sys\n{end}\n")
+    with CheckingProcess() as process:
+        process.start(["pandera"])
+        pid = process.pid
+        (found,) = ask(process, table, "pandera", check("pandera", "ending:T"))
+        assert found.message.startswith("the module ending cannot be imported: ")
+        assert found.details == {UNTRIED: True}
+        assert process.pid == pid
 
 
 BOMB = "import re\nopen({pipe!r}, 'wb').close()\nre.match('(a+)+$', 'a' * 40 + 'b')\n"
