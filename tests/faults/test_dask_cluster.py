@@ -19,6 +19,7 @@ from dask_machines import Machines, copied
 
 import nbpipeline
 from nbpipeline.errors import ExecutorError
+from nbpipeline.executors import dask_cluster
 from nbpipeline.model import Event, RunResult, Status
 
 pytestmark = [pytest.mark.heavy, pytest.mark.children]
@@ -226,7 +227,10 @@ def test_a_store_that_workers_do_not_see_is_named(tmp_path: Path, bucket: Bucket
         nbpipeline.Project(root).run(force=True, **how)
 
 
-def test_no_scheduler_and_no_worker_are_said(tmp_path: Path, machines: Machines) -> None:
+def test_no_scheduler_and_no_worker_are_said(
+    tmp_path: Path, machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_cluster, "CONNECT", 3.0)
     root = tmp_path / "project"
     write_files(root, {"pipeline.yaml": "executor: {name: dask, wait: 1s}\n"})
     write_notebook(
