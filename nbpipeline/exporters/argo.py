@@ -164,14 +164,16 @@ def _json(value: Value) -> str:
     return json.dumps(value, ensure_ascii=False).replace("{{", "{\\u007b")
 
 
-def _params(task: Task, workflow: Workflow, names: Mapping[str, str]) -> str:
-    """Write the JSON of `--params`, into which Argo puts the values: JSON, or texts that it quotes itself."""
-    texts = {one.name: _is_text(one) for one in workflow.settings}
+def _params(workflow: Workflow, names: Mapping[str, str]) -> str:
+    """Write the JSON of `--params`, into which Argo puts the values: JSON, or texts that it quotes itself.
+
+    Every task is told all of them: which result of another task it fetches hangs on that one's, too.
+    """
     pairs = []
-    for one in task.settings:
-        place = f"workflow.parameters.{names[one]}"
-        tag = f"{{{{=toJson({place})}}}}" if texts[one] else f"{{{{{place}}}}}"
-        pairs.append(f"{json.dumps(one)}: {tag}")
+    for one in workflow.settings:
+        place = f"workflow.parameters.{names[one.name]}"
+        tag = f"{{{{=toJson({place})}}}}" if _is_text(one) else f"{{{{{place}}}}}"
+        pairs.append(f"{json.dumps(one.name)}: {tag}")
     return "{" + ", ".join(pairs) + "}"
 
 
@@ -185,7 +187,7 @@ def _task(
     end = cluster.deadline(task, tries=1 if strategy else task.retries + 1)
     words = [
         *argv(workflow, task, retries_elsewhere=strategy is not None),
-        *(["--params", _params(task, workflow, parameters)] if task.settings else []),
+        *(["--params", _params(workflow, parameters)] if workflow.settings else []),
         *("--executed", f"{_LEFT}/executed.ipynb", "--result", f"{_LEFT}/result.json"),
     ]
     return {

@@ -83,10 +83,7 @@ def pipeline(
             },
             **({"inputDefinitions": {"parameters": defined}} if defined else {}),
         },
-        "components": {
-            f"comp-{names[stage]}": _component(task, names[stage], parameters)
-            for stage, task in stages.items()
-        },
+        "components": {f"comp-{names[stage]}": _component(names[stage], parameters) for stage in stages},
         "deploymentSpec": {
             "executors": {
                 f"exec-{names[stage]}": {"container": _container(workflow, given, resources(task))}
@@ -102,7 +99,6 @@ def _task(
     name = instance_name(task)
     if kubeflow_parameters.has_placeholder(name):
         name = kubeflow_parameters.masked_json(name)
-    reached = [parameters[one].name for one in task.settings]
     return {
         "taskInfo": {"name": task.id},
         "componentRef": {"name": f"comp-{stage}"},
@@ -111,20 +107,20 @@ def _task(
         "inputs": {
             "parameters": {
                 INSTANCE: {"runtimeValue": {"constant": name}},
-                **{one: {"componentInputParameter": one} for one in reached},
+                **{one.name: {"componentInputParameter": one.name} for one in parameters.values()},
             }
         },
     }
 
 
-def _component(task: Task, stage: str, parameters: Mapping[str, Given]) -> dict[str, Any]:
-    reached = [parameters[one] for one in task.settings]
+def _component(stage: str, parameters: Mapping[str, Given]) -> dict[str, Any]:
+    """Every task is told all parameters: which result of another task it fetches hangs on that one's, too."""
     return {
         "executorLabel": f"exec-{stage}",
         "inputDefinitions": {
             "parameters": {
                 INSTANCE: {"parameterType": "STRING"},
-                **{one.name: {"parameterType": one.type, "isOptional": True} for one in reached},
+                **{one.name: {"parameterType": one.type, "isOptional": True} for one in parameters.values()},
             }
         },
         "outputDefinitions": {

@@ -13,7 +13,7 @@ OPTIONS: Mapping[str, str] = {
     "image": "the image that tasks run in, with its registry, in place of the pipeline's name",
     "secret": "the Secret whose keys are the stages' `secrets`, in place of the pipeline's name",
     "config": "the ConfigMap whose keys are the stages' `env`, in place of the pipeline's name",
-    "volume": "a PersistentVolumeClaim that holds the project: needed where there is no store at a URL",
+    "volume": "a PersistentVolumeClaim (ReadWriteOnce) with the project: needed without a store at a URL",
 }
 PROJECT = "/project"
 """Where the image, or the volume, has the project."""

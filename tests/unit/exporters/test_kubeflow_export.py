@@ -96,6 +96,19 @@ def test_any_text_comes_out_as_data(name: str, value: str) -> None:
     assert default == value or json.loads(default) == value
 
 
+def test_every_task_is_told_all_parameters() -> None:
+    """What a task fetches of another one hangs on that one's parameters, too."""
+    setting = Setting(name="p", stages=("a",), types=("int",), default=1)
+    tasks = (Task(id="a", stage="a", settings=("p",)), Task(id="b", stage="b", upstream=("a",)))
+    workflow = Workflow(name="w", tasks=tasks, settings=(setting,), store="s3://a/b")
+    document = yaml.safe_load(
+        kubeflow.render(workflow, ExportGiven(folder="deploy/kubeflow"))["kubeflow.yaml"]
+    )
+    told = document["root"]["dag"]["tasks"]["b"]["inputs"]["parameters"]
+    assert told["p"] == {"componentInputParameter": "p"}
+    assert "p" in document["components"]["comp-b"]["inputDefinitions"]["parameters"]
+
+
 @pytest.fixture
 def component(root: Path) -> Path:
     write_files(root, {"pipeline.yaml": "name: p\nstore: {path: 'file:///tmp/nowhere/store'}\n"})
