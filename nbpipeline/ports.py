@@ -242,7 +242,8 @@ class Tracker(AbstractContextManager["Tracker"], Protocol):
     of what is wrong and the mend; `JOINED_BY`, the modules by which a notebook speaks to the system itself;
     and `files(settings, root)`, how the paths of what it then writes in the project begin.
     It may have `untracked(folder)`: variables by which a kernel of a run with `--no-track` writes there.
-    `PAGES = False` says that it has no use for executed notebooks as pages.
+    `PAGES = False` says that it has no use for executed notebooks as pages; `CHOOSES` names calls by which a
+    notebook says itself where it logs, each with the variables that it then is not given.
     Each lives in a thread of its own; entering loads its libraries, one tracker after the other, and waits
     for nobody.
     """

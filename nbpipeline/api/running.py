@@ -80,7 +80,13 @@ def _joining(job: Job, sender: "SenderLink", trackers: tuple[str, ...], emit: Em
     if not variables and not cancel.level:
         text = "no tracker answered: what the notebook logs itself goes where it would without nbpipeline"
         emit(Event(kind="notice", run=job.run, stage=job.instance.id, data={"text": text}))
-    return replace(job, environment={**job.environment, **variables}, unwatched=sender.files)
+    chosen = sender.choices(job.instance, trackers) if variables else {}
+    if chosen:
+        text = f"the notebook says where it logs ({', '.join(chosen)}): that is not its stage's run"
+        emit(Event(kind="notice", run=job.run, stage=job.instance.id, data={"text": text}))
+    withheld = {name for names in chosen.values() for name in names}
+    given = {name: value for name, value in variables.items() if name not in withheld}
+    return replace(job, environment={**job.environment, **given}, unwatched=sender.files)
 
 
 def _apart(job: Job, project: ProjectSpec, folder: Path) -> Job:

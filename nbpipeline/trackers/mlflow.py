@@ -50,6 +50,11 @@ if TYPE_CHECKING:
 
 JOINED_BY = frozenset({"mlflow"})
 """Modules whose calls in a notebook land in its stage's own run."""
+CHOOSES: Mapping[str, tuple[str, ...]] = {
+    "set_experiment": ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"),
+    "set_tracking_uri": ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_TRACKING_URI"),
+}
+"""Calls by which a notebook says where it logs, and the variables with which MLflow would refuse them."""
 KEYS = ("uri", "experiment", "artifacts", "models", "alias")
 DEFAULT_URI = "sqlite:///mlflow.db"
 PARENT, RUN, STAGE, SLUG = "mlflow.parentRunId", "nbpipeline.run", "nbpipeline.stage", "nbpipeline.slug"

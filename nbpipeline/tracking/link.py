@@ -1,6 +1,7 @@
 """The sender of a run, as the run's process sees it: started, asked for variables, waited for a little."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -46,6 +47,7 @@ class SenderLink:
         self._trouble = ""
         self._lock = threading.Lock()
         self._joined_by: dict[str, frozenset[str]] = {}
+        self._chooses: dict[str, Mapping[str, tuple[str, ...]]] = {}
         self.files: tuple[str, ...] = ()
         """What a kernel that joins writes for the trackers; see `Job.unwatched`."""
 
@@ -54,6 +56,7 @@ class SenderLink:
         for name, settings in self._project.tracking.items():
             tracker = plugins.load("trackers", name)
             self._joined_by[name] = tracker.JOINED_BY
+            self._chooses[name] = getattr(tracker, "CHOOSES", {})
             self.files += tracker.files(settings or {}, Path(self._project.root))
         try:
             self._start()
@@ -89,6 +92,17 @@ class SenderLink:
     def joined_by(self, imports: tuple[Imported, ...]) -> tuple[str, ...]:
         """Name the trackers to whose systems a stage with these imports speaks itself."""
         return tuple(name for name, wanted in self._joined_by.items() if _is_imported(wanted, imports))
+
+    def choices(self, instance: StageInstance, trackers: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+        """Find the calls by which a notebook says where it logs, and the variables to withhold for each."""
+        known = {call: names for one in trackers for call, names in self._chooses[one].items()}
+        cells = instance.spec.notebook.cells if known else ()
+        text = "\n".join(one.source for one in cells if one.kind == "code")
+        return {
+            call: names
+            for call, names in known.items()
+            if re.search(rf"^[^#\n]*\b{call}\s*\(", text, flags=re.MULTILINE)
+        }
 
     def variables(
         self, instance: StageInstance, trackers: tuple[str, ...], cancel: Cancel
