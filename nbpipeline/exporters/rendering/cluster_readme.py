@@ -28,9 +28,9 @@ def storage_lines(workflow: Workflow, given: ExportGiven) -> list[str]:
     if claim:
         return [
             f"Tasks share the PersistentVolumeClaim `{claim}`, at `{cluster.PROJECT}`: copy the project",
-            f"there first, for user {cluster.USER}, and again when notebooks change. Its access mode has to be",
-            "ReadWriteOnce, so that all tasks run on one node: what is on record is in an SQLite file,",
-            "which no network drive can share.",
+            f"there first, for user {cluster.USER}, and again when notebooks change. Its access mode has",
+            "to be ReadWriteOnce, so that all tasks run on one node: what is on record is in an SQLite",
+            "file, which no network drive can share.",
         ]
     if workflow.store:
         return [
