@@ -10,6 +10,7 @@
     |-- MissingPluginError     5    an extra or plug-in that is not installed
     |-- LossError              6    an export or import that would lose something
     |-- BusyError              7    somebody else holds what is needed
+    |-- ExecutorError          2    machines that stages run on cannot be reached, do not fit, or were lost
     `-- StorageError           2    the disk, a folder or the store refuses; nothing was lost
 
 A failed cell, a failed check or a fresh stage is no exception: it is a value in a result.
@@ -122,6 +123,12 @@ class BusyError(NbpipelineError):
     """Somebody else holds what is needed."""
 
     exit_code = ExitCode.BUSY
+
+
+class ExecutorError(NbpipelineError):
+    """Machines that stages should run on cannot be reached, do not fit, or were lost; results are safe."""
+
+    exit_code = ExitCode.USAGE
 
 
 class StorageError(NbpipelineError):

@@ -10,7 +10,7 @@ from typing import Any
 from nbpipeline.errors import MissingPluginError, did_you_mean
 
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
-    "executors": {"local": "nbpipeline.executors.local"},
+    "executors": {"dask": "nbpipeline.executors.dask", "local": "nbpipeline.executors.local"},
     "kernels": {"fork": "nbpipeline.kernels.fork", "plain": "nbpipeline.kernels.plain"},
     "stores": {"local": "nbpipeline.stores.local", "remote": "nbpipeline.stores.cached"},
     "validators": {
@@ -28,7 +28,15 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "wandb": "nbpipeline.trackers.wandb",
     },
     "exporters": {
+        "airflow": "nbpipeline.exporters.airflow",
+        "argo": "nbpipeline.exporters.argo",
+        "dagster": "nbpipeline.exporters.dagster",
+        "dvc": "nbpipeline.exporters.dvc",
+        "github-actions": "nbpipeline.exporters.github_actions",
+        "kubeflow": "nbpipeline.exporters.kubeflow",
+        "prefect": "nbpipeline.exporters.prefect",
         "snakemake": "nbpipeline.exporters.snakemake",
+        "vertex": "nbpipeline.exporters.vertex",
     },
     "importers": {},
 }
@@ -51,8 +59,31 @@ EXTRAS: Mapping[str, str] = {
     "s3fs": "s3",
     "great_expectations": "expectations",
     "pandera": "pandera",
+    "cloudpickle": "dask",
+    "dask": "dask",
+    "distributed": "dask",
 }
 """Third-party module -> the extra that installs it."""
+
+PACKAGES: Mapping[str, tuple[str, ...]] = {
+    "alerts": ("apprise>=1.9",),
+    "console": ("jupyter-console>=6.6",),
+    "convert": ("nbconvert>=7.16",),
+    "dask": ("distributed>=2025.7",),
+    "data": ("pyarrow>=18", "pandas>=2.2"),
+    "expectations": ("great-expectations>=1.18",),
+    "mlflow": ("mlflow>=3.10",),
+    "openlineage": ("openlineage-python>=1.43",),
+    "pandera": ("pandera[pandas]>=0.26",),
+    "pdf": ("nbconvert[webpdf]>=7.16",),
+    "prometheus": ("prometheus-client>=0.21",),
+    "s3": ("s3fs>=2025.3",),
+    "tables": ("pyarrow>=18", "pandas>=2.2", "duckdb>=1.2", "openpyxl>=3.1"),
+    "telemetry": ("opentelemetry-sdk>=1.30", "opentelemetry-exporter-otlp-proto-http>=1.30"),
+    "tensorboard": ("tensorboardX>=2.6.2",),
+    "wandb": ("wandb>=0.21",),
+}
+"""Extra -> what it installs, as in pyproject.toml."""
 
 
 def load(port: str, name: str) -> Any:
@@ -83,8 +114,12 @@ def missing_library(library: str, needed_by: str) -> MissingPluginError:
 
 
 def install(extra: str) -> str:
-    """Give the line that installs an extra: from the package index, and in a clone, which needs none."""
-    return f"pip install 'nbpipeline[{extra}]', or in a clone of nbpipeline: pip install -e '.[{extra}]'"
+    """Give the line that installs what an extra consists of, and the one for a clone of nbpipeline.
+
+    Not by nbpipeline's own name: as long as it is not released, an index may give another project for it.
+    """
+    packages = " ".join(f"'{one}'" for one in PACKAGES[extra])
+    return f"pip install {packages}, or in a clone of nbpipeline: pip install -e '.[{extra}]'"
 
 
 def names(port: str) -> tuple[str, ...]:

@@ -26,6 +26,11 @@ if TYPE_CHECKING:  # a plan has no use for them, and futures bring logging
     from nbpipeline.model.exported import ExportGiven, Loss, Workflow
     from nbpipeline.model.told import RunLog
 
+
+class GivenUpError(Exception):
+    """Raised by a tracker that will never tell of the run any more; says why. It has not told of it."""
+
+
 Emit = Callable[[Event], None]
 Work = Callable[[Job, Emit, "Cancel"], StageResult]
 
@@ -42,13 +47,28 @@ class Cancel(Protocol):
 
 
 class Executor(AbstractContextManager["Executor"], Protocol):
-    """Runs jobs somewhere. Leaving the context ends what still runs."""
+    """Runs jobs somewhere. Leaving the context ends what still runs. Entry points: `nbpipeline.executors`.
+
+    Each a module with `open_executor(work, *, slots, memory, settings)`, and `APART`: whether jobs leave this
+    process. Then it is a `DistantExecutor`, its work can be pickled, and it gives the work each job with a
+    `root` that is a folder of the worker's own.
+    """
 
     def submit(self, job: Job, emit: Emit) -> "Future[StageResult]":
         """Start the job when there is room; events reach `emit` from any thread, in order a job."""
 
     def cancel(self, level: int) -> None:
         """Raise the cancel level of all that runs or waits."""
+
+
+class DistantExecutor(Executor, Protocol):
+    """Runs jobs in other processes, on other machines. Entering raises ExecutorError, MissingPluginError."""
+
+    def ask(self, question: Callable[[str], Any]) -> Mapping[str, Any]:
+        """Put a question, which can be pickled, to each worker; gives the answers by the workers' names.
+
+        It is called there with the folder that is the worker's own. An exception is an answer.
+        """
 
 
 class Kernels(AbstractContextManager["Kernels"], Protocol):
@@ -93,6 +113,9 @@ class Store(Protocol):
     def put(self, path: Path, output: StoredOutput) -> None:
         """Keep the file or folder at `path` (whose digest is `output.digest`)."""
 
+    def share(self, outputs: Iterable[StoredOutput]) -> None:
+        """Have what was put where others find it, when this returns; raises StorageError."""
+
     def get(self, output: StoredOutput, target: Path) -> bool:
         """Write the object to `target`, which must not exist; False where the store lacks it."""
 
@@ -113,6 +136,9 @@ class Store(Protocol):
 
     def get_record(self, instance: str, state: str) -> StageRecord | None:
         """Find the record of a success of the instance in the state."""
+
+    def ask_record(self, instance: str, state: str) -> StageRecord | None:
+        """`get_record` as it is at this moment, whatever was looked up before."""
 
     def trim(self, max_size: int | None, keep: Iterable[str] = ()) -> int:
         """Drop the objects least recently used until the store is at most `max_size` bytes.
@@ -184,8 +210,8 @@ class State(Protocol):
     def runs(self, limit: int = 20) -> tuple[Mapping[str, Any], ...]:
         """List the newest runs first: `{run, started, finished, status, data}`."""
 
-    def results(self, run: str) -> tuple[StageResult, ...]:
-        """How the instances of a run ended, in the order in which they did."""
+    def results(self, run: str, known: int = 0) -> tuple[StageResult, ...]:
+        """How the instances of a run ended, in the order in which they did, without the first `known`."""
 
     def durations(self) -> Mapping[str, float]:
         """Seconds that each instance took at its last success, for the ETA."""
@@ -215,6 +241,7 @@ class Tracker(AbstractContextManager["Tracker"], Protocol):
     for what cannot be sent yet; `require()`, which raises MissingPluginError; `complaints(settings)`, pairs
     of what is wrong and the mend; `JOINED_BY`, the modules by which a notebook speaks to the system itself;
     and `files(settings, root)`, how the paths of what it then writes in the project begin.
+    It may have `untracked(folder)`: variables by which a kernel of a run with `--no-track` writes there.
     `PAGES = False` says that it has no use for executed notebooks as pages.
     Each lives in a thread of its own; entering loads its libraries, one tracker after the other, and waits
     for nobody.
@@ -227,7 +254,8 @@ class Tracker(AbstractContextManager["Tracker"], Protocol):
         """Bring the system up to date with the run, which may be sent again and again while it grows.
 
         Sending the same twice changes nothing, also from another process. Raises anything: then it is sent
-        later. Must not block longer than some seconds a request.
+        later; with GivenUpError it is not, and that is said. Must not block for
+        longer than some seconds a request.
         """
 
 

@@ -16,7 +16,7 @@ import nbpipeline.stage as one_stage
 from nbpipeline import plugins, validators
 from nbpipeline.errors import gather
 from nbpipeline.fingerprint import Fingerprinter
-from nbpipeline.location import STATE_FOLDER, is_url
+from nbpipeline.location import is_url
 from nbpipeline.model import (
     BY_BYTES,
     Check,
@@ -37,7 +37,7 @@ from nbpipeline.stage.backing import Backing
 from nbpipeline.stage.engine_import import import_engine
 from nbpipeline.state.digests import FileDigests
 from nbpipeline.state.sqlite import SqliteState, open_state
-from nbpipeline.stores.local import LocalStore
+from nbpipeline.stores.local import LocalStore, folder_for
 
 if TYPE_CHECKING:
     from nbpipeline.validators.link import CheckingProcess
@@ -54,12 +54,18 @@ class Workplace:
         kernels: str = "",
         state: SqliteState | None = None,
         tell: Callable[[str], None] | None = None,
+        *,
+        push: bool = True,
+        store: Store | None = None,
     ) -> None:
         """Open nothing yet.
 
         `kernels` is the kind of kernels, by default the project's; a `state` that is open already is taken,
-        and closed at the end. `tell` hears what takes long.
+        and closed at the end. `tell` hears what takes long. Without `push` a store far away is only read.
+        `store` is taken in the place of the project's.
         """
+        self._push = push
+        self._store = store
         self._tell = tell
         self.plan_tells = False
         """Whether a plan is shown with what is said of the history; else that is told at the end."""
@@ -76,7 +82,7 @@ class Workplace:
     def __enter__(self) -> Self:
         """Open history and digests. Raises StorageError where the folder refuses, else as `open_store`."""
         root = Path(self.project.root)
-        self.store = open_store(self.project, self._tell)
+        self.store = self._store or open_store(self.project, self._tell, push=self._push)
         self.state = self._stack.enter_context(self._given or open_state(state_folder(root)))
         self.digests = FileDigests(self.state)
         self.fingerprinter = Fingerprinter(self.project, self.digests, self.state)
@@ -94,6 +100,11 @@ class Workplace:
                 self.store.finish()
         finally:
             self._stack.__exit__(kind, error, trace)
+
+    @property
+    def kind(self) -> str:
+        """The kind of kernels that was asked for; empty: as it pays."""
+        return self._kind
 
     @property
     def backing(self) -> Backing:
@@ -171,24 +182,26 @@ class Workplace:
         return kernels
 
 
-def open_store(project: ProjectSpec, tell: Callable[[str], None] | None = None) -> Store:
+def open_store(
+    project: ProjectSpec, tell: Callable[[str], None] | None = None, *, push: bool = True
+) -> Store:
     """Give the project's store: a folder, by default `.nbpipeline/store`, or one at a URL, that before it.
 
-    `tell` hears of what may take long. Raises MissingPluginError where a URL's library is not installed.
+    `tell` hears of what may take long; without `push` what is far away is only read. Raises
+    MissingPluginError where a URL's library is not installed.
     """
     path = str(project.store.get("path") or "")
     if not is_url(path):
         return local_store(project)
     store: Store = plugins.load("stores", "remote").open_cached(
-        path, local_store(project), project.store, tell
+        path, local_store(project), project.store, tell, push=push
     )
     return store
 
 
 def local_store(project: ProjectSpec) -> LocalStore:
     """Give the project's store on this machine."""
-    path = str(project.store.get("path") or "")
-    return LocalStore(Path(project.root) / (f"{STATE_FOLDER}/store" if is_url(path) or not path else path))
+    return LocalStore(folder_for(project))
 
 
 def _followed(job: Job, place: Workplace) -> Iterator[str]:
@@ -208,9 +221,14 @@ def run_job(job: Job, emit: Emit, cancel: Cancel | None = None) -> StageResult:
     if error:
         raise error
     with Workplace(project) as place:
+        return carried_out(job, place, emit, cancel or CancelSwitch())
 
-        def present(instance: StageInstance) -> Fingerprint:
-            followed = tuple(_followed(job, place))
-            return place.fingerprinter.of(instance, upstream=job.fingerprint.upstream, followed=followed)
 
-        return one_stage.execute(job, place.backends(present), emit, cancel or CancelSwitch())
+def carried_out(job: Job, place: Workplace, emit: Emit, cancel: Cancel) -> StageResult:
+    """Execute one instance at an opened place whose files the job alone speaks of. Raises as `execute`."""
+
+    def present(instance: StageInstance) -> Fingerprint:
+        followed = tuple(_followed(job, place))
+        return place.fingerprinter.of(instance, upstream=job.fingerprint.upstream, followed=followed)
+
+    return one_stage.execute(job, place.backends(present), emit, cancel)

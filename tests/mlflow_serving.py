@@ -21,10 +21,13 @@ def free_port() -> int:
 
 @contextmanager
 def mlflow_serving(command: str, *arguments: str, cwd: Path, port: int | None = None) -> Iterator[str]:
-    """Run `mlflow ui` or `mlflow server` (`command`), by default on a free port; gives its address."""
+    """Run `mlflow ui` or `mlflow server` (`command`), by default on a free port; gives its address.
+
+    One worker is enough for one reader, and each loads all of MLflow.
+    """
     port = port or free_port()
     server = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", command, "--port", str(port), *arguments],
+        [sys.executable, "-m", "mlflow", command, "--workers", "1", "--port", str(port), *arguments],
         cwd=cwd,
         env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
         stdout=subprocess.PIPE,

@@ -3,7 +3,7 @@
     python tests/parity.py                       # all targets, as a table; writes docs/reference/parity.md
     python tests/parity.py snakemake dvc         # these alone; writes nothing
 
-A target is a module in tests/runners with `NAME`, `QUICK` (whether .ci/run takes it) and
+A target is a module in tests/runners with `NAME`, `QUICK` (the cases that .ci/run takes; the others are nightly) and
 `run(project, case, place)`, which exports, has the target run all of the pipeline, and returns when it has ended, well or not.
 `CASES` may name what it can run of the zoo, with why not the rest. NAME.lock beside it pins the environment that it runs in.
 """

@@ -22,6 +22,7 @@ from nbpipeline.ports import Cache
 from nbpipeline.reading.project import read_project
 from nbpipeline.reading.remembered import KINDS
 from nbpipeline.reading.suites import is_suite
+from nbpipeline.stage.places import absolute
 from nbpipeline.state.memory import MemoryState
 from nbpipeline.state.sqlite import FILE, SqliteState, open_state
 from nbpipeline.values import dataclass
@@ -51,6 +52,7 @@ def load(root: Path, profile: str | None, given: Sequence[Override], cache: Cach
     complaints = (
         *found,
         *_expectation_complaints(spec.stages),
+        *_schema_complaints(spec.stages, root),
         *_comparison_complaints(spec.stages),
         *_tracking_complaints(spec),
     )
@@ -70,6 +72,19 @@ def _expectation_complaints(stages: Iterable[StageSpec]) -> Iterator[Complaint]:
                 what=f"check '{one.name}': {text}{'' if text.endswith('?') else '.'}",
                 mend="write it as the reference says",
             )
+
+
+def _schema_complaints(stages: Iterable[StageSpec], root: Path) -> Iterator[Complaint]:
+    """Refuse checks by a schema that is not there, before a stage runs for the sake of its outputs."""
+    for spec in stages:
+        named = [
+            one for checks in spec.expect.values() for one in checks if one.name == validators.choice.PANDERA
+        ]
+        around = [absolute(root, one) for one in (spec.working_folder, *spec.pythonpath)] if named else []
+        for one in named:
+            lack = None if validators.choice.complaints(one) else validators.schema_files.lack(one, around)
+            if lack:
+                yield Complaint(where=one.where, what=f"check 'pandera': {lack[0]}", mend=lack[1])
 
 
 def _far_complaints(pipeline: Pipeline) -> Iterator[Complaint]:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nbpipeline import upkeep
+from nbpipeline import plugins, upkeep
 from nbpipeline.errors import BusyError, Complaint, UsageError
 from nbpipeline.location import on_one_line
 from nbpipeline.model import Event, Pipeline, Plan
@@ -135,6 +135,8 @@ def told_ahead(pipeline: Pipeline, place: Workplace, wanted: Wanted) -> Plan:
     ]
     notices += [one.notice for one in asides(root, time.time())]
     notices += damaged(root)
+    if not pipeline.project.tracking.keys() <= plugins.BUILT_IN["trackers"].keys():
+        notices += [f"{one.what} {one.mend}" for one in upkeep.trackers.unknown(pipeline.project)]
     if not notices:  # else what is missing may stand aside
         notices = [f"this run would be refused: {one}" for one in _refused(lacking(plan, root))]
     return replace(plan, notices=(*plan.notices, *notices)) if notices else plan

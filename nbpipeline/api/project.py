@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 from nbpipeline import plugins, report, tracking, upkeep
 from nbpipeline.api.data import Data
+from nbpipeline.api.executing import RunKeywords, settled
 from nbpipeline.api.exporting import Exporting
 from nbpipeline.api.loading import Loaded, Reading, load, overrides
 from nbpipeline.api.planning import (
@@ -27,6 +28,7 @@ from nbpipeline.api.planning import (
     plan_wanted,
     told_ahead,
 )
+from nbpipeline.api.restoring import to_restore
 from nbpipeline.api.running import carried_out, deaf, silent, telling, told_of_all
 from nbpipeline.api.sharing import Sharing
 from nbpipeline.api.trying import tried
@@ -37,7 +39,6 @@ from nbpipeline.model import (
     Plan,
     ProjectSpec,
     RunResult,
-    StageRecord,
 )
 from nbpipeline.plan import explain
 from nbpipeline.ports import Cache, Cancel, Emit
@@ -47,16 +48,6 @@ from nbpipeline.run.claim import begun, by_hand
 from nbpipeline.run.options import RunOptions
 from nbpipeline.selection import select
 from nbpipeline.worker import Workplace
-
-
-class RunKeywords(TypedDict, total=False):
-    """Further keywords of `Project.run`; see `RunOptions`."""
-
-    jobs: int
-    keep_going: bool
-    on_failure: str
-    retries: bool
-    command: str
 
 
 class Project:
@@ -137,17 +128,12 @@ class Project:
 
         `planned` shows what a run would do with each stage.
         """
-        draw = {
-            "text": report.drawing.text,
-            "mermaid": report.drawing.mermaid,
-            "svg": report.drawing.svg,
-            "html": report.drawing.html,
-        }
         if not planned:
             pipeline = self.pipeline
-            return draw[form](part_of(pipeline, select(pipeline, selectors)), None)
+            return report.drawing.draw(form, part_of(pipeline, select(pipeline, selectors)), None)
         plan = self.plan(*selectors)
-        return draw[form](part_of(plan.pipeline, {one.instance.id for one in plan.steps}), plan)
+        part = part_of(plan.pipeline, {one.instance.id for one in plan.steps})
+        return report.drawing.draw(form, part, plan)
 
     # --- what is done --------------------------------------------------------------------------
 
@@ -160,6 +146,7 @@ class Project:
         wait: bool = False,
         kernels: str = "",
         track: bool = True,
+        push: bool = True,
         on_plan: Callable[[Plan], None] | None = None,
         on_event: Emit | None = None,
         cancel: Cancel | None = None,
@@ -167,24 +154,23 @@ class Project:
     ) -> RunResult:
         """Run what is stale; stages that fail are in the result.
 
-        `kernels` is `fork` or `plain`; without `track` no tracker hears of the run. `on_plan` hears the plan
-        before it is carried out, `on_event` every event. Raises UsageError for a selector that names nothing,
-        MissingPluginError for a tracker that is not installed, MissingInputError before anything starts,
-        BusyError where another run holds a stage (unless `wait`).
+        `kernels` is `fork` or `plain`; without `track` no tracker hears of the run, without `push` a shared
+        store is only read. `on_plan` hears the plan before it is carried out, `on_event` every event. Raises
+        UsageError for a selector that names nothing, MissingPluginError for a tracker that is not installed,
+        MissingInputError before anything starts, BusyError where another run holds a stage (unless `wait`).
         """
-        with self._open(kernels) as (pipeline, place):
+        with self._open(kernels, push=push) as (pipeline, place):
             for name in pipeline.project.tracking if track else ():
                 plugins.load("trackers", name).require()
+            how = settled(RunOptions(**options), pipeline.project, push=push)
             wanted = Wanted(selectors=selectors, exclude=exclude, only=only, force=force)
             tell = (on_event or deaf) if wait else None
             run = begin_apart(pipeline, place, wanted, tell, cancel or CancelSwitch())
-            with begun(run.folder), telling(pipeline.project, run, track=track) as sender:
+            with begun(run.folder), telling(pipeline.project, run, place.state, track=track) as sender:
                 require_validators(run.plan)
                 if on_plan is not None:
                     on_plan(run.plan)
-                result = carried_out(
-                    run, place, RunOptions(**options), sender, wait=wait, emit=on_event, cancel=cancel
-                )
+                result = carried_out(run, place, how, sender, wait=wait, emit=on_event, cancel=cancel)
                 result = replace(result, unshared=place.store.finish(lambda: bool(cancel and cancel.level)))
             self._trim(place, result)
             return told_of_all(result, sender)
@@ -255,6 +241,13 @@ class Project:
             root, name = Path(self.root), place.project.name
             return report.run_report.write_report(place.state, place.store, root, run, name, target)
 
+    def markdown(self, run: str | None = None) -> str:
+        """Give a run (by default the last) in short as Markdown. Raises UsageError for an unknown one."""
+        with self._past() as (place, _):
+            return report.run_report.markdown(
+                place.state, place.store, Path(self.root), run, place.project.name
+            )
+
     @property
     def data(self) -> Data:
         """What is learned of data, compared and exported: `learned_from`, `diff`, `export_checks`."""
@@ -293,15 +286,9 @@ class Project:
         As last recorded, or as they were after `run`. Raises UsageError for an unknown one.
         """
         with self._open() as (pipeline, place):
-            paths = {path for one in pipeline for output in one.outputs for path in output.paths}
-            chosen = None if what in paths else select(pipeline, [what])
-            backends = place.backends()
-            record_of: Callable[[str], StageRecord | None] = place.state.last_record
-            if run is not None:
-                record_of = report.comparison.records_after(place.state, place.store, Path(self.root), run)
-            found = upkeep.byhand.find_records(pipeline, what, chosen, record_of)
-            with self._by_hand(pipeline, place, {instance.id for instance, _ in found}):
-                return upkeep.byhand.bring_back(found, backends, Path(self.root), time.time())
+            found, claim = to_restore(pipeline, place, what, run)
+            with claim:
+                return upkeep.byhand.bring_back(found, place.backends(), Path(self.root), time.time())
 
     @contextmanager
     def debug(self, stage: str, *, fresh: bool = False) -> Iterator[upkeep.debugging.Session]:
@@ -374,17 +361,19 @@ class Project:
             yield place, tuple(names)
 
     @contextmanager
-    def _open(self, kernels: str = "") -> Iterator[tuple[Pipeline, Workplace]]:
-        with self._read(kernels, sound=True) as (loaded, place):
+    def _open(self, kernels: str = "", *, push: bool = True) -> Iterator[tuple[Pipeline, Workplace]]:
+        with self._read(kernels, sound=True, push=push) as (loaded, place):
             yield loaded.sound(), place
 
     @contextmanager
-    def _read(self, kernels: str = "", *, sound: bool = False) -> Iterator[tuple[Loaded, Workplace]]:
+    def _read(
+        self, kernels: str = "", *, sound: bool = False, push: bool = True
+    ) -> Iterator[tuple[Loaded, Workplace]]:
         with Reading(Path(self.root)) as reading:
             loaded = self._load(reading.cache)
             if sound:
                 loaded.sound()
-            with Workplace(loaded.spec, kernels, reading.state, self.tell) as place:
+            with Workplace(loaded.spec, kernels, reading.state, self.tell, push=push) as place:
                 reading.hand_over(place.state)
                 yield loaded, place
 

@@ -1,18 +1,19 @@
 """Carries a begun run out: what works, what brings back, who is told."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nbpipeline.stage as one_stage
 from nbpipeline import tracking
+from nbpipeline.api.executing import apart_executor, executor_of
 from nbpipeline.api.planning import Begun
 from nbpipeline.api.warming import expected_kernels, expected_validators
-from nbpipeline.executors.local import LocalExecutor
 from nbpipeline.model import Event, Job, ProjectSpec, RunResult, StageRecord, StageResult
-from nbpipeline.ports import Cancel, Emit
+from nbpipeline.ports import Cancel, Emit, State
+from nbpipeline.run.mended import mended, unmended
 from nbpipeline.run.options import RunOptions
 from nbpipeline.run.rivals import may_do
 from nbpipeline.run.scheduler import run as carry_out
@@ -32,31 +33,45 @@ def carried_out(
     emit: Emit | None,
     cancel: Cancel | None,
 ) -> RunResult:
-    """Do what the plan says; `sender` is asked for what trackers want in the kernels."""
+    """Do what the plan says; `sender` is asked for what trackers want in the kernels.
+
+    Raises ExecutorError, MissingPluginError before anything runs where other machines are not fit for it.
+    """
     plan, planner = run.plan, run.planner
     root = Path(place.project.root)
-    place.expect(lambda: expected_kernels(plan, planner, root), lambda: expected_validators(plan))
+
+    def joined(job: Job, emit: Emit, cancel: Cancel) -> Job:
+        if sender is not None and (trackers := sender.joined_by(job.imports)):
+            return _joining(job, sender, trackers, emit, cancel)
+        return job
 
     def work(job: Job, emit: Emit, cancel: Cancel) -> StageResult:
-        if sender is not None and (joined := sender.joined_by(job.imports)):
-            job = _joining(job, sender, joined, emit, cancel)
+        job = joined(job, emit, cancel)
+        if sender is None and place.project.tracking:
+            job = _apart(job, place.project, run.folder.path)
         return one_stage.execute(job, place.backends(planner.fingerprint, wait=wait), emit, cancel)
 
     def bring_back(job: Job, record: StageRecord, cancel: Cancel) -> StageResult:
         return one_stage.restore(job, record, place.backends(planner.fingerprint, wait=wait), cancel)
 
-    return carry_out(
-        plan,
-        planner,
-        LocalExecutor(work, slots=options.slots, memory=options.memory),
-        run.folder,
-        state=place.state,
-        root=root,
-        restore=bring_back,
-        options=options,
-        emit=emit,
-        cancel=cancel,
-    )
+    with ExitStack() as stack:
+        if options.elsewhere and may_do(plan):
+            executor = apart_executor(stack, run, place, options, settle=bring_back, joined=joined)
+        else:
+            place.expect(lambda: expected_kernels(plan, planner, root), lambda: expected_validators(plan))
+            executor = executor_of(work, options, place.project)
+        return carry_out(
+            plan,
+            planner,
+            executor,
+            run.folder,
+            state=place.state,
+            root=root,
+            restore=bring_back,
+            options=options,
+            emit=emit,
+            cancel=cancel,
+        )
 
 
 def _joining(job: Job, sender: "SenderLink", trackers: tuple[str, ...], emit: Emit, cancel: Cancel) -> Job:
@@ -68,10 +83,19 @@ def _joining(job: Job, sender: "SenderLink", trackers: tuple[str, ...], emit: Em
     return replace(job, environment={**job.environment, **variables}, unwatched=sender.files)
 
 
+def _apart(job: Job, project: ProjectSpec, folder: Path) -> Job:
+    """Let what the job's kernel logs itself stay in the run's folder: no tracker is told of the run."""
+    variables = tracking.link.apart(project.tracking, job.imports, folder / "untracked")
+    return replace(job, environment={**job.environment, **variables})
+
+
 @contextmanager
-def telling(project: ProjectSpec, run: Begun, *, track: bool) -> Iterator["SenderLink | None"]:
-    """Have trackers told of the run while the block lasts; None where nobody is to be, or nothing is done."""
-    if not (track and project.tracking and may_do(run.plan)):
+def telling(project: ProjectSpec, run: Begun, state: State, *, track: bool) -> Iterator["SenderLink | None"]:
+    """Have trackers told of the run while the block lasts; None where nobody is to be, or nothing is done.
+
+    A failure that was mended by going back is told of, though nothing is done.
+    """
+    if not (track and project.tracking and (may_do(run.plan) or mended(run.plan, unmended(state)))):
         yield None
         return
     with tracking.link.SenderLink(project, run.folder) as sender:
@@ -80,7 +104,12 @@ def telling(project: ProjectSpec, run: Begun, *, track: bool) -> Iterator["Sende
 
 def told_of_all(result: RunResult, sender: "SenderLink | None") -> RunResult:
     """Wait a little until trackers know all of the run; note in its result which do not."""
-    return replace(result, untold=sender.finish()) if sender else result
+    if sender is None:
+        return result
+    executed = any(one.attempts for one in result.results)
+    return replace(
+        result, untold=sender.finish() if executed else sender.finish(tracking.link.BRIEF_PATIENCE)
+    )
 
 
 def deaf(event: Event) -> None:

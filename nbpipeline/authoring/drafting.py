@@ -183,7 +183,9 @@ def _number_range(
 
 
 def _widened(low: int, high: int, tolerance: float) -> tuple[int, int]:
-    """Let whole numbers go further; what had one sign keeps it."""
+    """Let whole numbers go further; what had one sign keeps it, and flags (0 and 1) stay flags."""
+    if low >= 0 and high <= 1:
+        return low, high
     more = math.ceil((high - low) * Fraction(str(tolerance)))
     return (max(low - more, 0) if low >= 0 else low - more), (
         min(high + more, 0) if high <= 0 else high + more

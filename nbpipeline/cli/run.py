@@ -19,6 +19,7 @@ from nbpipeline.cli.frame import (
     selectors_argument,
     settings_options,
 )
+from nbpipeline.cli.parameters import joined, params_option
 from nbpipeline.cli.planned import plan_lines
 from nbpipeline.cli.progress import listener
 from nbpipeline.cli.signals import cancelling
@@ -47,8 +48,17 @@ from nbpipeline.run.summary import exit_code
     show_default=True,
     help="`keep`: a failed stage's kernel stays for `nbpipeline debug`.",
 )
+@click.option(
+    "--executor",
+    metavar="NAME",
+    help="Where stages run: `local`, `dask` [default: pipeline.yaml's, else here].",
+)
+@click.option(
+    "--address", metavar="URL", help="The executor's scheduler, `tcp://host:8786`; else one is started."
+)
 @kernels_option
 @click.option("--no-track", is_flag=True, help="Tell no tracker of this run.")
+@click.option("--no-push", is_flag=True, help="Read a shared store, and write nothing to it.")
 @click.option(
     "--report",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -56,6 +66,7 @@ from nbpipeline.run.summary import exit_code
     help="Write an HTML page of the run there at its end, as `report` does.",
 )
 @format_option("text", "json")
+@params_option
 @settings_options
 def command(  # noqa: PLR0913 - an option each
     *,
@@ -65,8 +76,12 @@ def command(  # noqa: PLR0913 - an option each
     dry_run: bool,
     wait: bool,
     on_failure: str,
+    executor: str | None,
+    address: str | None,
     kernels: str | None,
     no_track: bool,
+    no_push: bool,
+    objects: tuple[str, ...],
     report: Path | None,
     output_format: str,
     **given: Any,
@@ -76,6 +91,7 @@ def command(  # noqa: PLR0913 - an option each
     With `--format json`, one event a line: {"version", "seq", "time", "run", "kind", "stage", "data"}.
     Ctrl-C once interrupts what runs and brings its outputs back; twice kills.
     """
+    given["params"] = joined(given.get("params", ()), objects)
     project = open_project(given)
     as_json = output_format == "json"
     if dry_run:
@@ -99,8 +115,11 @@ def command(  # noqa: PLR0913 - an option each
             keep_going=keep_going,
             wait=wait,
             on_failure=on_failure,
+            executor=executor or "",
+            address=address or "",
             kernels=kernels or "",
             track=not no_track,
+            push=not no_push,
             on_event=on_event,
             on_plan=on_plan,
             cancel=cancel,

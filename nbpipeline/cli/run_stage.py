@@ -1,6 +1,5 @@
 """`nbpipeline run-stage`."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,13 @@ from nbpipeline.cli.frame import (
     open_project,
     settings_options,
 )
+from nbpipeline.cli.parameters import joined, params_option
 from nbpipeline.cli.progress import listener
 from nbpipeline.cli.signals import cancelling
 from nbpipeline.cli.summary import conclude, tell_untold
-from nbpipeline.errors import UsageError
 from nbpipeline.model import Event, Plan
 from nbpipeline.report.task_result import TaskResult
 from nbpipeline.run.summary import exit_code
-
-_MEND = """write --params '{"train.C": 0.5}'"""
 
 
 @define(
@@ -39,9 +36,7 @@ _MEND = """write --params '{"train.C": 0.5}'"""
     help="Bring inputs that others made from the store, where they are not here.",
 )
 @click.option("--no-retries", is_flag=True, help="Try once: whoever calls it tries again.")
-@click.option(
-    "--params", "values", metavar="JSON", default="", help="Parameters as one JSON object: {NAME: VALUE}."
-)
+@params_option
 @click.option(
     "--executed",
     metavar="FILE",
@@ -55,8 +50,15 @@ _MEND = """write --params '{"train.C": 0.5}'"""
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write what became of it there, as JSON.",
 )
+@click.option(
+    "--mark",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="When all is well, write the digest of its state there: the same as long as it stays fresh.",
+)
 @kernels_option
 @click.option("--no-track", is_flag=True, help="Tell no tracker of this run.")
+@click.option("--no-push", is_flag=True, help="Read a shared store, and write nothing to it.")
 @format_option("text", "json")
 @settings_options
 def command(  # noqa: PLR0913 - each is an option
@@ -66,11 +68,13 @@ def command(  # noqa: PLR0913 - each is an option
     wait: bool,
     fetch: bool,
     no_retries: bool,
-    values: str,
+    objects: tuple[str, ...],
     executed: Path | None,
     result_file: Path | None,
+    mark: Path | None,
     kernels: str | None,
     no_track: bool,
+    no_push: bool,
     output_format: str,
     **given: Any,
 ) -> int:
@@ -79,7 +83,7 @@ def command(  # noqa: PLR0913 - each is an option
     STAGE is one instance: `train`, `train[region=eu]`, or `train@region=eu`, which no shell expands.
     """
     as_json = output_format == "json"
-    given["params"] = _params(given.get("params", ()), values)
+    given["params"] = joined(given.get("params", ()), objects)
     plans: list[Plan] = []
     task = TaskResult()
     with cancelling() as cancel, listener(as_json=as_json) as on_event:
@@ -100,27 +104,11 @@ def command(  # noqa: PLR0913 - each is an option
             retries=not no_retries,
             kernels=kernels or "",
             track=not no_track,
+            push=not no_push,
             on_event=hear,
             on_plan=on_plan,
             cancel=cancel,
         )
     tell_untold(result)
-    task.leave(result, plans[0], executed=executed, target=result_file)
+    task.leave(result, plans[0], executed=executed, target=result_file, mark=mark)
     return int(exit_code(result)) if as_json else conclude(result, plans[0].pipeline)
-
-
-def _params(texts: tuple[str, ...], values: str) -> Any:
-    """Join `-p` and `--params`; what stands in JSON has its type already. Raises UsageError."""
-    if not values:
-        return texts
-    try:
-        found = json.loads(values)
-    except (ValueError, RecursionError) as error:
-        raise UsageError.of(
-            f"--params is no JSON: {error}.", mend="write --params '{\"train.C\": 0.5}'"
-        ) from error
-    if not isinstance(found, dict):
-        raise UsageError.of("--params is no JSON object.", mend="write --params '{\"train.C\": 0.5}'")
-    if texts:
-        raise UsageError.of("-p and --params are given.", mend="say all of it in one of them")
-    return found

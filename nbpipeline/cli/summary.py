@@ -15,6 +15,8 @@ from nbpipeline.location import is_url
 from nbpipeline.model import Failure, Pipeline, RunResult, StageResult, Status, shell_name, slug_of
 from nbpipeline.report.wording import duration
 from nbpipeline.run.summary import exit_code
+from nbpipeline.stage.check_files import PAGE as CHECKS_PAGE
+from nbpipeline.stage.check_files import warnings_of
 
 if TYPE_CHECKING:
     from nbpipeline.api import Project
@@ -72,12 +74,23 @@ def summary_lines(result: RunResult, pipeline: Pipeline) -> Iterator[str]:
     for one in result.results:
         if one.failure and one.status in {Status.FAILED, Status.CHECK_FAILED}:
             yield from failure_lines(one, one.failure, Path(result.folder) / slug_of(one.instance))
+    warned = [*_warning_lines(result)]
+    yield from warned
     yield from _metric_lines(result)
     yield from _output_lines(result, pipeline)
     told = ", ".join(f"{counts[status]} {word}" for status, word in _WORDS.items() if counts[status])
+    told += f", {counted(len(warned), 'warning')}" if warned else ""
     ended = "interrupted" if result.interrupted else told
     yield f"{ended}{f' ({told})' if result.interrupted and told else ''} in {duration(result.seconds)}"
     yield f"run {result.run}: nbpipeline show {result.run}"
+
+
+def _warning_lines(result: RunResult) -> Iterator[str]:
+    """Say which checks with `severity: warn` did not hold: the lines that told of it are far above."""
+    for one in result.results:
+        if one.attempts:
+            for text in warnings_of(Path(result.folder) / slug_of(one.instance)):
+                yield f"{one.instance}: {text}"
 
 
 def failure_lines(result: StageResult, failure: Failure, folder: Path) -> Iterator[str]:
@@ -86,13 +99,14 @@ def failure_lines(result: StageResult, failure: Failure, folder: Path) -> Iterat
     yield ""
     yield f"{result.instance} failed"
     yield f"{where}{failure.what}"
-    if failure.known:
-        yield f"  {failure.known}"
+    yield from (f"  {line}" for line in failure.known.splitlines())
     for line in traceback_lines(failure.traceback):
         yield f"  | {line}"
     executed = sorted(folder.glob("attempt-*.ipynb"), key=lambda one: int(one.stem.rpartition("-")[2]))
     if executed:
         yield f"  executed notebook: {_shown(executed[-1])}"
+    if failure.kind == "check" and (folder / CHECKS_PAGE).exists():
+        yield f"  all checks, with the rows: {_shown(folder / CHECKS_PAGE)}"
     yield f"  mend: {failure.mend or f'nbpipeline debug {shell_name(result.instance)}'}"
     if failure.kind in {"cell", "exit"} and "nbpipeline debug" not in failure.mend:
         yield f"        nbpipeline debug {shell_name(result.instance)}"

@@ -1,9 +1,9 @@
 """Runs jobs in threads of this process, as many side by side as there is room for."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from nbpipeline.model import Job, StageResult, Status
 from nbpipeline.ports import Emit, Work
@@ -11,6 +11,10 @@ from nbpipeline.values import dataclass
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+
+APART = False
+"""Jobs stay in this process."""
 
 
 class Level:
@@ -151,3 +155,11 @@ class LocalExecutor:
             one.future.set_exception(outcome)
         else:
             one.future.set_result(outcome)
+
+
+def open_executor(
+    work: Work, *, slots: int, memory: int | None, settings: Mapping[str, Any]
+) -> LocalExecutor:
+    """Give the executor; there is nothing to set."""
+    del settings
+    return LocalExecutor(work, slots=slots, memory=memory)

@@ -30,7 +30,7 @@ KEEPS: Mapping[str, str] = {
     "env": "from the environment of `snakemake`",
     "checks": _INSIDE,
     "tracking": _INSIDE,
-    "executed": "`executed/TASK.ipynb`",
+    "executed": "`.nbpipeline/executed/TASK.ipynb`",
     "fresh": "`run-stage` skips what is fresh; rules run as their inputs change",
     "files": "`run-stage --fetch` brings inputs from the store",
 }
@@ -86,7 +86,7 @@ def _rule(workflow: Workflow, task: Task, names: Mapping[str, str]) -> list[str]
     raw = [one for one in task.inputs if one not in makers and not is_url(one)]
     watched = [task.notebook, *task.modules, *raw]
     memory = task.resources.memory
-    words = [*argv(workflow, task), "--executed", f"executed/{name}.ipynb"]
+    words = [*argv(workflow, task), "--executed", f"{STATE_FOLDER}/executed/{name}.ipynb"]
     # A function's result is data; in a bare text braces would be wildcards.
     return [
         f"rule {name}:",

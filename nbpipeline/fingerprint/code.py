@@ -1,6 +1,6 @@
 """The code part of a fingerprint: cells as normalised syntax, declarations by what they mean."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -168,6 +168,19 @@ def parameters(instance: StageInstance) -> dict[str, str]:
             found[one.name] = f"{OPAQUE}{one.source}"
     return found
 
+
+def sealed(values: dict[str, str], secrets: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Put a digest in the place of each value that holds a secret: records are kept, and shared."""
+    hidden = [environ[name] for name in secrets if len(environ.get(name, "")) >= _SHORTEST_SECRET]
+    forms = {form for one in hidden for form in (one, canonical(one)[1:-1])}
+    return {
+        name: canonical(f"[masked {digest_text(text)[:16]}]") if any(one in text for one in forms) else text
+        for name, text in values.items()
+    }
+
+
+_SHORTEST_SECRET = 8
+"""As `stage.secrets.SHORTEST`: shorter values would mask ordinary words."""
 
 OPAQUE = "source: "
 """Marks a parameter that counts by its source; no JSON text begins so."""

@@ -14,6 +14,7 @@ from nbpipeline.fingerprint.code import (
     declarations,
     notebook_facts,
     parameters,
+    sealed,
     with_checks,
 )
 from nbpipeline.fingerprint.differences import CELL, MISSING
@@ -116,7 +117,7 @@ class Fingerprinter:
             scheme=SCHEME,
             code={**cells.code, **declarations(instance)},
             modules=_without_outputs(cells.modules.local, instance),
-            parameters=parameters(instance),
+            parameters=sealed(parameters(instance), instance.spec.secrets, self._environ),
             inputs=self._inputs(instance, inputs or {}),
             upstream=dict(upstream or {}),
             environment=cells.environment,

@@ -25,6 +25,7 @@ from nbpipeline.model.declared import (
     Value,
 )
 from nbpipeline.model.done import (
+    UNTRIED,
     CellProfile,
     Event,
     Failure,
@@ -65,6 +66,7 @@ from nbpipeline.model.resolved import (
 __all__ = [
     "BY_BYTES",
     "EXECUTED",
+    "UNTRIED",
     "Action",
     "Artifact",
     "BoundArtifact",

@@ -230,6 +230,8 @@ class ProjectSpec:
     kernels: str = ""
     """How kernels are started, `fork` or `plain`; empty: as it pays."""
     store: Mapping[str, Value] = field(default_factory=dict)
+    executor: Mapping[str, Value] = field(default_factory=dict)
+    """Where stages run: `name`, `address`, `wait`; empty: here."""
     tracking: Mapping[str, Value] = field(default_factory=dict)
     schedule: Mapping[str, Value] = field(default_factory=dict)
     plugins: Mapping[str, Value] = field(default_factory=dict)

@@ -7,9 +7,12 @@ from typing import NamedTuple
 
 from nbpipeline.location import Location
 from nbpipeline.model.declared import Check, Value
-from nbpipeline.model.planned import Fingerprint, StageRecord
+from nbpipeline.model.planned import Fingerprint, StageRecord, StoredOutput
 from nbpipeline.model.resolved import StageInstance
 from nbpipeline.values import dataclass
+
+UNTRIED = "untried"
+"""In a verdict's details: the check could not be tried, through no fault of the data."""
 
 
 class Imported(NamedTuple):
@@ -55,6 +58,8 @@ class Job:
     """`--on-failure keep`: a failed stage's kernel stays for `debug`."""
     test: bool = False
     """A trial (`nbpipeline test`): its `test` cells run too, and nothing is recorded."""
+    files: tuple[StoredOutput, ...] = ()
+    """What the store has for a root on another machine: project files to stand there before it begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +87,7 @@ class Verdict:
     """Name of the plug-in that tried it."""
     details: Mapping[str, Value] = field(default_factory=dict)
     """JSON-able facts beside the message: `rows` (how many were looked at), `failed` (how many do not
-    hold), `examples` (the first of them, a mapping from column to value each), `observed`."""
+    hold), `examples` (the first of them, a mapping from column to value each), `observed`, UNTRIED."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

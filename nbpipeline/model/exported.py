@@ -59,10 +59,16 @@ class Task:
     """Project path."""
     upstream: tuple[str, ...] = ()
     """Ids of the tasks that it waits for, in run order: by data, or by order alone."""
+    stale_with: tuple[str, ...] = ()
+    """Of these, the ones that make it stale without a file between (`dependencies`)."""
     inputs: tuple[str, ...] = ()
     """Project paths and URLs that it reads, and modules that count for it."""
     outputs: tuple[str, ...] = ()
     """Project paths and URLs that it writes."""
+    unstored: tuple[str, ...] = ()
+    """Of these, the ones whose bytes no store keeps (`store: false`)."""
+    updated: tuple[str, ...] = ()
+    """Of these, the ones that other tasks write on in, too (`mode: update`)."""
     modules: tuple[str, ...] = ()
     """Project paths of the project's own modules that its code imports."""
     settings: tuple[str, ...] = ()
@@ -137,3 +143,5 @@ class Loss:
     """Ids of the tasks that ask for it; empty: the workflow does."""
     what: str
     """What becomes of it, a sentence."""
+    mend: str = ""
+    """What else may be said or given to keep it; empty: nothing keeps it."""

@@ -132,6 +132,8 @@ class RunLog:
     """Those that were handed out or ended, in that order."""
     models: tuple[ModelLog, ...] = ()
     commit: Commit | None = None
-    """None outside of a git repository."""
+    """None outside of a git repository, and until git has answered."""
+    store: str = ""
+    """Absolute folder of the store on this machine: what outputs were, by their digests; empty for none."""
     plan: str = ""
     """Absolute path of plan.json."""

@@ -107,6 +107,8 @@ def _override(
     option = _option(override)
     declared = next((one for one in stage.parameters if one.name == override.name), None)
     given_type = declared.type if declared else None
+    if override.has_type and isinstance(override.value, str) and declared and given_type is None:
+        given_type = _type_of_default(declared)  # forms give numbers as texts
     try:
         as_it_is = override.has_type and given_type is None
         value = override.value if as_it_is else parse_value(override.text, given_type)
@@ -116,6 +118,13 @@ def _override(
         return
     values[override.name] = value
     origins[override.name] = option
+
+
+def _type_of_default(parameter: Parameter) -> str | None:
+    """Name a literal number's type; a text may stay what it is."""
+    default = parameter.default
+    value = default.args[0] if default is not None and default.kind == "literal" else None
+    return f"{type(value).__name__} | str" if isinstance(value, int | float) else None
 
 
 def refuse_fixed_axes(

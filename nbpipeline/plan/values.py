@@ -46,9 +46,9 @@ def _by_name(checks: Value) -> Value:
     """Turn checks into a mapping; those of one name are told apart by number."""
     found: dict[str, Value] = {}
     for one in checks if isinstance(checks, list) else ():
-        name, arguments = one
+        name, *said = one  # its arguments, and beside them `mostly`, `severity` and the like where it has any
         number = sum(key.partition(" #")[0] == name for key in found) + 1
-        found[f"{name} #{number}" if number > 1 else name] = arguments
+        found[f"{name} #{number}" if number > 1 else name] = said[0] if len(said) == 1 else said
     return found
 
 

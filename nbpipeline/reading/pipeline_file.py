@@ -18,7 +18,7 @@ from nbpipeline.values import dataclass
 
 FILE = "pipeline.yaml"
 _MISNAMED = ("pipeline.yml", "Pipeline.yaml", "nbpipeline.yaml", "nbpipeline.yml")
-_MAPPINGS = frozenset({"store", "tracking", "alerts"})
+_MAPPINGS = frozenset({"store", "executor", "tracking", "alerts"})
 """Keys to which a profile adds, key by key."""
 
 

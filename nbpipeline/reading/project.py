@@ -83,6 +83,7 @@ def read_project(
         environment=file.values.get("environment") or "imported",
         kernels=file.values.get("kernels") or "",
         store=file.values.get("store") or {},
+        executor=file.values.get("executor") or {},
         tracking={**(file.values.get("tracking") or {}), **recipient(file.values.get("alerts") or {})},
         schedule=file.values.get("schedule") or {},
         plugins={name: file.values[name] for name in plugin_keys if name in file.values},

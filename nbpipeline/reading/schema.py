@@ -241,6 +241,17 @@ def _layered(plugin_keys: Collection[str]) -> tuple[Key, ...]:
             "How kernels start: forked from a process that has imported what stages need, or each anew.",
         ),
         _key("store", STORE, "The content store."),
+        _key(
+            "executor",
+            Table(
+                keys=(
+                    _key("name", TEXT, "`local` (threads here), `dask`, or a plug-in's.", "local"),
+                    _key("address", TEXT, "Of its scheduler (`tcp://host:8786`); default: one started here."),
+                    _key("wait", DURATION, "How long a run goes on without any worker.", "1m"),
+                )
+            ),
+            "Where stages run.",
+        ),
         _key("tracking", MapOf(item=ANY), "Trackers, by name; each reads its own keys."),
         _key("alerts", ALERTS, "Who is told by mail, chat or push of a run that failed, or works again."),
         *_plugin_keys(set(plugin_keys) - {"tracking", "alerts"}),

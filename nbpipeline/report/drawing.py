@@ -25,3 +25,8 @@ def svg(pipeline: Pipeline, plan: Plan | None = None) -> str:
 def html(pipeline: Pipeline, plan: Plan | None = None) -> str:
     """Write an HTML page that stands by itself."""
     return drawing_html.draw(pipeline, plan)
+
+
+def draw(form: str, pipeline: Pipeline, plan: Plan | None = None) -> str:
+    """Draw it as `text`, `mermaid`, `svg` or `html`."""
+    return {"text": text, "mermaid": mermaid, "svg": svg, "html": html}[form](pipeline, plan)

@@ -82,7 +82,12 @@ def known_run(state: State, root: Path, run: str | None) -> str:
     """Find the run that is meant by its id, the beginning of one, `last` or None. Raises UsageError."""
     known = known_runs(state, root)
     if not known:
-        raise UsageError.of("there are no runs yet.", mend="run the pipeline: `nbpipeline run`")
+        pulled = "the results that are here were pulled: runs stay where they ran"
+        raise UsageError.of(
+            "there are no runs yet.",
+            known=pulled if state.last_records() else "",
+            mend="run the pipeline: `nbpipeline run`",
+        )
     if run in (None, LAST):
         return known[0]
     found = [one for one in known if one == run] or [one for one in known if one.startswith(run or LAST)]

@@ -5,14 +5,14 @@ is followed, not its name.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nbpipeline.encoding import plain
 from nbpipeline.errors import UsageError, did_you_mean
 from nbpipeline.fingerprint.differences import CELL, MISSING
-from nbpipeline.model import EXECUTED, StageRecord
+from nbpipeline.model import EXECUTED, StageRecord, StageResult
 from nbpipeline.ports import Digests, State
 from nbpipeline.report.wording import VERSION, Page, duration, figure, moment
 from nbpipeline.values import dataclass
@@ -32,31 +32,55 @@ _STANDING = {
 class Known:
     """All records of the instances, by what they read and wrote."""
 
-    makers: Mapping[Version, StageRecord]
+    makers: Mapping[Version, Sequence[StageRecord]]
+    """Those that wrote a version, the newest first; a state that was brought back last comes before all."""
     readers: Mapping[Version, Sequence[StageRecord]]
     newest: Mapping[str, StageRecord]
-    """The newest record that wrote a path."""
+    """The record whose outputs a path was last given."""
+    results: Callable[[str], Sequence[StageResult]]
+    """How the instances of a run ended."""
 
     @classmethod
     def of(cls, state: State) -> "Known":
         """Read the newest records and the earlier ones that are kept, the newest counting first."""
-        last = state.last_records()
-        records = [*last.values(), *(one for name in last for one in state.earlier_records(name))]
-        records.sort(key=lambda one: one.finished, reverse=True)
-        makers: dict[Version, StageRecord] = {}
+        last = sorted(state.last_records().values(), key=_finished, reverse=True)
+        earlier = [one for record in last for one in state.earlier_records(record.instance)]
+        records = [*last, *sorted(earlier, key=_finished, reverse=True)]
+        makers: dict[Version, list[StageRecord]] = {}
         readers: dict[Version, list[StageRecord]] = {}
         newest: dict[str, StageRecord] = {}
         for record in records:
             for version in written_by(record):
-                makers.setdefault(version, record)
+                makers.setdefault(version, []).append(record)
                 newest.setdefault(version[0], record)
             for version in read_by(record):
                 readers.setdefault(version, []).append(record)
-        return cls(makers=makers, readers=readers, newest=newest)
+        return cls(makers=makers, readers=readers, newest=newest, results=state.results)
 
     def paths(self) -> list[str]:
         """Every path that is on record."""
         return sorted({path for path, _ in [*self.makers, *self.readers]})
+
+    def makers_of(self, consumer: StageRecord) -> list[StageRecord]:
+        """Give the records that what a success read is from.
+
+        Several states of an instance may have left the same bytes in one of their outputs: the one counts
+        that has all that was read of them, that the same run tells of, or that was there by then.
+        """
+        read = list(read_by(consumer))
+        results = self.results(consumer.run) if consumer.run else ()
+        told = {(one.instance, one.record.state if one.record else one.state) for one in results}
+
+        def fits(record: StageRecord) -> tuple[int, bool, bool, float]:
+            matching = sum(one in read for one in written_by(record))
+            in_run = (record.instance, record.state) in told
+            return matching, in_run, record.finished <= consumer.finished, record.finished
+
+        return [max(self.makers[one], key=fits) for one in read if one in self.makers]
+
+
+def _finished(record: StageRecord) -> float:
+    return record.finished
 
 
 def written_by(record: StageRecord) -> Iterator[Version]:
@@ -118,23 +142,25 @@ def _chosen(known: Known, present: str | None, path: str) -> tuple[Version, str]
 
 def _back(known: Known, version: Version) -> Iterator[StageRecord]:
     """Give what made the version and all that it was made of, the nearest first."""
-    yield from _walk([version], lambda one: [known.makers[one]] if one in known.makers else [], read_by)
+    waiting, given = [*known.makers.get(version, ())][:1], set[tuple[str, str]]()
+    while waiting:
+        record = waiting.pop(0)
+        if (record.instance, record.state) not in given:
+            given.add((record.instance, record.state))
+            yield record
+            waiting += known.makers_of(record)
 
 
 def _forward(known: Known, version: Version) -> Iterator[StageRecord]:
     """Give what read the version and all that was made of that, the nearest first."""
-    yield from _walk([version], lambda one: known.readers.get(one, ()), written_by)
-
-
-def _walk(begin: Iterable[Version], records: Any, further: Any) -> Iterator[StageRecord]:
-    waiting, seen, given = [*begin], set(begin), set[tuple[str, str]]()
+    waiting, seen, given = [version], {version}, set[tuple[str, str]]()
     while waiting:
-        for record in records(waiting.pop(0)):
+        for record in known.readers.get(waiting.pop(0), ()):
             if (record.instance, record.state) in given:
                 continue
             given.add((record.instance, record.state))
             yield record
-            new = [one for one in further(record) if one not in seen]
+            new = [one for one in written_by(record) if one not in seen]
             seen.update(new)
             waiting += new
 
@@ -159,7 +185,7 @@ def _data(record: StageRecord, known: Known, notebooks: Mapping[str, str]) -> di
             {
                 "path": path,
                 "digest": digest,
-                "made_by": known.makers[path, digest].instance if (path, digest) in known.makers else None,
+                "made_by": known.makers[path, digest][0].instance if (path, digest) in known.makers else None,
             }
             for path, digest in read_by(record)
         ],
@@ -181,16 +207,24 @@ def _text(data: Mapping[str, Any]) -> str:
         lines += ["", "raw data, which no stage on record made"]
         lines += [f"  {one['path']:{width}}  {one['digest']}" for one in data["raw"]]
     if data["used_by"]:
-        lines += ["", "used by"]
-        lines += [
-            f"  {one['stage']}: {', '.join(out['path'] for out in one['outputs'])}" for one in data["used_by"]
-        ]
+        lines += ["", "used by", *_user_lines(data["used_by"])]
     return "\n".join(lines)
 
 
-def _stage_lines(one: Mapping[str, Any]) -> Iterator[str]:
+def _user_lines(users: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Name the users with what they made; where that is alike, also the run."""
+    told = [f"  {one['stage']}: {', '.join(out['path'] for out in one['outputs'])}" for one in users]
+    for one, text in zip(users, told, strict=True):
+        yield f"{text}  ({_how(one)})" if told.count(text) > 1 else text
+
+
+def _how(one: Mapping[str, Any]) -> str:
     how = "recorded by hand" if one["origin"] == "recorded" else f"run {one['run']}"
-    yield f"{one['stage']}: {how}, {moment(one['finished'])}, {duration(one['seconds'])}"
+    return f"{how}, {moment(one['finished'])}"
+
+
+def _stage_lines(one: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{one['stage']}: {_how(one)}, {duration(one['seconds'])}"
     cells = sum(name.startswith(CELL) for name in one["code"])
     notebook = f"{one['notebook']}, " if one["notebook"] else ""
     yield f"  code        {notebook}{cells} cells, state {one['state'][:_SHORT]}"

@@ -10,6 +10,8 @@ from nbpipeline.encoding import failure_data, plain
 from nbpipeline.model import Reason, ReasonKind, StageResult, Status, slug_of
 from nbpipeline.plan.explain import words
 from nbpipeline.run.folder import read_plan
+from nbpipeline.stage.check_files import PAGE as CHECKS_PAGE
+from nbpipeline.stage.check_files import warnings_of
 
 
 def reasons_of(folder: Path) -> Mapping[str, Sequence[Mapping[str, Any]]]:
@@ -74,6 +76,8 @@ def result_data(
         "failure": failure_data(result.failure) if result.failure else None,
         "notices": list(result.notices),
         "notebooks": [str(path) for path in _notebooks(own)],
+        "warnings": warnings_of(own) if result.attempts else [],
+        "checks_page": str(own / CHECKS_PAGE) if (own / CHECKS_PAGE).exists() else None,
     }
 
 
@@ -98,8 +102,10 @@ def failure_lines(one: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         place = f"{failure['where']}: " if failure["where"] else ""
         yield f"{one['stage']}: {place}{failure['what']}"
-        if failure["known"]:
-            yield f"  {failure['known']}"
+        yield from (f"  {line}" for line in str(failure["known"]).splitlines())
+        if one.get("checks_page"):
+            yield f"  all checks, with the rows: {one['checks_page']}"
         yield f"  mend: {failure['mend']}"
+    yield from (f"{one['stage']}: {text}" for text in one.get("warnings", ()))
     for notice in one["notices"]:
         yield f"{one['stage']}: {notice}"

@@ -39,6 +39,8 @@ MOST_NAMES = 1_000
 MOST_LINKS = 60
 UNFOLDED = 12
 """So many stages are shown unfolded; of more, those that failed."""
+MOST_FAILING = 10
+"""Of one stage: tables of failing rows, one a check."""
 SHOWN_FAILURES = 5
 _RANK = (
     "failed",
@@ -174,7 +176,7 @@ def _wrong(facts: RunFacts, anchors: Mapping[str, str]) -> Iterator[Markup]:
             parts.append(failure_box(one.failure))
         parts += [
             failing_rows(check) for check in one.checks if not check.passed and check.severity != "warn"
-        ][:3]
+        ][:MOST_FAILING]
     if len(bad) > SHOWN_FAILURES:
         parts.append(tag("p", f"{len(bad)} stages failed in all; the others stand below."))
     yield _section("wrong", "What failed", joined(parts))

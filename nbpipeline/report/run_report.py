@@ -8,6 +8,7 @@ from nbpipeline.errors import StorageError, UsageError
 from nbpipeline.ports import State, Store
 from nbpipeline.replacing import replace_text
 from nbpipeline.report.history import known_run
+from nbpipeline.report.markdown import summary
 from nbpipeline.report.run_facts import gather
 from nbpipeline.report.run_page import run_page
 from nbpipeline.run.folder import kept_runs, runs_folder
@@ -34,6 +35,12 @@ def write_report(
     target = absolute(output) if output else folder / NAME
     page = run_page(gather(state, store, root, chosen, project, time.time()), target.parent)
     return written(target, page)
+
+
+def markdown(state: State, store: Store, root: Path, run: str | None, project: str) -> str:
+    """Give a run in short as Markdown. Raises UsageError for an unknown run."""
+    chosen = known_run(state, root, run)
+    return summary(gather(state, store, root, chosen, project, time.time()))
 
 
 def absolute(path: Path) -> Path:

@@ -80,10 +80,13 @@ def _head(one: StageFacts, base: Path) -> Iterator[Markup]:
     if one.description:
         yield tag("p", one.description)
     many = len(one.notebooks) > 1
-    links = [
-        link(path, base, f"executed notebook{f', attempt {number}' if many else ''}")
-        for number, path in enumerate(one.notebooks[:MOST], start=1)
-    ]
+    links = []
+    for number, path in enumerate(one.notebooks[:MOST], start=1):
+        page, said = path.with_suffix(".html"), f"executed notebook{f', attempt {number}' if many else ''}"
+        if page.exists():  # which a browser shows
+            links.append(link(page, base, said))
+            said = ".ipynb"
+        links.append(link(path, base, said))
     if one.log:
         links.append(link(one.log, base, "log"))
     source = tag("code", one.notebook) if one.notebook else ""

@@ -36,7 +36,15 @@ class TaskResult:
         elif event.kind == "check_finished":
             self._checks.append({name: event.data.get(name) for name in _OF_CHECK})
 
-    def leave(self, result: RunResult, plan: Plan, *, executed: Path | None, target: Path | None) -> None:
+    def leave(
+        self,
+        result: RunResult,
+        plan: Plan,
+        *,
+        executed: Path | None,
+        target: Path | None,
+        mark: Path | None = None,
+    ) -> None:
         """Write what was asked for. Raises StorageError where the disk refuses."""
         root = Path(plan.pipeline.project.root)
         one = result.results[0]
@@ -49,11 +57,9 @@ class TaskResult:
             text = json.dumps(
                 self._data(result, plan, record, kept if notebook else None), ensure_ascii=False
             )
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                replace_text(target, text + "\n")
-            except OSError as error:
-                raise _refused(target, error) from error
+            _write(target, text + "\n")
+        if mark is not None and record is not None and not one.failure and not result.interrupted:
+            _write(mark, record.state + "\n")
 
     def _data(
         self, result: RunResult, plan: Plan, record: StageRecord | None, notebook: Path | None
@@ -94,6 +100,14 @@ def _notebook(root: Path, result: RunResult, one: StageResult, record: StageReco
         root / STATE_FOLDER / "runs" / record.run / slug_of(one.instance) / f"attempt-{record.attempt}.ipynb"
     )
     return earlier if earlier.is_file() else None
+
+
+def _write(target: Path, text: str) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        replace_text(target, text)
+    except OSError as error:
+        raise _refused(target, error) from error
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from nbpipeline.encoding import plain, reason_data
+from nbpipeline.masking.secrets import Masker
 from nbpipeline.model import Action, Pipeline, Plan, RunResult, StageResult, Step
 from nbpipeline.ports import State
 from nbpipeline.run.board import Board
-from nbpipeline.run.claim import masker_of
 from nbpipeline.run.commit import CommitTeller
 from nbpipeline.run.events import EventWriter
 from nbpipeline.run.folder import RunFolder, close_run
+from nbpipeline.run.mended import UNMENDED, mended, unmended
 from nbpipeline.run.options import RunOptions
 from nbpipeline.run.summary import counts, result_to_json, run_status
 from nbpipeline.run.undeclared import notices
@@ -30,21 +31,31 @@ class Chronicle:
         self._clock = time.monotonic()
         self._pipeline: Pipeline | None = None
         self._commit: CommitTeller | None = None
+        self.mended: frozenset[str] = frozenset()
+        """Fresh instances that are told of all the same: the last that was told of them is a failure."""
 
-    def begin(self, plan: Plan, board: Board, options: RunOptions) -> None:
-        """Say what is to be done: what may run, with the seconds that each is expected to take."""
+    def begin(self, plan: Plan, board: Board, options: RunOptions, masker: Masker) -> None:
+        """Say what is to be done: what may run, with the seconds that each is expected to take.
+
+        A command line may hold a secret, which the history must not.
+        """
         self._pipeline = plan.pipeline
-        stages = [step for step in plan.steps if step.action is not Action.SKIP]
+        unwell = unmended(self._state)
+        self.mended = mended(plan, unwell)
+        stages = [
+            step for step in plan.steps if step.action is not Action.SKIP or step.instance.id in self.mended
+        ]
         expected: Mapping[str, float] = self._state.durations() if stages else {}
         planned = {step.instance.id for step in stages}
         data: dict[str, Any] = {
             "total": len(plan.steps),
             "fresh": len(plan.steps) - len(stages),
             "slots": options.slots,
-            "command": masker_of(plan).text(options.command),
+            "command": masker.text(options.command),
             "profile": plan.pipeline.project.profile or "",
         }
-        self._state.add_run(self.folder.run, started=self._started, data=data)
+        kept = {**data, UNMENDED: sorted(unwell)} if unwell else data
+        self._state.add_run(self.folder.run, started=self._started, data=kept)
         listed = [
             {
                 "stage": step.instance.id,

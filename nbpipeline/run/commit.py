@@ -11,14 +11,42 @@ LONGEST = 10.0
 """Seconds after which git is not waited for: a status of a very large repository on a slow disk."""
 PATIENCE = 1.0
 """Seconds that a run waits at its end for git's answer."""
+SOURCES = (
+    "*.ipynb",
+    "*.py",
+    "*.R",
+    "*.Rmd",
+    "notebooks/*.md",
+    "expectations/*.yml",
+    "expectations/*.yaml",
+    "pipeline.yaml",
+    "nbpipeline.accept.yaml",
+)
+"""What runs are made from, as git's patterns, from the project's root."""
+_OTHERS = ("--others", "--exclude-standard")
 _OBJECT = "# branch.oid "
 
 
 def commit_of(root: Path) -> Commit | None:
-    """Ask git for the commit that the project is at; None where there is none, or no git."""
+    """Ask git for the commit that the project is at; None where there is none, or no git.
+
+    It is dirty where a file under version control differs, or a source of the project is not under it.
+    """
+    told = _git(root, "status", "--porcelain=v2", "--branch", "--untracked-files=no")
+    if told is None:
+        return None
+    lines = told.splitlines()
+    found = next((one.removeprefix(_OBJECT) for one in lines if one.startswith(_OBJECT)), "")
+    if not found or found.startswith("("):  # a repository without a commit
+        return None
+    dirty = any(not one.startswith("#") for one in lines)
+    return Commit(id=found, dirty=dirty or bool(_git(root, "ls-files", *_OTHERS, "--", *SOURCES)))
+
+
+def _git(root: Path, *words: str) -> str | None:
     import subprocess  # noqa: PLC0415 - a run with nothing to do asks nothing; start-up is counted
 
-    asked = ["git", "-C", os.fspath(root), "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
+    asked = ["git", "-C", os.fspath(root), *words]
     quiet = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # a run takes no lock that a `git commit` may want
     try:
         done = subprocess.run(  # noqa: S603 - our words
@@ -26,11 +54,7 @@ def commit_of(root: Path) -> Commit | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    lines = done.stdout.splitlines()
-    found = next((one.removeprefix(_OBJECT) for one in lines if one.startswith(_OBJECT)), "")
-    if not found or found.startswith("("):  # a repository without a commit
-        return None
-    return Commit(id=found, dirty=any(not one.startswith("#") for one in lines))
+    return done.stdout
 
 
 class CommitTeller:

@@ -21,6 +21,12 @@ class RunOptions:
     """Devices to share out; None: those that the machine shows."""
     retries: bool = True
     """Whether a stage is tried again as often as it says; False where somebody else does that."""
+    executor: str = ""
+    """Name of the executor; empty: pipeline.yaml's, else `local`."""
+    address: str = ""
+    """Where the executor finds its scheduler; empty: pipeline.yaml's, else it starts one here."""
+    elsewhere: bool = False
+    """Stages run on other machines: what this one has free is no limit."""
     command: str = ""
     """What the user typed, for the history."""
 

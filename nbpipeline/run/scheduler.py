@@ -2,6 +2,7 @@
 
 import dataclasses
 import queue
+import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
@@ -105,7 +106,7 @@ def _recorded(shift: "_Shift", plan: Plan) -> RunResult:
     """Work, with the run's beginning and end told whatever happens."""
     history, board = shift.history, shift.board
     try:
-        history.begin(plan, board, shift.options)
+        history.begin(plan, board, shift.options, shift.masker)
         shift.work()
     except BaseException:
         with suppress(NbpipelineError, OSError):  # the first trouble is the one to tell
@@ -187,7 +188,7 @@ class _Shift:
         try:
             step = self._decide(name)
             if step.action is Action.SKIP:
-                told = self.board.steps[name].action is not Action.SKIP
+                told = self.board.steps[name].action is not Action.SKIP or name in self.history.mended
                 self._end(_fresh(step), as_planned=True, told=told)
                 return True
             if step.action is Action.RESTORE and step.record:
@@ -213,6 +214,9 @@ class _Shift:
             gpus = self.options.gpus if self.options.gpus is not None else visible_gpus()
             capacity = Capacity(slots=self.options.slots, memory=self.options.memory, gpus=gpus)
             self._room = Room(capacity, free_memory)
+            if self.options.elsewhere:  # the executor knows what its machines have
+                wide = Capacity(slots=self.options.jobs or sys.maxsize, gpus=sys.maxsize)
+                self._room = Room(wide, lambda: None)
         return self._room
 
     def _hand_out(self, step: Step, action: Action) -> None:

@@ -24,7 +24,7 @@ from nbpipeline.stage import bases, checks, executed, failures, journal, leaving
 from nbpipeline.stage.around import deadline
 from nbpipeline.stage.backends import Backends
 from nbpipeline.stage.checks import Tell
-from nbpipeline.stage.environment import kernel_environment, write_context
+from nbpipeline.stage.environment import kernel_environment, mask_context, write_context
 from nbpipeline.stage.outcome import Found, Orders
 from nbpipeline.stage.places import absolute, relative
 from nbpipeline.stage.prepare import executed_copy
@@ -117,7 +117,7 @@ def _with_rejected(attempt: Attempt, aside: journal.Journal) -> Attempt:
         return attempt
     place = relative(Path(aside.root), Path(aside.rejected))
     said = f"what was written is kept in {place}: {', '.join(went)}"
-    known = f"{said}; {failure.known}" if failure.known else said
+    known = f"{failure.known}\n{said}" if failure.known else said
     return replace(attempt, failure=replace(failure, known=known))
 
 
@@ -244,6 +244,7 @@ def _executed(
     finally:
         recorder.close()
         spool.unlink(missing_ok=True)
+        mask_context(context, masker)
 
 
 def _changed_meanwhile(job: Job, now: Fingerprint) -> str:

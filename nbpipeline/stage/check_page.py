@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from nbpipeline.replacing import replace_text
+from nbpipeline.stage.check_files import DATA, PAGE, outcome
 
-PAGE = "checks.html"
-DATA = "checks.json"
 _ALLOWED = "default-src 'none'; style-src 'unsafe-inline'"
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;color:#222}"
@@ -71,19 +70,13 @@ def page(stage: str, checks: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _summary(checks: Sequence[Mapping[str, Any]]) -> str:
-    counts = {word: sum(_outcome(one) == word for one in checks) for word in ("passed", "failed", "warned")}
+    counts = {word: sum(outcome(one) == word for one in checks) for word in ("passed", "failed", "warned")}
     return ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-
-
-def _outcome(check: Mapping[str, Any]) -> str:
-    if check["passed"]:
-        return "passed"
-    return "warned" if check.get("severity") == "warn" else "failed"
 
 
 def _cells(check: Mapping[str, Any]) -> list[str]:
     details = check.get("details") or {}
-    word = _outcome(check)
+    word = outcome(check)
     told = f": {html.escape(str(check['message']))}" if check.get("message") else ""
     return [
         f"<code>{html.escape(str(check['check']))}</code>",

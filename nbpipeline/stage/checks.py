@@ -133,6 +133,6 @@ class _Checker:
                 text = "was tried on some of the rows alone: the file is too large for memory"
                 self._tell("notice", {"text": f"{side} '{artifact.name}': {one.check.name} {text}"})
             if not one.passed and one.severity == "warn":
-                text = f"{side} '{artifact.name}': {one.check.name}: {one.message}"
+                text = f"warning: {side} '{artifact.name}': {one.check.name}: {one.message}"
                 self._tell("notice", {"text": text})
         return failures.failed_checks(side, artifact.name, verdicts)

@@ -3,9 +3,11 @@
 import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from nbpipeline.kernels.marks import MARK, RUN
+from nbpipeline.masking.secrets import Masker
 from nbpipeline.model import Job, StageSpec
 from nbpipeline.replacing import replace_text
 from nbpipeline.stage.places import absolute, staged_value, to_json
@@ -78,3 +80,12 @@ def write_context(job: Job, folder: Path) -> Path:
     path = folder / "context.json"
     replace_text(path, to_json(context))
     return path
+
+
+def mask_context(path: Path, masker: Masker) -> None:
+    """Hide secrets in the names' values once no kernel reads them any more. Raises OSError."""
+    with suppress(FileNotFoundError):
+        text = path.read_text(encoding="utf-8")
+        masked = masker.text(text)
+        if masked != text:
+            replace_text(path, masked)

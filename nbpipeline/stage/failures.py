@@ -10,7 +10,7 @@ from pathlib import Path
 from nbpipeline.location import Location
 from nbpipeline.masking.secrets import Masker
 from nbpipeline.masking.terminal import without_colours
-from nbpipeline.model import Artifact, Check, Failure, StageInstance, Verdict, shell_name
+from nbpipeline.model import UNTRIED, Artifact, Check, Failure, StageInstance, Verdict, shell_name
 from nbpipeline.patterns import regex
 from nbpipeline.stage.outcome import Stop
 
@@ -252,14 +252,20 @@ def failed_checks(side: str, name: str, verdicts: Iterable[Verdict]) -> Failure 
     failed = [one for one in verdicts if not one.passed and one.severity == "fail"]
     if not failed:
         return None
+    untried = next((one for one in failed if one.details.get(UNTRIED)), None)
+    if untried is not None:
+        return Failure(
+            kind="input",
+            where=untried.check.where,
+            what=f"a check on {side} '{name}' could not be tried: {untried.check.name}: {untried.message}",
+            mend="correct what the check names, or the check: it says nothing of the data yet",
+        )
     return Failure(
         kind="check",
         where=failed[0].check.where,
         what=f"{side} '{name}' fails a check: {failed[0].check.name}: {failed[0].message}",
-        known="; ".join(f"{one.check.name}: {one.message}" for one in failed[1:]),
-        mend="see what keeps the check from being tried: a module or library that it needs, memory"
-        if failed[0].details.get("tried") is False
-        else "correct the data where it is made, or the check",
+        known="\n".join(f"it also fails {one.check.name}: {one.message}" for one in failed[1:]),
+        mend="correct the data where it is made, or the check",
     )
 
 

@@ -103,10 +103,10 @@ class MemoryState:
             newest = list(reversed(self._runs.values()))
             return tuple(dict(one) for one in newest[:limit])
 
-    def results(self, run: str) -> tuple[StageResult, ...]:
-        """How the instances of a run ended, in order."""
+    def results(self, run: str, known: int = 0) -> tuple[StageResult, ...]:
+        """How the instances of a run ended, in order, without the first `known`."""
         with self._lock:
-            return tuple(self._results.get(run, ()))
+            return tuple(self._results.get(run, ())[known:])
 
     def durations(self) -> Mapping[str, float]:
         """Seconds that each instance took at its last success."""

@@ -171,9 +171,9 @@ class SqliteState:
             for row in self._rows(query, limit)
         )
 
-    def results(self, run: str) -> tuple[StageResult, ...]:
-        """How the instances of a run ended, in the order in which they did."""
-        rows = self._rows("SELECT data FROM results WHERE run = ? ORDER BY id", run)
+    def results(self, run: str, known: int = 0) -> tuple[StageResult, ...]:
+        """How the instances of a run ended, in the order in which they did, without the first `known`."""
+        rows = self._rows("SELECT data FROM results WHERE run = ? ORDER BY id LIMIT -1 OFFSET ?", run, known)
         found = (result_from_text(data) for (data,) in rows)
         return tuple(one for one in found if one is not None)
 

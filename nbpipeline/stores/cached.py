@@ -34,9 +34,17 @@ _MOST = 5000
 class CachedStore:
     """The Store port at a URL; safe from several threads and processes."""
 
-    def __init__(self, near: LocalStore, far: Remote, tell: Callable[[str], None] | None = None) -> None:
-        """Ask nothing yet; `tell` hears of what may take long."""
+    def __init__(
+        self,
+        near: LocalStore,
+        far: Remote,
+        tell: Callable[[str], None] | None = None,
+        *,
+        push: bool = True,
+    ) -> None:
+        """Ask nothing yet; `tell` hears of what may take long. Without `push` the far side is only read."""
         self._near = near
+        self._push = push
         self.transfer = Transfer(near, far)
         self.outbox = Outbox(near, far.url)
         self._pusher = Pusher(self.transfer, self.outbox)
@@ -72,6 +80,8 @@ class CachedStore:
 
     def finish(self, hurry: Callable[[], bool] | None = None) -> tuple[str, ...]:
         """Wait until what was put is there, and what waited from earlier."""
+        if not self._push:
+            return ()
         return self._pusher.finish(hurry or _patient, self._tell)
 
     def require_answer(self) -> None:
@@ -84,6 +94,16 @@ class CachedStore:
     def put(self, path: Path, output: StoredOutput) -> None:
         """Keep it here; it is pushed with the record that names it."""
         self._near.put(path, output)
+
+    def share(self, outputs: Iterable[StoredOutput]) -> None:
+        """Bring objects there now; raises StorageError where that is refused."""
+        lacking = self.transfer.push_outputs(outputs)
+        if lacking:
+            raise StorageError.of(
+                f"{', '.join(lacking)} could not be put into the store at {self.transfer.far.name}: "
+                "it is gone here.",
+                mend="run again",
+            )
 
     def get(self, output: StoredOutput, target: Path) -> bool:
         """Write the object to `target`, from there where it is not here."""
@@ -121,14 +141,21 @@ class CachedStore:
 
     def put_record(self, record: StageRecord) -> None:
         """Keep it here, and have it pushed with all that it names."""
-        self.outbox.add(record)
+        if self._push:
+            self.outbox.add(record)
         self._near.put_record(record)
-        self._pusher.put(record)
+        if self._push:
+            self._pusher.put(record)
 
     def get_record(self, instance: str, state: str) -> StageRecord | None:
         """Find a record, here or there; one from there is kept here."""
         found = self._near.get_record(instance, state)
         return found if found is not None else self._link.ask(lambda: self._record(instance, state), None)
+
+    def ask_record(self, instance: str, state: str) -> StageRecord | None:
+        """Find a record as it is now, whatever an earlier listing said."""
+        found = self._link.ask(lambda: self.transfer.record(instance, state), None)
+        return found or self._near.get_record(instance, state)
 
     def _record(self, instance: str, state: str) -> StageRecord | None:
         """Ask for one; from the third on, whether there is one is read from a listing of all."""
@@ -174,12 +201,17 @@ class CachedStore:
 
 
 def open_cached(
-    url: str, near: LocalStore, settings: Mapping[str, Any], tell: Callable[[str], None] | None = None
+    url: str,
+    near: LocalStore,
+    settings: Mapping[str, Any],
+    tell: Callable[[str], None] | None = None,
+    *,
+    push: bool = True,
 ) -> CachedStore:
     """Give the store at a URL; `settings` may have `options` and `endpoint`. Raises MissingPluginError."""
     options = settings.get("options")
     far = Remote(url, options if isinstance(options, Mapping) else None, str(settings.get("endpoint") or ""))
-    return CachedStore(near, far, tell)
+    return CachedStore(near, far, tell, push=push)
 
 
 class _Link:

@@ -33,7 +33,8 @@ from nbpipeline.content import (
 )
 from nbpipeline.encoding import dumps, record_from_text
 from nbpipeline.errors import StorageError
-from nbpipeline.model import StageRecord, StoredOutput, slug_of
+from nbpipeline.location import STATE_FOLDER, is_url
+from nbpipeline.model import ProjectSpec, StageRecord, StoredOutput, slug_of
 from nbpipeline.replacing import replaced
 
 if TYPE_CHECKING:
@@ -42,6 +43,12 @@ if TYPE_CHECKING:
     from nbpipeline.ports import Store
 
 _ABANDONED_SECONDS = 86400
+
+
+def folder_for(project: ProjectSpec) -> Path:
+    """Say where a project's store is on this machine: by default in its own folder, as for one at a URL."""
+    path = str(project.store.get("path") or "")
+    return Path(project.root) / (f"{STATE_FOLDER}/store" if is_url(path) or not path else path)
 
 
 class LocalStore:
@@ -80,6 +87,13 @@ class LocalStore:
                 self._put_tree(path, output.digest)
             else:
                 self._put_file(path, output.digest)
+
+    def share(self, outputs: "Iterable[StoredOutput]") -> None:
+        """Whoever sees the folder sees what was put."""
+
+    def ask_record(self, instance: str, state: str) -> StageRecord | None:
+        """Find a record as it is now."""
+        return self.get_record(instance, state)
 
     def _put_tree(self, path: Path, digest: str) -> None:
         def keep(member: str) -> str:

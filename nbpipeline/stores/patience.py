@@ -21,11 +21,13 @@ class Pulse:
     def __init__(self, told: Callable[[int], None] | None = None) -> None:
         """Tell `told` how many bytes each movement was."""
         self.last = time.monotonic()
+        self.count = 0
         self._told = told
 
     def moved(self, count: int) -> None:
         """Note that bytes moved."""
         self.last = time.monotonic()
+        self.count += max(count, 0)
         if self._told is not None and count > 0:
             self._told(count)
 

@@ -152,7 +152,9 @@ class Remote:
             system.put_file(str(source), path, callback=_callback(pulse), **more)
 
         with self._told(key):
-            within(self._patience(source.stat().st_size), lambda: self._put(key, put), pulse)
+            size = source.stat().st_size
+            within(self._patience(size), lambda: self._put(key, put), pulse)
+        pulse.moved(size - pulse.count)  # not every file system tells of what it puts
 
     def download(self, key: str, target: Path, told: "Told | None" = None) -> bool:
         """Write what is under a key to a file; False where there is nothing."""
@@ -168,7 +170,10 @@ class Remote:
                 within(self._patience(size), get, pulse)
             except FileNotFoundError:
                 return False
-        return target.exists()
+        if not target.exists():
+            return False
+        pulse.moved(target.stat().st_size - pulse.count)
+        return True
 
     @property
     def _listing(self) -> float:

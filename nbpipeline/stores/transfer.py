@@ -1,7 +1,7 @@
 """What passes between the store on this machine and the one far away, which has the same keys."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from nbpipeline.content import digest_file
@@ -41,9 +41,19 @@ class Transfer:
 
         With such paths the record is not shown there.
         """
+        lacking = self.push_outputs(one for one in record.outputs if one.stored)
+        if lacking:
+            return lacking
+        code = {*record.fingerprint.code.values(), *record.fingerprint.modules.values()}
+        side_by_side(self._push_text, sorted(code))
+        self.far.write(self.record_key(record.instance, record.state), dumps(record).encode())
+        return ()
+
+    def push_outputs(self, outputs: Iterable[StoredOutput]) -> tuple[str, ...]:
+        """Bring objects to the far side; gives the paths that nobody has any more."""
         files: dict[str, str] = {}
         trees: dict[str, str] = {}
-        for one in (output for output in record.outputs if output.stored):
+        for one in outputs:
             entries = self.near.entries(one.digest)
             if entries is not None or one.kind == "directory":
                 trees[one.digest] = one.path
@@ -57,9 +67,6 @@ class Transfer:
             )
             if lacking:
                 return tuple(lacking)
-        code = {*record.fingerprint.code.values(), *record.fingerprint.modules.values()}
-        side_by_side(self._push_text, sorted(code))
-        self.far.write(self.record_key(record.instance, record.state), dumps(record).encode())
         return ()
 
     def _or_lacking(self, kind: str, digest: str, path: str, lacking: dict[str, None]) -> None:

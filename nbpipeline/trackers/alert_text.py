@@ -11,7 +11,7 @@ MOST_ROWS = 5
 LONGEST = 3_000
 """Characters of an alert: chats refuse longer ones, or cut them."""
 _LONGEST_LINE = 400
-_GOOD = frozenset({"succeeded", "restored"})
+_GOOD = frozenset({"succeeded", "restored", "fresh"})
 _BAD = {"failed": "failure", "check_failed": "check_failure"}
 
 

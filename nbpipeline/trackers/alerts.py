@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from nbpipeline.model import Value
 from nbpipeline.model.told import RunLog
 from nbpipeline.patterns import regex
 from nbpipeline.plugins import missing_library
+from nbpipeline.ports import GivenUpError
 from nbpipeline.reading.alerts import DEFAULT_OCCASIONS, NAMED, NoUrlError, url_of
 from nbpipeline.trackers.alert_text import Alert, alert_of
 from nbpipeline.trackers.sent import Ledger
@@ -97,7 +97,7 @@ class AlertsTracker:
         return {}
 
     def send(self, run: RunLog) -> None:
-        """Send the alert of a run that has ended, if there is reason for one. Raises NotSentError."""
+        """Send the alert of a run that has ended, if there is one. Raises NotSentError, GivenUpError."""
         if run.finished is None:
             return
         waiting = [one for one in self._names if one not in self._ledger]
@@ -105,10 +105,8 @@ class AlertsTracker:
         if alert is None:
             return
         if time.time() - run.finished > STALE:
-            hours = f"{STALE / 3600:.0f} hours"
-            _say(f"alerts: run {run.run} ended more than {hours} ago: no alert of it is sent any more")
-            self._ledger.note(waiting)
-            return
+            whom = ", ".join(position(self._names, one) for one in waiting)
+            raise GivenUpError(f"{whom}: the run ended more than {STALE / 3600:.0f} hours ago")
         troubles = []
         for name in waiting:
             try:
@@ -183,10 +181,6 @@ def masked(text: str, url: str) -> str:
     for one in sorted((one for one in parts if len(one) >= _SHORTEST), key=len, reverse=True):
         text = text.replace(one, "[masked]")
     return text
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201 - the sender's log, or `runs --sync`'s terminal
 
 
 def open_tracker(settings: Mapping[str, Value], root: Path, project: str, spool: Path) -> AlertsTracker:

@@ -26,6 +26,7 @@ from nbpipeline.trackers.mlflow_client import (
     experiment_id,
     file_of,
     log,
+    made_again,
     variables,
 )
 from nbpipeline.trackers.mlflow_models import ALIAS, Models
@@ -34,14 +35,17 @@ from nbpipeline.trackers.mlflow_values import (
     cell_metrics,
     end_metrics,
     inputs,
+    metric_name,
     metrics,
     milliseconds,
     outputs,
+    revision,
     tags,
 )
 from nbpipeline.trackers.settings import wrong
 
 if TYPE_CHECKING:
+    from mlflow.entities import Metric
     from mlflow.tracking import MlflowClient
 
 JOINED_BY = frozenset({"mlflow"})
@@ -112,6 +116,14 @@ def files(settings: Mapping[str, Value], root: Path) -> tuple[str, ...]:
     return (*found, *([] if is_url(artifacts) else [f"{root / artifacts}/"]))
 
 
+def untracked(folder: Path) -> Mapping[str, str]:
+    """Give the variables by which a kernel of a run that nobody is told of writes there.
+
+    Plain files: a database would take some seconds to be made in each kernel.
+    """
+    return {"MLFLOW_TRACKING_URI": (folder / "mlflow").as_uri(), "MLFLOW_ALLOW_FILE_STORE": "true"}
+
+
 class MlflowTracker:
     """One tracking database or server, for the runs of one project."""
 
@@ -126,6 +138,8 @@ class MlflowTracker:
         self._experiment_id = ""
         self._runs: dict[str, str] = {}
         """MLflow's ids, by the slugs of stages; of the parent by WHOLE."""
+        self._without_commit: set[str] = set()
+        """Slugs of those that were made when git had not answered yet."""
         self._sent: dict[str, StageLog] = {}
         self._models = Models(settings, project, root, spool)
 
@@ -215,9 +229,9 @@ class MlflowTracker:
             "mlflow.source.type": "JOB",
             "mlflow.source.name": run.command or run.project,
         }
-        if run.commit is not None:
-            tags["mlflow.source.git.commit"] = run.commit.id
-            tags["nbpipeline.git_dirty"] = str(run.commit.dirty).lower()
+        tags |= revision(run)
+        if run.commit is None:
+            self._without_commit.add(slug)
         if stage:
             tags |= {PARENT: self._run_of(run, ""), STAGE: stage}
         started = next((one.started for one in run.stages if one.stage == stage and one.started), run.started)
@@ -235,11 +249,12 @@ class MlflowTracker:
         new = cell_metrics(one.cells[len(known) :])
         parameters = {} if before else one.parameters
         if one.finished is None:
-            self._models.expect(run, one.stage, self._uri)
+            if one.action == "run":
+                self._models.expect(run, one.stage, self._uri)
             log(client, run_id, new, parameters)
             return
         log(client, run_id, [*new, *end_metrics(one, one.finished)], parameters)
-        for key, value in tags(one).items():
+        for key, value in {**tags(one), **self._late_commit(run, slug_of(one.stage))}.items():
             client.set_tag(run_id, key, value[:LONGEST_VALUE])
         datasets = [*inputs(one, self._root), *outputs(one, self._root)]
         if datasets:
@@ -248,31 +263,55 @@ class MlflowTracker:
             client.log_artifact(run_id, path)
         ended, end_time = _ENDED.get(one.status, "FAILED"), milliseconds(one.finished)
         client.set_terminated(run_id, ended, end_time=end_time)
-        self._models.log(run, one, uri=self._uri, run_id=run_id, ended=ended, end_time=end_time)
+        self._models.log(client, run, one, uri=self._uri, run_id=run_id, ended=ended, end_time=end_time)
+
+    def _late_commit(self, run: RunLog, slug: str) -> Mapping[str, str]:
+        """Give the commit of a run that was made there before git had answered."""
+        return revision(run) if slug in self._without_commit else {}
 
     def _end(self, parent: str, run: RunLog) -> None:
         client = self._connected()
         numbers = {"nbpipeline.seconds": run.seconds, "nbpipeline.fresh": run.fresh}
         numbers |= {f"nbpipeline.{status}": count for status, count in run.counts.items()}
-        log(client, parent, metrics(numbers, run.finished or run.started), {})
-        client.set_tag(parent, "nbpipeline.status", run.status)
+        log(client, parent, [*metrics(numbers, run.finished or run.started), *_of_stages(run)], {})
+        for key, value in {"nbpipeline.status": run.status, **self._late_commit(run, WHOLE)}.items():
+            client.set_tag(parent, key, value)
         if Path(run.plan).is_file():
             client.log_artifact(parent, run.plan)
         ended = _ENDED.get(run.status, "FAILED")
         client.set_terminated(parent, ended, end_time=milliseconds(run.finished or run.started))
 
     def _bring_over(self, run: RunLog) -> None:
-        """Take over what notebooks logged while the server was down."""
+        """Take over what notebooks logged while the server was down, into runs that they began, too."""
         if not (self._spool / SPOOL).exists():
             return
         spool, _, experiment = self._open_spool()
+        client = self._connected()
         known = {slug_of(one.stage): one for one in run.stages}
-        for held in spool.search_runs([experiment], max_results=50_000):
-            stage = known.get(held.data.tags.get(SLUG, ""))
+        brought: dict[str, str] = {}
+        held = spool.search_runs([experiment], max_results=50_000, order_by=["attributes.start_time ASC"])
+        for one in held:
+            stage = known.get(one.data.tags.get(SLUG, ""))
             if stage is not None:
-                copy_run(
-                    spool, held.info.run_id, self._connected(), self._run_of(run, stage.stage), self._spool
-                )
+                brought[one.info.run_id] = self._run_of(run, stage.stage)
+            elif SLUG not in one.data.tags:
+                tags = {RUN: run.run}
+                if PARENT in one.data.tags:  # which is older, so it was brought over before
+                    tags[PARENT] = brought.get(one.data.tags[PARENT], one.data.tags[PARENT])
+                brought[one.info.run_id] = made_again(client, one, self._experiment_id, tags)
+        for one in held:
+            if one.info.run_id in brought:
+                copy_run(spool, one.info.run_id, client, brought[one.info.run_id], self._spool)
+                if SLUG not in one.data.tags:
+                    ended = one.info.status if one.info.status != "RUNNING" else "KILLED"
+                    client.set_terminated(brought[one.info.run_id], ended, end_time=one.info.end_time)
+
+
+def _of_stages(run: RunLog) -> Iterator[Metric]:
+    """Give the stages' own metrics as `STAGE.METRIC`, by which whole runs are compared."""
+    for one in run.stages:
+        named = {f"{metric_name(one.stage)}.{name}": value for name, value in one.metrics.items()}
+        yield from metrics(named, one.finished or run.finished or run.started)
 
 
 def open_tracker(settings: Mapping[str, Value], root: Path, project: str, spool: Path) -> MlflowTracker:

@@ -8,17 +8,21 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbpipeline.trackers.locks import lock_of
 from nbpipeline.trackers.mlflow_values import text
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
-    from mlflow.entities import Metric, Param
+    from mlflow.entities import Metric, Param, Run
     from mlflow.tracking import MlflowClient
 
     from nbpipeline.model import Value
 
 _BATCH_METRICS, _BATCH_PARAMS = 1000, 100
 """What one request may hold at most, by MLflow's own limits."""
+HELD = "nbpipeline.held_as"
+"""Tag of a run that was made again: its id in the database that held it."""
+_OWN_TAGS = frozenset({"mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.note.content"})
 BUSY = 5.0
 """Seconds that a database may be locked by another process before it is told of the run later."""
 
@@ -79,7 +83,7 @@ def connected(uri: str) -> MlflowClient:
 
 @contextmanager
 def _alone(uri: str) -> Iterator[None]:
-    """Hold a lock beside a database's file: several that make its tables at once spoil it."""
+    """Hold a lock for a database's file: several that make its tables at once spoil it."""
     file = file_of(uri)
     if file is None:
         yield
@@ -87,7 +91,7 @@ def _alone(uri: str) -> Iterator[None]:
     from filelock import FileLock  # noqa: PLC0415 - as above
 
     file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(file.with_name(f".{file.name}.lock"), timeout=60):
+    with FileLock(lock_of(file), timeout=60):
         _refuse_unusable(file, uri)
         yield
 
@@ -112,6 +116,21 @@ def experiment_id(client: MlflowClient, name: str, location: str | None) -> str:
 def variables(uri: str, experiment: str, run_id: str) -> Mapping[str, str]:
     """Give what MLflow in another process needs to join a run."""
     return {"MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_ID": experiment, "MLFLOW_RUN_ID": run_id}
+
+
+def made_again(target: MlflowClient, held: Run, experiment: str, tags: Mapping[str, str]) -> str:
+    """Make an empty run for one that another database holds, with further tags, once; gives its id."""
+    found = target.search_runs([experiment], f"tags.`{HELD}` = '{held.info.run_id}'", max_results=1)
+    if found:
+        return str(found[0].info.run_id)
+    own = {key: value for key, value in held.data.tags.items() if key in _OWN_TAGS}
+    made = target.create_run(
+        experiment,
+        start_time=held.info.start_time,
+        tags={**own, **tags, HELD: held.info.run_id},
+        run_name=held.info.run_name,
+    )
+    return str(made.info.run_id)
 
 
 def copy_run(source: MlflowClient, held: str, target: MlflowClient, run_id: str, scratch: Path) -> None:

@@ -12,15 +12,19 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from nbpipeline import plugins
 from nbpipeline.content import digest_file, digest_text, tree_listing
-from nbpipeline.model import Value
+from nbpipeline.errors import StorageError
+from nbpipeline.model import StoredOutput, Value
 from nbpipeline.trackers.mlflow_client import connected
 from nbpipeline.trackers.mlflow_values import LONGEST_VALUE
 from nbpipeline.values import dataclass
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
 LOGGED = "nbpipeline.model."
 """Begins the tag of a stage's run that says what became of an output: `NAME version N`, or why not."""
 DIGEST, RUN = "nbpipeline.digest", "nbpipeline.run"
+OUTPUT = "nbpipeline.output"
+"""Tag of a registered model: which output of the pipeline it is."""
 ALIASED = "nbpipeline.aliased."
 """Begins the tag of a registered model that says of which run the version with an alias is."""
 PICKLES = (".joblib", ".pkl", ".pickle", ".cloudpickle")
@@ -69,7 +75,10 @@ class Order:
     path: str
     digest: str
     name: str
-    """Under which it is registered."""
+    """Under which it is registered, unless it stands under another of `names` already."""
+    names: tuple[str, ...] = ()
+    source: str = ""
+    """Which output of the pipeline it is: a name in the registry stays with it."""
     alias: str
     """Given to the version; empty for none."""
     inputs: tuple[str, ...] = ()
@@ -78,6 +87,10 @@ class Order:
     import_roots: tuple[str, ...] = ()
     folder: str
     """Where the notebook ran."""
+    store: str = ""
+    """Folder of the store, for bytes that are no longer at `path`; empty for none."""
+    spool: str = ""
+    """Where they may be put for the while."""
 
 
 def log_model(order: Order) -> None:
@@ -90,16 +103,49 @@ def log_model(order: Order) -> None:
     tag = LOGGED + order.output
     if tag in client.get_run(order.run_id).data.tags:
         return
+    order = replace(order, name=_name(client, order))
     number = _registered(client, order)
     try:
         number = number or _logged(order)
-        said = f"{order.name} version {number}"
+        said = _said(order, number)
+        client.set_registered_model_tag(order.name, OUTPUT, order.source)
         _point(client, order, number)
     except NoModelError as error:
         said = f"not logged: {error}"
     finally:
         client.set_terminated(order.run_id, order.ended, end_time=order.end_time)
     client.set_tag(order.run_id, tag, said[:LONGEST_VALUE])
+
+
+def _name(client: MlflowClient, order: Order) -> str:
+    """Find the name that the output has in the registry: another output beside it does not rename it."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - it costs seconds
+
+    for name in (order.name, *order.names):
+        with contextlib.suppress(MlflowException):  # there is none yet; else it is said when it is used
+            if client.get_registered_model(name).tags.get(OUTPUT) == order.source:
+                return name
+    return order.name
+
+
+def named_again(client: MlflowClient, order: Order) -> bool:
+    """Note and give the alias to a version that has the same bytes; False where there is none.
+
+    It loads nothing, so the tracker does it itself. Raises what MLflow's client does.
+    """
+    order = replace(order, name=_name(client, order))
+    number = _registered(client, order)
+    if not number:
+        return False
+    if LOGGED + order.output not in client.get_run(order.run_id).data.tags:
+        client.set_registered_model_tag(order.name, OUTPUT, order.source)
+        _point(client, order, number)
+        client.set_tag(order.run_id, LOGGED + order.output, _said(order, number))
+    return True
+
+
+def _said(order: Order, number: str) -> str:
+    return f"{order.name} version {number}"
 
 
 def _point(client: MlflowClient, order: Order, number: str) -> None:
@@ -120,17 +166,39 @@ def _logged(order: Order) -> str:
     import mlflow  # noqa: PLC0415 - it costs seconds
 
     mlflow.set_tracking_uri(order.uri)
-    with mlflow.start_run(run_id=order.run_id):
-        info = _in_run(order)
+    with _bytes(order) as path, mlflow.start_run(run_id=order.run_id):
+        info = _in_run(order, path)
         made = mlflow.register_model(info.model_uri, order.name, tags={DIGEST: order.digest, RUN: order.run})
     return str(made.version)
 
 
-def _in_run(order: Order) -> Any:
-    """Log the model into the open run; gives MLflow's ModelInfo."""
+@contextlib.contextmanager
+def _bytes(order: Order) -> Iterator[Path]:
+    """Give the model as its run left it: where it stands, else out of the store. Raises NoModelError."""
     path = Path(order.path)
-    if _digest(path) != order.digest:
-        raise NoModelError(f"{path.name} was written again, or removed, before MLflow could be told of it")
+    if _digest(path) == order.digest:
+        yield path
+        return
+    with TemporaryDirectory(dir=order.spool or None) as folder:
+        kept = Path(folder) / path.name  # its ending tells what it is
+        if not _taken_out(order, kept):
+            why = "was written again, or removed, before MLflow could be told of it, and the store lacks it"
+            raise NoModelError(f"{path.name} {why}")
+        yield kept
+
+
+def _taken_out(order: Order, target: Path) -> bool:
+    if not order.store:
+        return False
+    store = plugins.load("stores", "local").LocalStore(Path(order.store))
+    try:
+        return bool(store.get(StoredOutput(path=order.path, digest=order.digest), target))
+    except StorageError:
+        return False
+
+
+def _in_run(order: Order, path: Path) -> Any:
+    """Log the model into the open run; gives MLflow's ModelInfo."""
     given: Mapping[str, str] = {}
     if path.is_dir():
         return _of_folder(path, order)

@@ -1,4 +1,9 @@
-"""Outputs of `kind: model`: each is handed to a process that logs it, waited for at the run's end."""
+"""Outputs of `kind: model`: each is handed to a process that logs it, waited for at the run's end.
+
+One that was brought back and is registered already needs no process: nothing is loaded to name it again.
+"""
+
+from __future__ import annotations
 
 import json
 import subprocess
@@ -6,9 +11,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from nbpipeline.model import Value, slug_of
+from nbpipeline.model import Status, Value, slug_of
 from nbpipeline.model.told import ModelLog, RunLog, StageLog
+from nbpipeline.trackers.mlflow_model import Order, named_again
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 ALIAS = "candidate"
 AT_ONCE = 2
@@ -41,7 +51,17 @@ class Models:
             if model.stage == stage and not known and len(self._expected) < AT_ONCE:
                 self._expected[key] = self._started(uri, model)
 
-    def log(self, run: RunLog, one: StageLog, *, uri: str, run_id: str, ended: str, end_time: int) -> None:
+    def log(
+        self,
+        client: MlflowClient,
+        run: RunLog,
+        one: StageLog,
+        *,
+        uri: str,
+        run_id: str,
+        ended: str,
+        end_time: int,
+    ) -> None:
         """Have the models that an ended stage left logged, in the background. Raises OSError."""
         left = list(self._left(run, one))
         self._dismiss(one.stage, {model.path for model, _ in left})
@@ -49,8 +69,7 @@ class Models:
             key = (model.stage, model.path)
             if key in self._running:
                 continue
-            self._make_room()
-            order = {
+            order: dict[str, Any] = {
                 "uri": uri,
                 "run_id": run_id,
                 "ended": ended,
@@ -59,7 +78,9 @@ class Models:
                 "output": model.output,
                 "path": str(self._root / model.path),
                 "digest": digest,
-                "name": self.name(run, model),
+                **self.names(run, model),
+                "store": run.store,
+                "spool": str(self._spool),
                 "alias": self._alias,
                 "inputs": [
                     str(self._root / path) for path in (one.fingerprint.inputs if one.fingerprint else ())
@@ -68,6 +89,9 @@ class Models:
                 "import_roots": [str(self._root / path) for path in model.import_roots],
                 "folder": str(self._root / model.folder),
             }
+            if one.status == Status.RESTORED and named_again(client, Order(**order)):
+                continue
+            self._make_room()
             lock = str(self._spool / f"model-{slug_of(one.stage)}.lock")
             self._running[key] = (
                 self._expected.pop(key) if key in self._expected else self._started(uri, model)
@@ -77,9 +101,7 @@ class Models:
     def _dismiss(self, stage: str, left: set[str]) -> None:
         """End what waits for models that the stage did not leave."""
         for key in [one for one in self._expected if one[0] == stage and one[1] not in left]:
-            process = self._expected.pop(key)
-            _say(process, "")
-            _ended_well(process)
+            _end(self._expected.pop(key))
 
     def _make_room(self) -> None:
         """Wait until fewer than AT_ONCE log at the same time."""
@@ -93,15 +115,22 @@ class Models:
             if model.stage == one.stage and model.path in digests:
                 yield model, digests[model.path]
 
-    def name(self, run: RunLog, model: ModelLog) -> str:
-        """Say what a model is registered as: as settings say, else as the pipeline if it has one alone."""
+    def names(self, run: RunLog, model: ModelLog) -> Mapping[str, Value]:
+        """Say what a model is registered as: as settings say; else as the pipeline if it has one alone.
+
+        A model keeps the name that it has in the registry, so that a second one does not rename it: `names`
+        are those that it may have there.
+        """
         stage, bracket, axes = model.stage.partition("[")
         source = f"{stage}.{model.output}"
+        instance = f"-{axes.removesuffix(']')}" if bracket else ""
         given = self._names.get(source)
+        both = [
+            _fit(f"{one}{instance}") for one in (self._project, f"{self._project}-{stage}-{model.output}")
+        ]
         only = len({(one.stage.partition("[")[0], one.output) for one in run.models}) == 1
-        name = str(given) if given else self._project if only else f"{self._project}-{stage}-{model.output}"
-        name += f"-{axes.removesuffix(']')}" if bracket else ""
-        return "".join("-" if one in "/:'`" else one for one in name)
+        name = _fit(f"{given}{instance}") if given else both[0] if only else both[1]
+        return {"name": name, "names": [] if given else both, "source": f"{model.stage}.{model.output}"}
 
     def _started(self, uri: str, model: ModelLog) -> subprocess.Popen[str]:
         self._spool.mkdir(parents=True, exist_ok=True)
@@ -115,14 +144,18 @@ class Models:
     def wait(self) -> None:
         """Wait until all are logged. Raises RuntimeError where one could not be: it is tried again later."""
         for process in self._expected.values():  # of stages that left no model
-            _say(process, "")
-            _ended_well(process)
+            _end(process)
         self._expected.clear()
         failed = [f"{path} ({stage})" for (stage, path), one in self._running.items() if not _ended_well(one)]
         self._running.clear()
         if failed:
             log = self._spool / _LOG
             raise RuntimeError(f"models not logged: {', '.join(failed)}: {_last_line(log)} (see {log})")
+
+
+def _fit(name: str) -> str:
+    """Leave out what MLflow does not take in a name, and what would end it in a query."""
+    return "".join("-" if one in "/:'`" else one for one in name)
 
 
 def _say(process: subprocess.Popen[str], text: str) -> None:
@@ -135,9 +168,16 @@ def _ended_well(process: subprocess.Popen[str]) -> bool:
     try:
         return process.wait(PATIENCE) == 0
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        _end(process)
         return False
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End one that has nothing to do, or hangs; the database was made before it began."""
+    process.kill()
+    process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
 
 
 def _last_line(log: Path) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nbpipeline.encoding import plain
 from nbpipeline.location import is_url
 from nbpipeline.model import EXECUTED, StoredOutput, Value
-from nbpipeline.model.told import CellLog, StageLog
+from nbpipeline.model.told import CellLog, RunLog, StageLog
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric
@@ -26,6 +26,12 @@ _MEGABYTE = 1e6
 def text(value: Value) -> str:
     """Write a parameter's value as MLflow's own client does: a notebook may log the same one."""
     return str(value)[:LONGEST_VALUE]
+
+
+def metric_name(stage: str) -> str:
+    """Write an instance's name so that it may stand in a metric's: `fit[region=eu]` as `fit region:eu`."""
+    told = stage.replace("[", " ").replace("=", ":").replace(",", " ").replace("]", "")
+    return "".join(one if one.isalnum() or one in "_-. :/" else "_" for one in told)
 
 
 def metrics(numbers: Mapping[str, Value], time: float) -> list[Metric]:
@@ -79,6 +85,16 @@ def tags(one: StageLog) -> dict[str, str]:
         found["mlflow.note.content"] = f"**{one.failure.get('what')}**\n\n{one.failure.get('mend', '')}"
     odd = {name: plain(value) for name, value in one.metrics.items() if not _is_metric(value)}
     return {**found, "nbpipeline.other_metrics": json.dumps(odd)} if odd else found
+
+
+def revision(run: RunLog) -> dict[str, str]:
+    """Say what the code was under version control."""
+    if run.commit is None:
+        return {}
+    return {
+        "mlflow.source.git.commit": run.commit.id,
+        "nbpipeline.git_dirty": str(run.commit.dirty).lower(),
+    }
 
 
 def _is_metric(value: Value) -> bool:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from nbpipeline.model import Value
 from nbpipeline.model.told import RunLog
 from nbpipeline.plugins import missing_library
-from nbpipeline.trackers.openlineage_events import Due, Lineage
+from nbpipeline.trackers.openlineage_events import Due, Lineage, run_id
 from nbpipeline.trackers.sent import Ledger, LinesFile
 from nbpipeline.trackers.settings import is_installed, wrong
 
@@ -65,10 +65,10 @@ class OpenLineageTracker:
         self._told: set[str] = set()
         self._ledger = Ledger(spool / "openlineage-sent")
         self._transport: HttpTransport | None = None
-        self._file: LinesFile | None = None
+        self._files: dict[str, LinesFile] = {}
+        self._path: Path | None = None
         if "file" in settings or "url" not in settings:
-            path = root / self._settings.get("file", DEFAULT_FILE)
-            self._file = LinesFile(path, lambda event: f"{event['run']['runId']}/{event['eventType']}")
+            self._path = root / self._settings.get("file", DEFAULT_FILE)
 
     def __enter__(self) -> Self:
         """Load what it takes to send."""
@@ -89,21 +89,21 @@ class OpenLineageTracker:
 
     def send(self, run: RunLog) -> None:
         """Send the events that are due. Raises what the client does; RuntimeError where some were refused."""
-        due = {key: one for key, one in self._lineage.due(run).items() if key not in self._told}
+        due = self._lineage.due(run, self._told)
         if not due:
             return
-        if self._file is not None:
-            self._write(self._file, due)
+        if self._path is not None:
+            self._write(self._path, run_id(run, ""), due)
         if "url" in self._settings:
             self._post({key: one for key, one in due.items() if key not in self._ledger})
         self._told.update(due)
 
-    def _write(self, file: LinesFile, due: Mapping[str, Due]) -> None:
+    def _write(self, path: Path, mark: str, due: Mapping[str, Due]) -> None:
+        """Write the events; the id of the whole run stands in each of them."""
         from openlineage.client.serde import Serde  # noqa: PLC0415 - the library, where it is needed
 
-        for mark in {key.partition("/")[0] for key in due}:
-            lines = {key: Serde.to_json(one()) for key, one in due.items() if key.startswith(mark)}
-            file.add(lines, mark)
+        file = self._files.setdefault(mark, LinesFile(path, _key, mark))
+        file.add({key: Serde.to_json(one()) for key, one in due.items()})
 
     def _post(self, due: Mapping[str, Due]) -> None:
         from requests import HTTPError  # noqa: PLC0415 - the client's own
@@ -134,6 +134,10 @@ class OpenLineageTracker:
                 given["auth"] = {"type": "api_key", "apiKey": key}
             self._transport = HttpTransport(HttpConfig.from_dict(given))
         return self._transport
+
+
+def _key(event: Any) -> str:
+    return f"{event['run']['runId']}/{event['eventType']}"
 
 
 def open_tracker(settings: Mapping[str, Value], root: Path, project: str, spool: Path) -> OpenLineageTracker:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -39,24 +39,41 @@ class Lineage:
         self._project = project
         self._namespace = namespace
         self._datasets = Datasets(root, datasets)
+        self._ids: dict[tuple[str, str], str] = {}
+        self._over: set[tuple[str, str]] = set()
+        """Runs and stages of which all was told."""
 
     @cached_property
     def _repository(self) -> Repository:
         return Repository.of(self._root)
 
-    def due(self, run: RunLog) -> dict[str, Due]:
-        """Give the events that the run has come to, by their keys: the run's id there, the event's type."""
-        whole = run_id(run, "")
+    def due(self, run: RunLog, told: Collection[str] = ()) -> dict[str, Due]:
+        """Give the events that the run has come to, less those `told`.
+
+        By their keys: the run's id there, the event's type.
+        """
+        whole = self._id(run, "")
         found: dict[str, Due] = {f"{whole}/START": partial(self._of_run, run, "START", run.started)}
         for one in run.stages:
-            found |= self._of_stage(run, one)
+            if (run.run, one.stage) not in self._over:
+                due = self._of_stage(run, one)
+                found |= due
+                if (one.finished or run.finished) is not None and all(key in told for key in due):
+                    self._over.add((run.run, one.stage))
         if run.finished is not None:
             ended = _ENDED.get(run.status, "ABORT")
             found[f"{whole}/{ended}"] = partial(self._of_run, run, ended, run.finished)
-        return found
+        return {key: one for key, one in found.items() if key not in told}
+
+    def _id(self, run: RunLog, stage: str) -> str:
+        """Give `run_id`, worked out once: a run is told of again and again."""
+        key = (run.run, stage)
+        if key not in self._ids:
+            self._ids[key] = run_id(run, stage)
+        return self._ids[key]
 
     def _of_stage(self, run: RunLog, one: StageLog) -> dict[str, Due]:
-        own, finished = run_id(run, one.stage), one.finished or run.finished
+        own, finished = self._id(run, one.stage), one.finished or run.finished
         found: dict[str, Due] = {}
         if one.status == _UNCHANGED:
             return found

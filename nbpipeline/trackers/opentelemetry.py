@@ -62,11 +62,13 @@ class OpenTelemetryTracker:
         """Open nothing yet."""
         self._settings = {key: str(value) for key, value in settings.items()}
         self._service = self._settings.get("service", project)
-        self._told: set[str] = set()
+        self._told: set[tuple[str, str]] = set()
+        """Runs and stages of whom all is told; stage "" is the whole run."""
         self._ledger = Ledger(spool / "opentelemetry-sent")
-        self._file: LinesFile | None = None
+        self._files: dict[str, LinesFile] = {}
+        self._path: Path | None = None
         if "file" in settings or "endpoint" not in settings:
-            self._file = LinesFile(root / self._settings.get("file", DEFAULT_FILE), _first_span)
+            self._path = root / self._settings.get("file", DEFAULT_FILE)
 
     def __enter__(self) -> Self:
         """Load what it takes to send."""
@@ -85,26 +87,35 @@ class OpenTelemetryTracker:
 
     def send(self, run: RunLog) -> None:
         """Send the spans that have ended. Raises RuntimeError where they are not taken, and OSError."""
-        due = self._due(run)
-        if self._file is not None:
-            for key, spans in due.items():
-                self._file.add({key: _line(spans)}, key)
-                if "endpoint" not in self._settings:
-                    self._told.add(key)
+        due = [one.stage for one in run.stages if one.finished is not None or run.finished is not None]
+        due = [
+            one
+            for one in (*due, *([""] if run.finished is not None else []))
+            if (run.run, one) not in self._told
+        ]
+        if not due:
+            return
+        spans = self._spans(run, frozenset(due))
+        if self._path is not None:
+            self._write(self._path, f"{trace_id(run):032x}", spans)
         if "endpoint" in self._settings:
-            self._export({key: spans for key, spans in due.items() if key not in self._ledger})
-            self._told.update(due)
+            self._export({key: some for key, some in spans.items() if key not in self._ledger})
+        self._told.update((run.run, one) for one in due)
 
-    def _due(self, run: RunLog) -> dict[str, Sequence[ReadableSpan]]:
-        """Give what has ended and was not sent by this process, by the id of its first span."""
-        found: dict[str, Sequence[ReadableSpan]] = {}
-        for one in run.stages:
-            key = f"{span_id(run, one.stage):016x}"
-            if key not in self._told and (one.finished is not None or run.finished is not None):
-                found[key] = spans_of_stage(run, one, self._service)
-        key = f"{span_id(run, ''):016x}"
-        if run.finished is not None and key not in self._told:
-            found[key] = spans_of_run(run, self._service)
+    def _write(self, path: Path, mark: str, due: Mapping[str, Sequence[ReadableSpan]]) -> None:
+        """Write the spans; the id of their trace stands in each line."""
+        file = self._files.setdefault(mark, LinesFile(path, _first_span, mark))
+        file.add({key: _line(spans) for key, spans in due.items()})
+
+    def _spans(self, run: RunLog, due: frozenset[str]) -> dict[str, Sequence[ReadableSpan]]:
+        """Give the spans of what has ended, by the id of the first."""
+        found: dict[str, Sequence[ReadableSpan]] = {
+            f"{span_id(run, one.stage):016x}": spans_of_stage(run, one, self._service)
+            for one in run.stages
+            if one.stage in due
+        }
+        if "" in due:
+            found[f"{span_id(run, ''):016x}"] = spans_of_run(run, self._service)
         return found
 
     def _export(self, due: Mapping[str, Sequence[ReadableSpan]]) -> None:

@@ -17,6 +17,7 @@ from nbpipeline.model import Value
 from nbpipeline.model.told import RunLog, StageLog
 from nbpipeline.plugins import missing_library
 from nbpipeline.replacing import replace_text
+from nbpipeline.trackers.locks import lock_of
 from nbpipeline.trackers.settings import is_installed, wrong
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class PrometheusTracker:
         if run.finished is None or self._told == run.run:
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._file.with_name(f".{self._file.name}.lock"), timeout=_PATIENCE):
+        with FileLock(lock_of(self._file), timeout=_PATIENCE):
             before = self._before()
             newest = max((value for name, _, value in before if name == STARTED), default=run.started)
             if newest <= run.started:

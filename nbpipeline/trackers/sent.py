@@ -3,10 +3,13 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from filelock import FileLock
+
+from nbpipeline.trackers.locks import lock_of
 
 PATIENCE = 10.0
 """Seconds to wait for another process that writes the same file."""
@@ -46,31 +49,43 @@ class Ledger:
 class LinesFile:
     """A file of JSON objects, a line each, that several processes add to, none of them twice."""
 
-    def __init__(self, path: Path, key_of: Callable[[Any], str]) -> None:
-        """Open nothing yet; `key_of` gives the key of an object that stands in the file."""
+    def __init__(self, path: Path, key_of: Callable[[Any], str], mark: str) -> None:
+        """Open nothing yet; `key_of` gives an object's key, `mark` stands in each line that will be added."""
         self._path = path
         self._key_of = key_of
+        self._mark = mark.encode()
+        self._there: set[str] = set()
+        self._place = 0
+        """Up to where the file was looked at, in bytes: whole lines stay as they are."""
+        self._file = (0, 0)
+        """Which file that was."""
 
-    def add(self, lines: Mapping[str, str], mark: str) -> None:
-        """Add the lines whose keys are not there. Each holds the text `mark`. Raises OSError."""
+    def add(self, lines: Mapping[str, str]) -> None:
+        """Add the lines whose keys are not there. Raises OSError."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self._path.with_name(f".{self._path.name}.lock"), timeout=PATIENCE)
+        lock = FileLock(lock_of(self._path), timeout=PATIENCE)
         with lock, self._path.open("a+b") as file:
-            file.seek(0)
-            there = self._keys(file, mark.encode())
-            new = [line for key, line in lines.items() if key not in there]
+            self._look(file)
+            new = {key: line for key, line in lines.items() if key not in self._there}
             if new:
-                file.write(_separation(file) + "".join(f"{line}\n" for line in new).encode())
+                file.write(_separation(file) + "".join(f"{line}\n" for line in new.values()).encode())
+                self._place = file.tell()
+                self._there.update(new)
 
-    def _keys(self, file: IO[bytes], mark: bytes) -> set[str]:
-        found = set()
+    def _look(self, file: IO[bytes]) -> None:
+        """Read on where the last look ended; from the beginning where another file stands there now."""
+        stat = os.fstat(file.fileno())
+        which = (stat.st_dev, stat.st_ino)
+        if which != self._file or stat.st_size < self._place:
+            self._file, self._place, self._there = which, 0, set()
+        file.seek(self._place)
         for line in file:
-            if mark in line:
-                try:
-                    found.add(self._key_of(json.loads(line)))
-                except (ValueError, KeyError, TypeError, IndexError, RecursionError):
-                    continue  # half a line of a sender that was killed: its event is added whole
-        return found
+            if line.endswith(b"\n"):  # the end of another may yet be ended by who writes next
+                self._place += len(line)
+            if self._mark in line:
+                # A killed sender may have left half a line: its object is added whole.
+                with suppress(ValueError, KeyError, TypeError, IndexError, RecursionError):
+                    self._there.add(self._key_of(json.loads(line)))
 
 
 def _separation(file: IO[bytes]) -> bytes:

@@ -57,6 +57,8 @@ class TensorboardTracker:
     def __init__(self, settings: Mapping[str, Value], root: Path) -> None:
         """Write nothing yet."""
         self._folder = root / str(settings.get("folder", FOLDER))
+        self._told: set[tuple[str, str]] = set()
+        """Runs and stages that are written."""
 
     def __enter__(self) -> Self:
         """Load tensorboardX."""
@@ -77,12 +79,13 @@ class TensorboardTracker:
         """Write what has ended and is not there yet. Raises OSError."""
         for one in run.stages:
             ended = one.finished or run.finished
-            if ended is not None:
+            if ended is not None and (run.run, one.stage) not in self._told:
                 slug = slug_of(one.stage)
                 self._write(self._of_run(run) / slug / _named(ended, run), of_stage(one, ended))
                 all_runs = self._folder / "stages" / slug
                 number = 1 + len([*all_runs.glob("events.out.tfevents.*")])
                 self._write(all_runs / _named(ended, run), over_runs(one, ended, number))
+                self._told.add((run.run, one.stage))
         if run.finished is not None:
             self._write(self._of_run(run) / _named(run.finished, run), of_run(run, run.finished))
 
@@ -110,6 +113,11 @@ class TensorboardTracker:
 def _named(time: float, run: RunLog) -> str:
     """Name an event file as TensorBoard wants it; it reads those of a folder by the time in their names."""
     return f"events.out.tfevents.{int(time):010d}.{run.run}"
+
+
+def untracked(folder: Path) -> Mapping[str, str]:
+    """Name a folder to be thrown away, for a kernel of a run that nobody is told of."""
+    return {VARIABLE: os.fspath(folder / "tensorboard")}
 
 
 def open_tracker(settings: Mapping[str, Value], root: Path, project: str, spool: Path) -> TensorboardTracker:

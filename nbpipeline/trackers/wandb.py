@@ -65,6 +65,10 @@ class WandbTracker:
         self._root = root
         self._folder = root / FOLDER
         self._opened = False
+        self._told: dict[tuple[str, str], str] = {}
+        """Runs and stages that are written, with W&B's ids for them."""
+        self._sent: set[str] = set()
+        """Folders that need not be looked at any more."""
 
     def __enter__(self) -> Self:
         """Load wandb."""
@@ -112,14 +116,21 @@ class WandbTracker:
         """Write what has ended and is not there yet, then send it. Raises OSError, ConnectionError."""
         ended = [one for one in run.stages if one.finished is not None or run.finished is not None]
         for one in ended:
-            self._write(run, one)
+            key = (run.run, one.stage)
+            if key not in self._told:
+                self._write(run, one)
+                self._told[key] = run_id(run, one.stage)
         if self._server is not None and ended:
             self._close()
-            names = {run_id(run, one.stage) for one in ended}
-            waiting = [
-                folder for name in names for folder in self._folder.glob(f"*-{name}") if _is_unsent(folder)
-            ]
-            sync(waiting, self._server, self._root)
+            self._sync(self._server)
+
+    def _sync(self, server: str) -> None:
+        """Send what is not sent yet; a folder's name ends in its run's id."""
+        names = set(self._told.values())
+        folders = [one for one in self._folder.iterdir() if one.name.rpartition("-")[2] in names]
+        waiting = [one for one in folders if one.name not in self._sent and _is_unsent(one)]
+        sync(waiting, server, self._root)
+        self._sent.update(one.name for one in folders)
 
     def _write(self, run: RunLog, one: StageLog) -> None:
         name = run_id(run, one.stage)
@@ -156,6 +167,11 @@ def run_id(run: RunLog, stage: str) -> str:
 
 def _is_unsent(folder: Path) -> bool:
     return any(folder.glob("*.wandb")) and not any(folder.glob("*.wandb.synced"))
+
+
+def untracked(folder: Path) -> Mapping[str, str]:
+    """Give the variables by which a kernel of a run that nobody is told of writes there."""
+    return {"WANDB_MODE": "offline", "WANDB_DIR": os.fspath(folder), "WANDB_CONSOLE": "off", **QUIET}
 
 
 def open_tracker(settings: Mapping[str, Value], root: Path, project: str, spool: Path) -> WandbTracker:

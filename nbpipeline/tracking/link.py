@@ -5,22 +5,26 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from nbpipeline import plugins
+from nbpipeline.errors import NbpipelineError
 from nbpipeline.lines import Lines
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import Imported, ProjectSpec, StageInstance
 from nbpipeline.ports import Cancel
 from nbpipeline.run.folder import RunFolder
+from nbpipeline.stores.local import folder_for
 from nbpipeline.tracking.outbox import Outbox, Recipient, read, write
 
 PATIENCE = 15.0
 """Seconds that a run waits at its end until all is sent; the rest goes on without it."""
+BRIEF_PATIENCE = 3.0
+"""The same where nothing was executed: to bring results back takes less time than to load a tracker."""
 ANSWER = 50.0
 """Seconds that a stage waits for its variables, the sender's start and its trackers' imports among them."""
 LOOK = 0.2
@@ -59,7 +63,8 @@ class SenderLink:
 
     def _start(self) -> None:
         recipients = {name: Recipient(settings=one or {}) for name, one in self._project.tracking.items()}
-        write(self._folder, Outbox(project=self._project.name, trackers=recipients))
+        store = str(folder_for(self._project))
+        write(self._folder, Outbox(project=self._project.name, trackers=recipients, store=store))
         command = [sys.executable, "-P", "-m", "nbpipeline.tracking", self._project.root, self._folder.run]
         with (self._folder.path / LOG).open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - this Python, and our own words
@@ -83,8 +88,7 @@ class SenderLink:
 
     def joined_by(self, imports: tuple[Imported, ...]) -> tuple[str, ...]:
         """Name the trackers to whose systems a stage with these imports speaks itself."""
-        modules = {name for one in imports for name in _imported(one)}
-        return tuple(name for name, wanted in self._joined_by.items() if not wanted.isdisjoint(modules))
+        return tuple(name for name, wanted in self._joined_by.items() if _is_imported(wanted, imports))
 
     def variables(
         self, instance: StageInstance, trackers: tuple[str, ...], cancel: Cancel
@@ -145,6 +149,26 @@ class SenderLink:
     def _why(self, outbox: Outbox | None, name: str) -> str:
         trouble = outbox.trackers[name].trouble if outbox else ""
         return f" ({trouble or f'see {STATE_FOLDER}/runs/{self._folder.run}/{LOG}'})"
+
+
+def apart(tracking: Iterable[str], imports: tuple[Imported, ...] | None, folder: Path) -> dict[str, str]:
+    """Give a stage's variables in a run that no tracker is told of: what it logs itself goes into `folder`.
+
+    Else it would write into the project. `imports` are the stage's; None where they are not known.
+    """
+    found: dict[str, str] = {}
+    for name in tracking:
+        with suppress(NbpipelineError):  # it is not installed, and need not be
+            tracker = plugins.load("trackers", name)
+            if hasattr(tracker, "untracked") and (
+                imports is None or _is_imported(tracker.JOINED_BY, imports)
+            ):
+                found |= tracker.untracked(folder)
+    return found
+
+
+def _is_imported(wanted: frozenset[str], imports: tuple[Imported, ...]) -> bool:
+    return not wanted.isdisjoint(name for one in imports for name in _imported(one))
 
 
 def _imported(one: Imported) -> Iterator[str]:

@@ -15,24 +15,24 @@ from nbpipeline.run.folder import RunFolder, began, is_running, read_control
 
 EARLIER = 20
 """Runs that are looked at for how an instance ended before."""
-_TRIED = frozenset({Status.SUCCEEDED, Status.RESTORED, Status.FAILED, Status.CHECK_FAILED})
+_TRIED = frozenset({Status.SUCCEEDED, Status.RESTORED, Status.FRESH, Status.FAILED, Status.CHECK_FAILED})
 
 
 class RunReader:
     """Reads a run's folder again and again, each time only what is new."""
 
-    def __init__(
-        self, root: Path, folder: RunFolder, project: str, state: State, commit: Commit | None = None
-    ) -> None:
+    def __init__(self, root: Path, folder: RunFolder, project: str, state: State, store: str = "") -> None:
         """Read nothing yet; `state` is asked for the records of what has ended."""
         self._folder = folder
         self._state = state
         self._place = 0
         self._log = RunLog(
-            run=folder.run, root=str(root), project=project, commit=commit, plan=str(folder.plan)
+            run=folder.run, root=str(root), project=project, store=store, plan=str(folder.plan)
         )
         self._stages: dict[str, StageLog] = {}
-        self._records: Mapping[str, StageRecord | None] = {}
+        self._records: dict[str, StageRecord | None] = {}
+        self._known = 0
+        """Results of the run that were taken from the history."""
         self._before: dict[str, str] | None = None
 
     def read(self, now: float) -> RunLog:
@@ -41,7 +41,9 @@ class RunReader:
         gone = not is_running(control, now)  # asked first: what is written by then is all there will be
         events = self._new_events()
         if any(event.get("kind") == "stage_finished" for event in events):
-            self._records = {one.instance: one.record for one in self._state.results(self._folder.run)}
+            new = self._state.results(self._folder.run, self._known)
+            self._known += len(new)
+            self._records |= {one.instance: one.record for one in new}
         for event in events:
             with suppress(TypeError, ValueError, KeyError, AttributeError):  # of another shape than ours
                 self._take(event)
@@ -94,7 +96,7 @@ class RunReader:
             self._log = replace(self._log, finished=time, counts=data.get("counts", {}), **ended)
         elif kind == "commit":
             told = Commit(id=str(data["id"]), dirty=data["dirty"] is True)
-            self._log = replace(self._log, commit=self._log.commit or told)
+            self._log = replace(self._log, commit=told)
         elif kind == "stage_started":
             self._stages[name] = replace(
                 known,

@@ -4,11 +4,11 @@ import io
 import json
 import os
 import queue
+import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -20,7 +20,6 @@ from nbpipeline.errors import NbpipelineError
 from nbpipeline.lines import Lines
 from nbpipeline.model.told import RunLog
 from nbpipeline.ports import Tracker
-from nbpipeline.run.commit import commit_of
 from nbpipeline.run.folder import RunFolder, is_running, read_control, runs_folder, state_folder
 from nbpipeline.state.sqlite import open_state
 from nbpipeline.tracking.log import RunReader
@@ -111,14 +110,37 @@ class Sender:
             except queue.Empty:
                 break
             waiting.discard(name)
-            self._note(name, self._tellers[name].trouble)
+            self._note(name)
         for name in waiting:
-            self._note(name, f"it hangs: no end after {patience:g} s")
+            after = self._outbox.after(name, trouble=f"it hangs: no end after {patience:g} s", hangs=True)
+            self._write(after)
         return self._outbox
 
-    def _note(self, name: str, trouble: str) -> None:
-        self._outbox = self._outbox.after(name, trouble=trouble)
-        write(self._folder, self._outbox)
+    def _note(self, name: str) -> None:
+        """Note what came of telling a tracker, be it after it was taken for one that hangs."""
+        teller, again = self._tellers[name], self._outbox.trackers[name].hangs
+        if teller.given_up:
+            self._write(self._outbox.without(name, teller.given_up))
+        else:
+            self._write(self._outbox.after(name, trouble=teller.trouble, again=again))
+
+    def _write(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        write(self._folder, outbox)
+
+    def keep(self, held: ExitStack) -> None:
+        """Let go of the run's lock when the trackers that hang have ended: none shall tell them beside."""
+        hanging = [name for name, one in self._outbox.trackers.items() if one.hangs]
+        if hanging:
+            given = (held.pop_all(), len(hanging))
+            threading.Thread(target=self._see_off, args=given, daemon=True).start()
+
+    def _see_off(self, held: ExitStack, count: int) -> None:
+        with held:
+            for _ in range(count):
+                name = self._ended.get()
+                with suppress(OSError):  # the run's folder is gone
+                    self._note(name)
 
 
 def _shows_pages(name: str) -> bool:
@@ -139,7 +161,6 @@ def follow(sender: Sender, questions: Lines, answers: TextIO) -> None:
             _print(answers, {"stage": asked["stage"], "variables": variables})
         elif questions.ended:  # its process is gone, or ends: what it writes yet is not announced
             time.sleep(SOON)
-    sender.finish()
 
 
 def _print(answers: TextIO, data: Mapping[str, Any]) -> None:
@@ -148,46 +169,68 @@ def _print(answers: TextIO, data: Mapping[str, Any]) -> None:
         answers.flush()
 
 
-def send_live(root: Path, run: str, questions: Lines, answers: TextIO) -> None:
+@contextmanager
+def _alone(folder: RunFolder, patience: float = 0.0) -> Iterator[ExitStack]:
+    """Hold the run's lock, as a stack that `Sender.keep` may take over. Raises Timeout."""
+    lock = FileLock(folder.path / LOCK, timeout=patience, thread_local=False)
+    with ExitStack() as held:
+        held.enter_context(lock)
+        yield held
+
+
+def send_live(root: Path, run: str, questions: Lines, answers: TextIO) -> Outbox | None:
     """Tell of a run while it goes on. Raises OSError and StorageError where its folder cannot be read."""
     folder = RunFolder(run=run, path=runs_folder(root) / run)
     outbox = read(folder.path)
     if outbox is None:  # the run was withdrawn before it began; a lock would make its folder again
-        return
-    with FileLock(folder.path / LOCK, timeout=0):
-        outbox = replace(outbox, commit=commit_of(root))
-        write(folder, outbox)
+        return None
+    with _alone(folder) as held:
         with open_state(state_folder(root)) as state:
-            reader = RunReader(root, folder, outbox.project, state, outbox.commit)
-            follow(Sender(root, folder, outbox, reader), questions, answers)
+            reader = RunReader(root, folder, outbox.project, state, outbox.store)
+            sender = Sender(root, folder, outbox, reader)
+            follow(sender, questions, answers)
+            after = sender.finish()
+        sender.keep(held)
+    return after
 
 
-def send_ended(root: Path, folder: RunFolder, patience: float = 0.0) -> Outbox | None:
+def send_ended(root: Path, folder: RunFolder, patience: float = 0.0, grace: float = GRACE) -> Outbox | None:
     """Tell of a run that has ended; None where another process does for longer than `patience` seconds.
 
     Raises OSError and StorageError where the run's folder or the history cannot be read or written.
     """
     try:
-        with FileLock(folder.path / LOCK, timeout=patience):
+        with _alone(folder, patience) as held:
             outbox = read(folder.path)
             if outbox is None or not outbox.waiting:
                 return outbox
             with open_state(state_folder(root)) as state:
-                reader = RunReader(root, folder, outbox.project, state, outbox.commit)
-                return Sender(root, folder, outbox, reader).finish()
+                reader = RunReader(root, folder, outbox.project, state, outbox.store)
+                sender = Sender(root, folder, outbox, reader)
+                after = sender.finish(grace)
+            sender.keep(held)
+            return after
     except Timeout:
         return None
 
 
-def send_waiting(root: Path, patience: float = 0.0) -> dict[str, Outbox | str]:
+def _refused(outbox: Outbox | None) -> Counter[str]:
+    """Count for each tracker that was not told once, and for one that hangs as often as it takes."""
+    return Counter({one: TRIES if one in outbox.hanging else 1 for one in outbox.addresses} if outbox else {})
+
+
+def send_waiting(
+    root: Path, patience: float = 0.0, grace: float = GRACE, *, before: Outbox | None = None, but: str = ""
+) -> dict[str, Outbox | str]:
     """Send what earlier runs could not, oldest first; gives their outboxes, or in words why there is none.
 
     Where a tracker has refused TRIES of them, it is not asked with the next that has the same settings: one
     run that it will never take holds up no others, and one that is down is not waited for again and again.
+    The run `but` was just told of, which came out as `before`.
     """
     found: dict[str, Outbox | str] = {}
-    refusals: Counter[str] = Counter()
-    for one in unsent(root):
+    refusals = _refused(before)
+    for one in (one for one in unsent(root) if one.run != but):
         outbox = read(one.path)
         control = read_control(one.path)
         if control is None or is_running(control, time.time()):
@@ -195,13 +238,12 @@ def send_waiting(root: Path, patience: float = 0.0) -> dict[str, Outbox | str]:
         if outbox is None or all(refusals[one] >= TRIES for one in outbox.addresses):
             continue
         try:
-            after = send_ended(root, one, patience)
+            after = send_ended(root, one, patience, grace)
         except (OSError, NbpipelineError) as error:
             found[one.run] = said(error)
             continue
         found[one.run] = after or "another process is still telling of it"
-        if after is not None:
-            refusals.update(after.addresses)
+        refusals += _refused(after)
     return found
 
 
@@ -213,9 +255,9 @@ def sent_lines(root: Path) -> tuple[str, ...]:
 def _told(outbox: Outbox | str) -> str:
     if isinstance(outbox, str):
         return f"not sent: {outbox}"
-    if not outbox.waiting:
-        return f"sent to {', '.join(outbox.trackers)}"
-    return "; ".join(f"not sent to {name}: {outbox.trackers[name].trouble}" for name in outbox.waiting)
+    sent = ", ".join(name for name, one in outbox.trackers.items() if one.told)
+    unsent = [f"not sent to {name}: {outbox.trackers[name].trouble}" for name in outbox.waiting]
+    return "; ".join([*([f"sent to {sent}"] if sent and not unsent else []), *unsent, *outbox.given_up])
 
 
 def main(arguments: list[str]) -> int:
@@ -224,8 +266,8 @@ def main(arguments: list[str]) -> int:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print is no answer
     try:
-        send_live(root, run, Lines(io.FileIO(0, closefd=False)), answers)
+        after = send_live(root, run, Lines(io.FileIO(0, closefd=False)), answers)
     finally:
         _print(answers, DONE)
-    send_waiting(root)
+    send_waiting(root, before=after, but=run)
     return 0

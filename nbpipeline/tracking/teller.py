@@ -3,18 +3,45 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from queue import SimpleQueue
 
 from nbpipeline.model.told import RunLog
-from nbpipeline.ports import Tracker
+from nbpipeline.ports import GivenUpError, Tracker
 
 RETRY = 5.0
 """Seconds before a tracker that failed is tried again while the run goes on."""
-_LOADING = threading.Lock()
-"""Held while a tracker loads its libraries: of modules that import each other, two threads may see halves."""
+LOADS = 30.0
+"""Seconds for which a tracker that is being opened is waited for by the others."""
 
 Answer = SimpleQueue[Mapping[str, str]]
+
+
+class _Turns:
+    """Trackers load their libraries one after the other: two threads may see halves of modules.
+
+    One that takes too long is waited for no more: it hangs, and the others shall not.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for those before."""
+        lock = self._lock
+        while not lock.acquire(timeout=LOADS):
+            if self._lock is lock:  # two may find so at once; then they load side by side
+                self._lock = threading.Lock()
+            lock = self._lock
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+_LOADING = _Turns()
 
 
 class Teller:
@@ -24,6 +51,8 @@ class Teller:
         """Begin to open the tracker; `on_end` is called when it was told the last, or could not be opened."""
         self.trouble = ""
         """What went wrong at the last try; empty where nothing did."""
+        self.given_up = ""
+        """Why the tracker will tell of the run no more; empty where it will, or has."""
         self.ended = False
         self._opening = opening
         self._on_end = on_end
@@ -58,7 +87,7 @@ class Teller:
 
     def _live(self) -> None:
         try:
-            with _LOADING:
+            with _LOADING.turn():
                 tracker = self._opening().__enter__()
             while not self._last_was_told(tracker):
                 pass
@@ -100,6 +129,8 @@ class Teller:
     def _send(self, tracker: Tracker, log: RunLog) -> None:
         try:
             tracker.send(log)
+        except GivenUpError as error:
+            self.trouble, self._failed_at, self.given_up = "", None, str(error)
         except Exception as error:  # noqa: BLE001 - as above
             self.trouble, self._failed_at = said(error), time.monotonic()
         else:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         finding,
         requirements,
         sharing,
+        trackers,
         trial,
         versions,
     )
@@ -33,6 +34,7 @@ __all__ = [
     "finding",
     "requirements",
     "sharing",
+    "trackers",
     "trial",
     "versions",
 ]

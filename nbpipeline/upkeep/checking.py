@@ -10,7 +10,7 @@ from nbpipeline.model import Pipeline, ProjectSpec, StageSpec
 from nbpipeline.pipeline import missing_inputs
 from nbpipeline.reading import names
 from nbpipeline.run.standing import asides, damaged
-from nbpipeline.upkeep import access
+from nbpipeline.upkeep import access, trackers
 from nbpipeline.values import dataclass
 
 _MAGIC = "%nbpipeline"
@@ -58,7 +58,7 @@ def check(
     accesses: tuple[access.Access, ...] | None = None,
 ) -> Checked:
     """Add to what reading and linking found what only a check looks for; `strict` makes warnings errors."""
-    complaints = [*found]
+    complaints = [*found, *trackers.lacking(project)]
     for spec in project.stages:
         complaints += names.check_stage(spec)
     if pipeline is not None:

@@ -23,9 +23,10 @@ from nbpipeline.run.folder import (
 )
 from nbpipeline.stage import journal, lock
 from nbpipeline.stage.rescue import look_for_stranded, settle_stranded
-from nbpipeline.upkeep import installation
+from nbpipeline.upkeep import installation, trackers
 from nbpipeline.upkeep.alerting import tried_alerts
 from nbpipeline.upkeep.finding import Finding
+from nbpipeline.upkeep.telling import untold
 from nbpipeline.worker import Workplace
 
 _LITTLE = 1_000_000_000
@@ -43,6 +44,7 @@ def examine(
     parts = (
         ("Python", installation.python()),
         ("kernels", installation.kernels(project)),
+        ("trackers", trackers.findings(project)),
         (STATE_FOLDER, _folder(root, fix=fix)),
         ("history", _history(project, fix=fix)),
         ("warm kernels", _warm_kernels(project, fix=fix)),
@@ -50,6 +52,7 @@ def examine(
         ("journals", _journals(project, fix=fix)),
         ("locks", _locks(root)),
         ("runs", _runs(root, fix=fix)),
+        ("trackers", untold(root)),
         ("kept kernels", _kept(root)),
         ("sockets", _sockets(fix=fix)),
         ("disk", _disk(root)),

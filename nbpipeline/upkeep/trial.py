@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from nbpipeline import tracking
 from nbpipeline.errors import gather
 from nbpipeline.location import is_url
 from nbpipeline.model import (
@@ -74,11 +75,18 @@ def try_stage(
             folder=str(folder),
             instance=tried,
             fingerprint=Fingerprint(),
+            environment=_untracked(pipeline, folder),
             test=True,
         )
         result = execute(job, backends, emit, cancel)
         _settle(folder, place)
     return Trial(result=result, folder=folder)
+
+
+def _untracked(pipeline: Pipeline, folder: Path) -> dict[str, str]:
+    """Let what the notebook logs to trackers' systems by itself stay with the test."""
+    names = pipeline.project.tracking
+    return tracking.link.apart(names, None, folder / "untracked") if names else {}
 
 
 def _settle(folder: Path, place: Path) -> None:

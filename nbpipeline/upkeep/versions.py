@@ -106,11 +106,12 @@ def recorded(
 
     Raises UsageError where nothing is on record, or the store lacks it.
     """
+    made = frozenset(path for one in pipeline for output in one.outputs for path in output.paths)
     folder = state_folder(root)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="versions-", dir=folder) as scratch:
         yield tuple(
-            _brought(instance, artifact, path, record_of, backing, root, Path(scratch, str(number)))
+            _brought(instance, artifact, path, record_of, backing, root, Path(scratch, str(number)), made)
             for instance, artifact in find(pipeline, what)
             for number, path in enumerate(artifact.paths)
         )
@@ -124,6 +125,7 @@ def _brought(
     backing: Backing,
     root: Path,
     scratch: Path,
+    made: frozenset[str],
 ) -> Version:
     record = record_of(instance.id)
     if record is None:
@@ -143,9 +145,12 @@ def _brought(
         ) from error
     if not held:
         raise UsageError.of(
-            f"{path} of run {record.run} is no longer what stands there, and the store has no copy of it.",
+            f"{path} of run {record.run} is no longer what stands there, and the store has no copy of it"
+            f"{'' if path in made else ': it keeps what stages make'}.",
             known="; ".join(backing.store.notices),
-            mend=f"{_run(instance)}; or name a later run",
+            mend=f"{_run(instance)}; or name a later run"
+            if path in made
+            else "compare an output of a stage that reads it; or let a stage bring it, as its output",
         )
     return Version(instance=instance, artifact=artifact, path=path, place=copy, run=record.run, stands=False)
 

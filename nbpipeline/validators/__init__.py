@@ -4,9 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nbpipeline.validators import choice, export, link
+    from nbpipeline.validators import choice, export, link, schema_files
 
-__all__ = ["choice", "export", "link"]
+__all__ = ["choice", "export", "link", "schema_files"]
 
 
 def __getattr__(name: str) -> Any:

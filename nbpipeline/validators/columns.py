@@ -3,17 +3,31 @@
 For tables of all kinds in `tables`, in one pass and bounded memory. Fills `ports.Validator`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nbpipeline.errors import did_you_mean
 from nbpipeline.model import Check, Verdict
 from nbpipeline.validators import arguments
 from nbpipeline.validators.arguments import ARGUMENTS
 from nbpipeline.validators.conditions import CONDITIONS, Condition
+from nbpipeline.validators.examples import beside, plain
 from nbpipeline.validators.gathering import Gathering, Outcome, interrupted
 from nbpipeline.validators.leaks import RELATIONS
-from nbpipeline.validators.tables import Stop, StoppedError, UnreadableTableError, never, open_table
+from nbpipeline.validators.tables import (
+    Stop,
+    StoppedError,
+    Table,
+    UnreadableTableError,
+    never,
+    open_table,
+)
+
+_BESIDE = 8
+"""Columns of a failing row that are shown beside those checked: the first ones."""
+_READ_AGAIN = 1_000_000
+"""Rows up to which a table is read once more for them, some seconds; past that a row's number has to do."""
 
 
 def knows(check: Check) -> bool:
@@ -87,4 +101,46 @@ def _try(path: Path, name: str, conditions: Sequence[Condition], stop: Stop) -> 
     for batch in table.batches(wanted):
         for one in conditions:
             one.take(batch, table)
-    return [(one.complaint(table), one.facts()) for one in conditions]
+    outcomes = [(one.complaint(table), one.facts()) for one in conditions]
+    return _with_their_rows(path, name, table, outcomes, stop)
+
+
+def _with_their_rows(
+    path: Path, name: str, table: Table, outcomes: Sequence[Outcome], stop: Stop
+) -> list[Outcome]:
+    """Add to failing rows what else stands in them: some first columns, read again as far as they go."""
+    shown = [one for told, facts in outcomes if told for one in facts.get("examples", ()) if "row" in one]
+    wanted = {one["row"] for one in shown if one["row"] <= _READ_AGAIN}
+    others = table.names[:_BESIDE]
+    if not wanted or not others:
+        return list(outcomes)
+    rows = _rows(open_table(path, name, stop), frozenset(others), wanted)
+    return [
+        (told, {**facts, "examples": [_whole(one, rows) for one in facts["examples"]]})
+        if told and "examples" in facts
+        else (told, facts)
+        for told, facts in outcomes
+    ]
+
+
+def _rows(table: Table, names: frozenset[str], wanted: set[int]) -> dict[int, Mapping[str, Any]]:
+    found: dict[int, Mapping[str, Any]] = {}
+    last = max(wanted)
+    for batch in table.batches(names):
+        for row in range(batch.first, batch.first + batch.size):
+            if row in wanted:
+                values = {
+                    one: batch.columns[one][row - batch.first] for one in table.names if one in batch.columns
+                }
+                found[row] = {beside(one): plain(value) for one, value in values.items()}
+        if batch.first + batch.size > last:
+            break
+    return found
+
+
+def _whole(example: Mapping[str, Any], rows: Mapping[int, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Put what was checked first, then the other columns."""
+    return {
+        **example,
+        **{key: one for key, one in rows.get(example.get("row", 0), {}).items() if key not in example},
+    }

@@ -4,13 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nbpipeline.model import Check, Verdict
+from nbpipeline.model import UNTRIED, Check, Verdict
 from nbpipeline.validators.examples import rows_of
 
 INTERRUPTED = "interrupted"
 """What is said of checks that nobody waits for any more."""
-UNTRIED: Mapping[str, Any] = {"tried": False}
-"""Details of a check that could not be tried: what failed is not the data."""
 Outcome = tuple[str, Mapping[str, Any]]
 """What a check complains of (empty where it passes), and its details."""
 
@@ -48,7 +46,9 @@ class Gathering:
             for number, (message, facts) in zip(numbers, outcomes, strict=True):
                 if message:
                     self._found[number].append(f"{path.name}: {message}" if several else message)
-                self._details[number] = rows_of(self._details[number], facts, path.name) if several else facts
+                before = self._details[number]
+                untried = {UNTRIED: True} if UNTRIED in {*facts, *before} else {}
+                self._details[number] = {**rows_of(before, facts, path.name), **untried} if several else facts
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """Give a verdict a check, in order."""

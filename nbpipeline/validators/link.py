@@ -17,8 +17,8 @@ from nbpipeline.encoding import plain
 from nbpipeline.errors import MissingPluginError
 from nbpipeline.lines import Lines
 from nbpipeline.masking.secrets import NO_SECRETS, Masker
-from nbpipeline.model import Check, Verdict
-from nbpipeline.validators.gathering import INTERRUPTED, UNTRIED, interrupted
+from nbpipeline.model import UNTRIED, Check, Verdict
+from nbpipeline.validators.gathering import INTERRUPTED, interrupted
 from nbpipeline.validators.tables.table import Stop, never
 from nbpipeline.values import dataclass
 
@@ -120,7 +120,9 @@ class CheckingProcess:
             return interrupted(checks)
         if "trouble" in found:
             message = str(found["trouble"])
-            return tuple(Verdict(check=one, passed=False, message=message, details=UNTRIED) for one in checks)
+            return tuple(
+                Verdict(check=one, passed=False, message=message, details={UNTRIED: True}) for one in checks
+            )
         return tuple(Verdict(check=one, **told) for one, told in zip(checks, found["verdicts"], strict=True))
 
     @contextmanager

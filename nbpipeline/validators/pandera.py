@@ -12,11 +12,11 @@ from typing import Any
 
 from nbpipeline import plugins
 from nbpipeline.errors import did_you_mean
-from nbpipeline.model import Check, Verdict
+from nbpipeline.model import UNTRIED, Check, Verdict
 from nbpipeline.validators import schemas
 from nbpipeline.validators.cases import listing_few, outcome
 from nbpipeline.validators.frames import Frame, read_frame
-from nbpipeline.validators.gathering import UNTRIED, Gathering, Outcome
+from nbpipeline.validators.gathering import Gathering, Outcome
 from nbpipeline.validators.tables import UnreadableTableError
 
 LIBRARY = "pandera"
@@ -103,7 +103,7 @@ def _outcome(frame: Frame, check: Check) -> Outcome:
         schema = listing_few(_schema(check))
         schema.validate(frame.data, lazy=True)
     except NoSchemaError as error:
-        return str(error), UNTRIED
+        return str(error), {UNTRIED: True}  # which says nothing of the data
     except (pa.errors.SchemaErrors, pa.errors.SchemaError) as error:
         told, found = outcome(error, frame)
         return (f"{told}; {frame.said}" if frame.said else told), {**facts, **found}

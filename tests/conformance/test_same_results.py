@@ -26,7 +26,6 @@ ALIKE_AMONG_FORKS = {"hash", "object"}
 
 pytestmark = [
     pytest.mark.heavy,
-    pytest.mark.xdist_group("conformance"),
     pytest.mark.timeout(900),
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="the notebooks look into /proc"),
 ]

@@ -1,24 +1,61 @@
 """What every executor must do (`ports.Executor`)."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from distributed import LocalCluster
 from stages import instance
 
+from nbpipeline.executors import dask
 from nbpipeline.executors.local import LocalExecutor
 from nbpipeline.model import Event, Fingerprint, Job, Resources, StageResult, Status
 from nbpipeline.ports import Cancel, Emit, Executor, Work
 
 Make = Callable[..., Executor]
 WAIT = 20
+HERE: dict[int, Work] = {}
 
 
-@pytest.fixture(params=[LocalExecutor])
-def make(request: pytest.FixtureRequest) -> Make:
-    return request.param
+def on_dask(stack: ExitStack) -> Make:
+    """A scheduler and a worker in this process, reached by their address; work is pickled as its number."""
+
+    def make(work: Work, *, slots: int, memory: int | None = None) -> Executor:
+        room = {"cpus": max(1, slots), **({"memory": memory} if memory else {})}
+        cluster = stack.enter_context(
+            LocalCluster(
+                n_workers=1,
+                threads_per_worker=8,
+                processes=False,
+                dashboard_address="127.0.0.1:0",
+                resources=room,
+                silence_logs=50,
+            )
+        )
+        settings = {"address": cluster.scheduler_address}
+        return dask.open_executor(Known(work), slots=slots, memory=memory, settings=settings)
+
+    return make
+
+
+class Known:
+    """Work that crosses to another process as a number, and is itself there: it is this one."""
+
+    def __init__(self, work: Work) -> None:
+        self.number = id(work)
+        HERE[self.number] = work
+
+    def __call__(self, job: Job, emit: Emit, cancel: Cancel) -> StageResult:
+        return HERE[self.number](job, emit, cancel)
+
+
+@pytest.fixture(params=["local", "dask"])
+def make(request: pytest.FixtureRequest) -> Iterator[Make]:
+    with ExitStack() as stack:
+        yield LocalExecutor if request.param == "local" else on_dask(stack)
 
 
 def job(run: str, **resources: Any) -> Job:

@@ -167,6 +167,7 @@ def test_results_in_order(state: Any) -> None:
     state.add_result("r1", second, finished=2.0)
     state.add_result("r2", second, finished=3.0)
     assert state.results("r1") == (first, second)
+    assert [state.results("r1", known) for known in range(1, 4)] == [(second,), (), ()]
 
 
 def test_the_cache(state: Any) -> None:

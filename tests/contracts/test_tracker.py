@@ -2,12 +2,11 @@
 
 import json
 import math
-import shutil
 from dataclasses import replace
-from functools import cache
 
 import pytest
 from builders import code, notebook_json
+from mlflow_database import put_database
 from receivers import lineage_collector, span_collector
 from tracked import (
     PICTURE,
@@ -26,7 +25,6 @@ from wandb_server import wandb_server
 from nbpipeline import plugins
 from nbpipeline.model import Fingerprint, StoredOutput
 from nbpipeline.model.told import CellLog, Commit, RunLog, StageLog
-from nbpipeline.trackers.mlflow_client import connected
 
 MADE = {
     "mlflow": Mlflow,
@@ -50,26 +48,13 @@ LIBRARIES = {
 ODD = 'train[region=it\'s "x"]'
 
 
-@pytest.fixture(scope="session")
-def fresh_database(tmp_path_factory):
-    """Gives a database of MLflow's with its tables: making them takes seconds."""
-
-    @cache
-    def made():
-        folder = tmp_path_factory.mktemp("mlflow")
-        connected(f"sqlite:///{folder}/mlflow.db")
-        return folder / "mlflow.db"
-
-    return made
-
-
 @pytest.fixture(params=[*MADE, *SERVED])
-def system(request, tmp_path, monkeypatch, fresh_database):
+def system(request, tmp_path, monkeypatch):
     name = request.param.removesuffix("-online")
     pytest.importorskip(LIBRARIES.get(name, name))
     monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
     if name == "mlflow":
-        shutil.copy(fresh_database(), tmp_path / "mlflow.db")
+        put_database(tmp_path / "mlflow.db")
     if request.param in MADE:
         yield MADE[name](tmp_path)
         return

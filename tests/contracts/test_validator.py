@@ -8,6 +8,7 @@ import pytest
 
 from nbpipeline.location import Location
 from nbpipeline.model import Check
+from nbpipeline.stage.failures import failed_checks
 from nbpipeline.validators import columns, great_expectations, pandera
 
 HERE = Location(path="notebooks/train.ipynb", cell=1, line=4)
@@ -124,6 +125,18 @@ def test_a_missing_column_is_a_failed_verdict(validator, tmp_path):
     (verdict,) = module.validate((other,), (sound,))
     assert not verdict.passed
     assert "'a'" in verdict.message or "found a" in verdict.message
+
+
+def test_a_schema_that_cannot_be_imported_says_nothing_of_the_data(good, monkeypatch, tmp_path):
+    (tmp_path / "broken_schema.py").write_text("import no_such_library\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    wrong = check("pandera", "broken_schema:Table")
+    (verdict,) = pandera.validate((good,), (wrong,))
+    failure = failed_checks("output", "out", (verdict,))
+    assert (failure.kind, failure.where) == ("input", wrong.where)
+    assert "could not be tried: pandera: the module broken_schema cannot be imported" in failure.what
+    (verdict,) = pandera.validate((good, good), (wrong,))
+    assert failed_checks("output", "out", (verdict,)).kind == "input"
 
 
 # --- what is Great Expectations' or pandera's alone --------------------------------------------

@@ -1,6 +1,7 @@
 """What `.ci/run` says of itself: its last line is the count of all its tests."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,18 @@ def test_skipped(): pass
 def broken(): assert {good}
 
 def test_error(broken): pass
+"""
+SHARED = """
+from pathlib import Path
+import pytest
+
+@pytest.fixture(scope="module")
+def shared():
+    with Path(__file__).with_name("made").open("a") as file:
+        file.write("made\\n")
+
+@pytest.mark.parametrize("number", range(6))
+def test_good(shared, number): pass
 """
 
 
@@ -47,6 +60,17 @@ def test_reports_are_added_up(tmp_path: Path) -> None:
     assert counted(tmp_path) == (0, "3 passed, 0 failed, 1 skipped\n")
     report(tmp_path, "heavy", good=False)
     assert counted(tmp_path) == (1, "4 passed, 2 failed, 2 skipped\n")
+
+
+def test_what_the_heavy_tests_of_a_file_share_is_made_once(tmp_path: Path) -> None:
+    """By the very options of `.ci/run`: with others, two processes make it, and nobody is told."""
+    (words,) = re.findall(r'-m pytest -q (.*) -m "heavy and not nightly"', (ROOT / ".ci/run").read_text())
+    for name in ("test_a.py", "test_b.py"):
+        (tmp_path / name).write_text(SHARED)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words.split()]
+    done = subprocess.run(command, cwd=tmp_path, env=plain(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert len((tmp_path / "made").read_text().splitlines()) == 2
 
 
 def test_no_tests_are_no_success(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def rows(text: str) -> set[str]:
     return set(re.findall(r"^\| `([^`]+)`", text, flags=re.MULTILINE))
 
 
-@pytest.mark.parametrize("name", ["keys.md", "commands.md", "python.md", "checks.md"])
+@pytest.mark.parametrize("name", ["keys.md", "commands.md", "python.md", "checks.md", "targets.md"])
 def test_generated_pages_are_up_to_date(name: str) -> None:
     made = generator().PAGES[name]()
     assert page(name) == made, "run: python docs/generate.py"

@@ -288,6 +288,26 @@ def test_what_cannot_be_learned_from(root: Path) -> None:
         project.data.learned_from("clean.features")
 
 
+def test_an_earlier_version_of_a_raw_file_is_nowhere(root: Path) -> None:
+    write_files(root, {"raw.csv": "a\n1\n"})
+    write_notebook(
+        root / "notebooks/copy.ipynb",
+        code('raw = "../raw.csv"', "inputs"),
+        code('out = "../out.csv"', "outputs"),
+        code("open(out, 'w').write(open(raw).read() + '9\\n')"),
+    )
+    project = nbpipeline.Project(root)
+    project.run()
+    first = last_run(project)
+    assert project.data.diff("copy.raw", against=first).data["same"] is True
+    write_files(root, {"raw.csv": "a\n2\n"})
+    with pytest.raises(UsageError, match="the store has no copy of it: it keeps what stages make") as error:
+        project.data.diff("copy.raw", against=first)
+    assert "mend: compare an output of a stage that reads it; or let a stage bring it" in str(error.value)
+    project.run()
+    assert project.data.diff("copy.out", against=first).data["same"] is False
+
+
 def data_project(root: Path, name: str, text: str, beside: str = "") -> None:
     write_files(root, {f"data/{name}": text, "pipeline.yaml": "name: odd\n"})
     write_notebook(

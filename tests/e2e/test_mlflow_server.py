@@ -7,6 +7,7 @@ from builders import code, command, header, write_notebook
 
 pytest.importorskip("mlflow")
 from mlflow.tracking import MlflowClient
+from mlflow_database import put_database
 from mlflow_serving import free_port, mlflow_serving
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(300)]
@@ -49,7 +50,7 @@ def stages(address: str) -> dict[str, dict[str, Any]]:
 
 def test_a_server_is_told_of_runs_also_of_those_that_it_missed(root, tmp_path):
     port, place = free_port(), tmp_path / "server"
-    place.mkdir()
+    put_database(place / "mlflow.db")
     options = ("--backend-store-uri", f"sqlite:///{place}/mlflow.db", "--artifacts-destination", str(place))
     (root / "pipeline.yaml").write_text(
         f'name: flights\ntracking: {{mlflow: {{uri: "http://127.0.0.1:{port}"}}}}\n'

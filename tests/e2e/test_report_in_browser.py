@@ -15,7 +15,7 @@ DRAWING = (
     '<image href="https://example.org/picture.png"/><rect width="80" height="40" fill="teal"/></svg>'
 )
 
-pytestmark = [pytest.mark.heavy, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.heavy
 
 
 def build(root: Path) -> None:

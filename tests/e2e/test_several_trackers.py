@@ -11,6 +11,7 @@ pytest.importorskip("wandb")
 pytest.importorskip("tensorboardX")
 pytest.importorskip("mlflow")
 from mlflow.tracking import MlflowClient
+from mlflow_database import put_database
 
 pytestmark = pytest.mark.timeout(240)
 SECRET = "hunter2-hunter2"
@@ -29,6 +30,7 @@ def clean(*more):
 @pytest.fixture
 def root(tmp_path):
     (tmp_path / "pipeline.yaml").write_text(ALL % "")
+    put_database(tmp_path / "mlflow.db")
     metrics = "rows = limit\nloss = float('nan')\ncurve = [1, 2]\nlabel = 'good'"
     write_notebook(tmp_path / "notebooks/clean.ipynb", *clean(code(metrics, "metrics")))
     return tmp_path

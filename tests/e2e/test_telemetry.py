@@ -11,6 +11,8 @@ from builders import Gate, code, command, header, write_files, write_notebook
 from receivers import alert_hook, lineage_collector, span_collector
 from tracked import OpenLineage, OpenTelemetry, Prometheus
 
+from nbpipeline import plugins
+
 pytest.importorskip("openlineage.client")
 pytest.importorskip("apprise")
 pytest.importorskip("prometheus_client")
@@ -114,6 +116,29 @@ def test_a_check_fails_all_are_told_and_then_it_works_again(root):
         settled(root)
         assert ((root / "openlineage.jsonl").read_text(), len(hook.taken)) == (told, 2)
         assert held(root, TOKEN) == []
+
+
+def test_a_failure_that_was_mended_by_going_back_is_told_as_mended(root):
+    (root / "notebooks/train.ipynb").unlink()
+    with alert_hook() as hook:
+        text = f'name: flights\ntracking: {{prometheus: {{}}}}\nalerts: {{urls: ["json://{hook.address}/hook"]}}\n'
+        (root / "pipeline.yaml").write_text(text)
+        assert command("run", cwd=root).returncode == 0
+        write_notebook(root / "notebooks/clean.ipynb", *CLEAN[:2], code("1 / 0"), *CLEAN[2:])
+        assert command("run", cwd=root).returncode == 1
+        write_notebook(root / "notebooks/clean.ipynb", *CLEAN)
+        back = command("run", cwd=root)
+        assert "all fresh: 1 stage, nothing to run" in back.stdout
+        settled(root)
+        assert [one["title"] for one in hook.taken] == ["flights: clean failed", "flights: clean works again"]
+        samples = Prometheus(root).samples()
+        assert samples[("nbpipeline_run_status", (("status", "failed"),))] == 0
+        assert samples[("nbpipeline_stage_status", (("stage", "clean"), ("status", "fresh")))] == 1
+        assert samples[("nbpipeline_stage_status", (("stage", "clean"), ("status", "failed")))] == 0
+        before = (root / "nbpipeline.prom").stat().st_mtime_ns
+        last = command("run", "--format", "json", cwd=root)
+        assert '"stage_finished"' not in last.stdout
+        assert (root / "nbpipeline.prom").stat().st_mtime_ns == before
 
 
 @pytest.mark.heavy
@@ -257,5 +282,5 @@ def test_what_is_not_installed_is_named_before_anything_runs(root, tmp_path, set
     write_files(root, {"pipeline.yaml": settings})
     write_files(tmp_path / "lacking", {"sitecustomize.py": WITHOUT.format(names=[library])})
     done = command("run", cwd=root, environment={"PYTHONPATH": str(tmp_path / "lacking")})
-    assert (done.returncode, f"pip install 'nbpipeline[{extra}]'" in done.stderr) == (5, True), done.stderr
+    assert (done.returncode, plugins.install(extra) in done.stderr) == (5, True), done.stderr
     assert not (root / "data").exists()

@@ -12,6 +12,7 @@ from builders import Gate, code, command, header, write_files, write_notebook
 
 pytest.importorskip("mlflow")
 from mlflow.tracking import MlflowClient
+from mlflow_database import put_database
 
 pytestmark = pytest.mark.timeout(240)
 SECRET = "hunter2-hunter2"
@@ -36,7 +37,19 @@ def root(tmp_path):
         code("import mlflow\nmlflow.log_metric('own', 4)\nmlflow.set_tag('mine', 'yes')"),
         code("open(model, 'w').write(open(table).read().upper())"),
     )
+    put_database(tmp_path / "track/mlflow.db")
     return tmp_path
+
+
+def block(root) -> None:
+    """Let the database be none: a folder stands in its place."""
+    (root / "track/mlflow.db").unlink(missing_ok=True)
+    (root / "track/mlflow.db").mkdir(parents=True)
+
+
+def unblock(root) -> None:
+    (root / "track/mlflow.db").rmdir()
+    put_database(root / "track/mlflow.db")
 
 
 def database(root) -> str:
@@ -105,7 +118,7 @@ def test_a_failure_is_one_there_too_and_secrets_stay_here(root):
 
 
 def test_what_the_database_cannot_take_is_sent_later(root):
-    (root / "track/mlflow.db").mkdir(parents=True)  # a folder is no database
+    block(root)
     done = command("run", cwd=root)
     assert done.returncode == 0, done.stderr
     assert "note: mlflow: not sent yet (" in done.stderr
@@ -113,7 +126,7 @@ def test_what_the_database_cannot_take_is_sent_later(root):
     refused = command("runs", "--sync", cwd=root)
     assert refused.returncode == 0
     assert "not sent to mlflow: " in refused.stderr
-    (root / "track/mlflow.db").rmdir()
+    (root / "track/mlflow.db").rmdir()  # now it is made
     sent = command("runs", "--sync", cwd=root)
     (run,) = {one for one, _ in runs(root)}
     assert sent.stderr == f"note: run {run}: sent to mlflow\n"
@@ -124,9 +137,9 @@ def test_what_the_database_cannot_take_is_sent_later(root):
 
 
 def test_the_next_run_sends_what_waits(root):
-    (root / "track/mlflow.db").mkdir(parents=True)
+    block(root)
     assert command("run", "clean", cwd=root).returncode == 0
-    (root / "track/mlflow.db").rmdir()
+    unblock(root)
     assert command("run", cwd=root).returncode == 0
     assert sorted(stage for _, stage in runs(root)) == ["", "", "clean", "train"]
 
@@ -166,9 +179,9 @@ def test_a_run_that_cannot_be_sent_holds_up_no_later_one(root):
     (root / "broken/mlflow.db").mkdir(parents=True)
     assert command("run", "clean", cwd=root).returncode == 0
     (root / "pipeline.yaml").write_text(settings)
-    (root / "track/mlflow.db").mkdir(parents=True)
+    block(root)
     assert command("run", "clean", "--force", cwd=root).returncode == 0
-    (root / "track/mlflow.db").rmdir()
+    unblock(root)
     told = command("runs", "--sync", cwd=root).stderr.splitlines()
     assert ["not sent to mlflow" in told[0], "sent to mlflow" in told[1], len(told)] == [True, True, 2]
     assert sorted(stage for _, stage in runs(root)) == ["", "clean"]
@@ -267,3 +280,15 @@ def test_an_unknown_tracker_is_missed_when_something_runs(root):
     done = command("run", cwd=root)
     assert done.returncode == 5
     assert "did you mean 'mlflow'?" in done.stderr
+
+
+@pytest.mark.heavy
+def test_what_a_notebook_logs_in_a_run_that_nobody_is_told_of_stays_out_of_the_project(root):
+    done = command("run", "--no-track", cwd=root)
+    assert done.returncode == 0, done.stderr
+    assert "undeclared" not in done.stderr
+    left = {path.relative_to(root).parts[0] for path in root.rglob("*") if path.is_file()} - {".nbpipeline"}
+    assert left == {"data", "notebooks", "pipeline.yaml"}
+    assert not [*root.glob("notebooks/*.db"), *root.glob("notebooks/mlruns")]
+    assert [*root.glob(".nbpipeline/runs/*/untracked/mlflow/**/metrics/own")]
+    assert "all fresh" in command("run", "--no-track", cwd=root).stdout

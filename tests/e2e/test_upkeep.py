@@ -479,7 +479,7 @@ def test_debug_without_the_extra_says_what_to_install(
     assert main(["debug", "total", "--project", str(project)]) == 5
     assert capsys.readouterr().err == (
         "`debug` needs jupyter console, which is not installed.\n"
-        "  mend: pip install 'nbpipeline[console]', "
+        "  mend: pip install 'jupyter-console>=6.6', "
         "or in a clone of nbpipeline: pip install -e '.[console]'\n"
     )
 
@@ -511,3 +511,21 @@ def test_an_output_as_it_was_two_runs_ago_comes_back_and_the_next_run_has_the_pr
     assert (done.returncode, model.read_bytes()) == (0, held[1]), done.stderr
     unknown = command("restore", "train", "--from", "20200101-000000-0000", cwd=tmp_path)
     assert (unknown.returncode, "no run is called" in unknown.stderr) == (2, True)
+
+
+def test_a_test_s_notebook_logs_nothing_into_the_project(root):
+    (root / "pipeline.yaml").write_text("name: p\ntracking: {tensorboard: {}, mlflow: {}}\n")
+    write_notebook(
+        root / "notebooks/one.ipynb",
+        code("n = 1", "parameters"),
+        code("import os"),
+        code(
+            "place = os.environ['TENSORBOARD_LOGDIR']\nprint('at', place, os.environ['MLFLOW_TRACKING_URI'])"
+        ),
+        code("assert os.path.isabs(place)", "test"),
+    )
+    done = command("test", "one", cwd=root)
+    assert done.returncode == 0, done.stderr
+    (log,) = root.glob(".nbpipeline/tests/one/log")
+    own = log.parent / "untracked"
+    assert f"at {own}/tensorboard {(own / 'mlflow').as_uri()}" in log.read_text()

@@ -7,7 +7,7 @@ from parity import Place, exported
 from zoo import Case
 
 NAME = "snakemake"
-QUICK = True
+QUICK = ()
 
 
 def run(project: Path, case: Case, place: Place) -> None:

@@ -36,6 +36,7 @@ USES: dict[str, tuple[dict[str, str], str, str]] = {
         "executed: ../out/clean.html",
         "from pathlib import Path; assert '<html' in Path('out/clean.html').read_text()",
     ),
+    "dask": ({"pipeline.yaml": "name: flights\nexecutor: {name: dask}\n"}, "", "import distributed"),
     "data": (
         {"pipeline.yaml": "name: flights\nnotebooks: [notebooks/*]\n", "notebooks/wide.py": PARQUET},
         "",

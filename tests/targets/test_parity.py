@@ -12,14 +12,14 @@ from builders import command
 
 def _pairs() -> Iterator[Any]:
     for name in parity.targets():
-        mark = pytest.mark.heavy if parity.runner(name).QUICK else pytest.mark.nightly
         group = pytest.mark.xdist_group(f"target-{name}")
         for case, why in parity.cases_of(name):
+            mark = pytest.mark.heavy if case.name in parity.runner(name).QUICK else pytest.mark.nightly
             marks = [mark, group, pytest.mark.timeout(900), *([pytest.mark.skip(reason=why)] if why else [])]
             yield pytest.param(name, case, marks=marks, id=f"{name}-{case.name}")
 
 
-@pytest.mark.parametrize(("name", "case"), _pairs())
+@pytest.mark.parametrize(("name", "case"), [*_pairs()])
 def test_a_target_means_what_a_local_run_means(name: str, case: zoo.Case, tmp_path: Path) -> None:
     assert parity.compared(name, case, tmp_path) == []
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -68,8 +69,40 @@ def test_a_name_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_missing_library_names_its_extra() -> None:
     assert str(plugins.missing_library("pyarrow.parquet", "a check of Parquet files")) == (
         "a check of Parquet files needs the library pyarrow, which is not installed.\n"
-        "  mend: pip install 'nbpipeline[data]', or in a clone of nbpipeline: pip install -e '.[data]'"
+        "  mend: pip install 'pyarrow>=18' 'pandas>=2.2', or in a clone of nbpipeline: pip install -e '.[data]'"
     )
+
+
+def test_what_extras_are_said_to_install_is_what_they_install() -> None:
+    """And no message names a package `nbpipeline` of an index, which is another project's."""
+    config = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = config["project"]["optional-dependencies"]
+
+    def flat(extra: str) -> list[str]:
+        found = []
+        for one in extras[extra]:
+            inner = (
+                one.partition("[")[2].partition("]")[0].split(",") if one.startswith("nbpipeline[") else ()
+            )
+            found += [package for name in inner for package in flat(name)] or [one]
+        return found
+
+    assert set(plugins.PACKAGES) == set(plugins.EXTRAS.values()) | {"convert", "pdf"}
+    assert {name: list(packages) for name, packages in plugins.PACKAGES.items()} == {
+        name: flat(name) for name in plugins.PACKAGES
+    }
+
+
+def test_an_executor_without_its_library_names_the_line_that_installs_it() -> None:
+    script = (
+        "import sys; sys.modules['distributed'] = None; from nbpipeline import plugins; "
+        "plugins.load('executors', 'dask')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True, env=_paths()
+    )
+    assert "executor 'dask' needs the library distributed, which is not installed." in done.stderr
+    assert "pip install 'distributed>=2025.7'" in done.stderr
 
 
 def test_a_built_in_scans_no_entry_points() -> None:

@@ -24,24 +24,24 @@ def files(target: str, workflow: Workflow, given: ExportGiven) -> Mapping[str, s
 
 
 def _dockerfile(target: str, workflow: Workflow, given: ExportGiven, place: str) -> str:
-    ours = next((one for one in given.requirements if one.startswith(_OURS)), "nbpipeline")
     return lines(
         [
             made_by(target, workflow.profile).rstrip("\n"),
             "# Build it from the project's root:",
-            f"#   docker build -f {place}Dockerfile -t {image_name(workflow)} .",
+            f"#   docker build -f {place}Dockerfile -t {image_name(workflow)} \\",
+            "#     --build-arg NBPIPELINE=WHEEL_OR_URL .",
             f"FROM python:{given.python}-slim",
             "",
-            "# A wheel's file or a URL serves, too: --build-arg NBPIPELINE=dist/nbpipeline-...whl",
-            f"ARG NBPIPELINE={ours}",
+            "# Where nbpipeline comes from: a wheel in the project's folder, or a URL that pip takes",
+            "ARG NBPIPELINE",
             "",
             "ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 HOME=/home/runner",
             "RUN useradd --create-home --uid 10001 runner && mkdir /project && chown runner /project",
             "WORKDIR /project",
             f"COPY {place}requirements.lock /tmp/requirements.lock",
             "RUN pip install --no-deps -r /tmp/requirements.lock",
-            "RUN pip install --no-deps ${NBPIPELINE}",
             "COPY --chown=runner . /project",
+            'RUN pip install --no-deps "${NBPIPELINE:?say --build-arg NBPIPELINE=WHEEL_OR_URL}"',
             "USER runner",
             'ENTRYPOINT ["nbpipeline"]',
         ]

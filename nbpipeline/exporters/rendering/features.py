@@ -84,7 +84,7 @@ def refuse(target: str, found: Iterable[Loss]) -> None:
         Complaint(
             where=None,
             what=f"{target} cannot keep what the pipeline says: {line(one)}.",
-            mend="take it out of the pipeline, or say --allow-loss to export without it",
+            mend=f"{one.mend or 'take it out of the pipeline'}, or say --allow-loss to export without it",
             exit_code=ExitCode.LOSS,
         )
         for one in found

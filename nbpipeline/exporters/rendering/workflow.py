@@ -5,7 +5,16 @@ from typing import Any
 
 from nbpipeline.exporters.rendering.schedule import read_schedule
 from nbpipeline.location import is_url
-from nbpipeline.model import Expression, Parameter, PathValue, Pipeline, StageInstance, StageSpec, Value
+from nbpipeline.model import (
+    BoundArtifact,
+    Expression,
+    Parameter,
+    PathValue,
+    Pipeline,
+    StageInstance,
+    StageSpec,
+    Value,
+)
 from nbpipeline.model.exported import Setting, Task, TaskCheck, Workflow
 from nbpipeline.reading.parameters import kinds
 
@@ -44,7 +53,9 @@ def _task(
     instance: StageInstance, pipeline: Pipeline, reached: Mapping[str, tuple[str, ...]], modules: Modules
 ) -> Task:
     spec = instance.spec
-    before = {edge.upstream for edge in pipeline.upstream(instance.id)}
+    edges = pipeline.upstream(instance.id)
+    before = {edge.upstream for edge in edges}
+    stale_with = {edge.upstream for edge in edges if edge.kind == "dependency"}
     return Task(
         id=instance.id,
         stage=spec.name,
@@ -52,8 +63,11 @@ def _task(
         description=spec.description,
         notebook=spec.notebook.path,
         upstream=tuple(one for one in pipeline.instances if one in before),
+        stale_with=tuple(one for one in pipeline.instances if one in stale_with),
         inputs=tuple(dict.fromkeys(path for one in instance.inputs for path in one.paths)),
-        outputs=tuple(dict.fromkeys(path for one in instance.outputs for path in one.paths)),
+        outputs=_outputs(instance, lambda _one: True),
+        unstored=_outputs(instance, lambda one: not one.spec.store),
+        updated=_outputs(instance, lambda one: one.spec.mode == "update"),
         modules=modules(instance),
         settings=reached.get(spec.name, ()),
         retries=spec.retries,
@@ -71,6 +85,10 @@ def _task(
         ),
         always=not spec.cache,
     )
+
+
+def _outputs(instance: StageInstance, wants: Callable[[BoundArtifact], bool]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(path for one in instance.outputs if wants(one) for path in one.paths))
 
 
 # --- parameters ------------------------------------------------------------------------------

@@ -165,3 +165,46 @@ def test_history_can_be_read_whatever_is_wrong_now(root: Path) -> None:
     (root / "notebooks" / "one.ipynb").write_text("{")
     assert project.show(run).data["run"] == run
     assert json.dumps(project.show("one").data)
+
+
+def test_a_schema_that_is_not_there_is_refused_before_anything_runs(root: Path) -> None:
+    write_notebook(
+        root / "notebooks/one.ipynb",
+        header("expect: {out: [{pandera: 'nomod:Table'}]}"),
+        code('out = "../out.csv"', "outputs"),
+        code("open(out, 'w').write('a')"),
+    )
+    project = nbpipeline.Project(root)
+    (found,) = project.check().errors
+    assert found.what == "check 'pandera': there is no module nomod."
+    with pytest.raises(ReadingError, match="there is no module nomod"):
+        project.run()
+    assert not (root / "out.csv").exists()
+
+
+def test_a_tracker_that_nobody_knows_is_told_of_before_a_run(root: Path) -> None:
+    write_stage(root)
+    write_files(root, {"pipeline.yaml": "name: p\ntracking: {mlfow: {}}\n"})
+    project = nbpipeline.Project(root)
+    found = project.check()
+    assert (found.exit_code, [one.what for one in found.errors]) == (
+        5,
+        ["tracking: there is no tracker 'mlfow'."],
+    )
+    assert "did you mean 'mlflow'?" in found.errors[0].mend
+    assert any("there is no tracker 'mlfow'. did you mean 'mlflow'?" in one for one in project.plan().notices)
+    assert [one.state for one in project.doctor(fix=False) if one.subject == "trackers"] == ["bad"]
+    assert project.run(track=False).results[0].status is Status.SUCCEEDED
+
+
+def test_a_tracker_without_its_library_is_told_of_by_check_and_doctor(root: Path, monkeypatch) -> None:
+    write_stage(root)
+    write_files(root, {"pipeline.yaml": "name: p\ntracking: {prometheus: {}}\n"})
+    project = nbpipeline.Project(root)
+    assert project.check().exit_code == 0
+    assert [one.what for one in project.doctor(fix=False) if one.subject == "trackers"] == [
+        "installed: prometheus"
+    ]
+    monkeypatch.setattr("nbpipeline.trackers.prometheus.is_installed", lambda _module: False)
+    found = project.check()
+    assert (found.exit_code, "[prometheus]" in found.errors[0].mend) == (5, True)

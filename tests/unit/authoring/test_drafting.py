@@ -256,3 +256,11 @@ def test_what_is_learned_from_parquet_holds_for_it(tmp_path_factory, records, to
     path = tmp_path_factory.mktemp("d") / "a.parquet"
     pq.write_table(pa.Table.from_pylist(records), path)
     assert failing(path, drafted(path, tolerance=tolerance)) == []
+
+
+def test_flags_stay_flags(tmp_path):
+    path = tmp_path / "flags.csv"
+    path.write_text("late,two\n" + "".join(f"{n % 2},{n % 3}\n" for n in range(40)))
+    text = drafted(path)
+    assert "between: {column: late, min: 0, max: 1}" in text
+    assert "between: {column: two, min: 0, max: 3}" in text

@@ -16,10 +16,10 @@ from nbpipeline.cli.main import COMMANDS
 
 CORE = [
     "init", "new", "check", "plan", "run", "graph", "runs", "show", "log", "diff", "report", "lineage", "expect",
-    "debug", "test", "clean", "accept", "record", "restore", "push", "pull", "verify", "dvc", "doctor", "run-stage",
+    "debug", "test", "clean", "accept", "record", "restore", "push", "pull", "verify", "dvc", "doctor", "export", "run-stage",
     "completion",
 ]  # fmt: skip
-LATER = ["export", "import", "split", "adopt", "tune", "promote", "serve", "drift", "watch", "lab"]
+LATER = ["import", "split", "adopt", "tune", "promote", "serve", "drift", "watch", "lab"]
 HEAVY = (
     "papermill", "nbformat", "jupyter_client", "jupytext", "IPython", "pandas", "pyarrow", "rich", "nbclient",
     "psutil", "asyncio", "filelock", "zmq", "importlib.metadata", "multiprocessing",

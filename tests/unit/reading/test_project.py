@@ -348,11 +348,11 @@ PIPELINE_YAML = [
     ),
     (
         "notebook: [a]",
-        "line 1: unknown key 'notebook'.\n  known keys: alerts, defaults, environment, exclude, kernels, name, notebooks, params, profiles, schedule, stages, store, tracking\n  mend: did you mean 'notebooks'?",
+        "line 1: unknown key 'notebook'.\n  known keys: alerts, defaults, environment, exclude, executor, kernels, name, notebooks, params, profiles, schedule, stages, store, tracking\n  mend: did you mean 'notebooks'?",
     ),
     (
         "retries: 2",
-        "line 1: unknown key 'retries'.\n  known keys: alerts, defaults, environment, exclude, kernels, name, notebooks, params, profiles, schedule, stages, store, tracking\n  mend: write it under 'defaults:' (retries is a stage's key).",
+        "line 1: unknown key 'retries'.\n  known keys: alerts, defaults, environment, exclude, executor, kernels, name, notebooks, params, profiles, schedule, stages, store, tracking\n  mend: write it under 'defaults:' (retries is a stage's key).",
     ),
     (
         "params: {yaer: 1}",
@@ -400,7 +400,7 @@ PIPELINE_YAML = [
     ),
     (
         "profiles: {dev: {parms: {}}}",
-        "line 1: unknown key 'parms'.\n  known keys: alerts, defaults, environment, kernels, params, schedule, stages, store, tracking\n  mend: did you mean 'params'?",
+        "line 1: unknown key 'parms'.\n  known keys: alerts, defaults, environment, executor, kernels, params, schedule, stages, store, tracking\n  mend: did you mean 'params'?",
     ),
     ("params: {1: 2}", "line 1: the key 1 is no text.\n  mend: put it in quotes: '1'."),
 ]

@@ -139,6 +139,9 @@ def test_no_runs(root, state):
     assert history.runs(state, root).text == "no runs yet"
     with pytest.raises(UsageError, match="there are no runs yet"):
         history.show(state, root, None, STAGES)
+    state.add_record(StageRecord(instance="a", state="s", fingerprint=Fingerprint()))
+    with pytest.raises(UsageError, match="were pulled: runs stay where they ran"):
+        history.show(state, root, None, [])
 
 
 def test_a_killed_run_is_told_from_one_that_goes_on(root, state):

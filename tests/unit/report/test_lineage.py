@@ -1,9 +1,11 @@
 """Where files come from, by what is on record."""
 
+from dataclasses import replace
+
 import pytest
 
 from nbpipeline.errors import UsageError
-from nbpipeline.model import Fingerprint, StageRecord, StoredOutput
+from nbpipeline.model import Fingerprint, StageRecord, StageResult, Status, StoredOutput
 from nbpipeline.report import lineage
 from nbpipeline.state.memory import MemoryState
 
@@ -124,11 +126,48 @@ def test_names_are_no_part_of_the_drawing_s_language(tmp_path):
 
 def test_a_file_that_is_updated_in_turn_ends(tmp_path):
     held = MemoryState()
-    held.add_record(record("first", "s1", {}, {"x.db": "1"}, 1.0))
     held.add_record(record("second", "s2", {"x.db": "1"}, {"x.db": "2"}, 2.0))
     held.add_record(record("round", "s3", {"x.db": "2"}, {"x.db": "1"}, 3.0))
     found = lineage.lineage(held, Standing(x="2"), tmp_path, "x.db").data
     assert stages(found["made_by"]) == [("second", "s2"), ("round", "s3")]
+
+
+def test_of_several_states_that_left_the_same_bytes_the_one_counts_that_was_read(tmp_path):
+    held = MemoryState()
+    one = record("clean", "p1", {}, {"x.txt": "x1", "y.txt": "y"}, 1.0)
+    held.add_record(one)
+    rep = record("rep", "r1", {"x.txt": "x1", "y.txt": "y"}, {"z.txt": "z1"}, 2.0)
+    held.add_record(rep)
+    held.add_record(record("clean", "p2", {}, {"x.txt": "x2", "y.txt": "y"}, 3.0))
+    held.add_record(record("rep", "r2", {"x.txt": "x2", "y.txt": "y"}, {"z.txt": "z2"}, 4.0))
+    assert stages(lineage.lineage(held, Standing(z="z2"), tmp_path, "z.txt").data["made_by"]) == [
+        ("rep", "r2"),
+        ("clean", "p2"),
+    ]
+    held.add_record(one)  # as a restore does
+    held.add_record(rep)
+    found = lineage.lineage(held, Standing(z="z1", x="x1", y="y"), tmp_path, "z.txt")
+    assert stages(found.data["made_by"]) == [("rep", "r1"), ("clean", "p1")]
+    assert (found.data["standing"], found.data["raw"]) == ("recorded", [])
+    unchanging = lineage.lineage(held, Standing(y="y"), tmp_path, "y.txt")
+    assert stages(unchanging.data["made_by"]) == [("clean", "p1")]
+    told = sorted(line.partition(",")[0] for line in unchanging.text.splitlines()[-2:])
+    assert told == ["  rep: z.txt  (run run-2", "  rep: z.txt  (run run-4"]
+
+
+def test_of_states_that_are_alike_in_all_they_left_the_one_of_the_run_counts_else_the_one_before(tmp_path):
+    def maker_of(run: str, told: str = "") -> str:
+        held = MemoryState()
+        for state, finished in (("p1", 1.0), ("p2", 3.0), ("p3", 5.0)):
+            held.add_record(record("clean", state, {}, {"x.txt": "x"}, finished))
+        rep = replace(record("rep", "r", {"x.txt": "x"}, {"z.txt": "z"}, 4.0), run=run)
+        held.add_record(rep)
+        if told:
+            held.add_result(run, StageResult(instance="clean", status=Status.FRESH, state=told), finished=4.0)
+        return lineage.lineage(held, Standing(z="z"), tmp_path, "z.txt").data["made_by"][1]["state"]
+
+    assert maker_of("run-4") == "p2"
+    assert maker_of("run-4", told="p1") == "p1"
 
 
 def test_an_unknown_file_is_refused_with_what_may_have_been_meant(state, tmp_path):

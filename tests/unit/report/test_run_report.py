@@ -196,6 +196,10 @@ def test_links_lead_to_what_is_there(root, state, store):
     assert {one[1:] for one in page.hrefs if one.startswith("#")} <= set(page.ids)
     files = [one for one in page.hrefs if not one.startswith("#")]
     assert files == ["b/attempt-1.ipynb", "b/log", "c/attempt-1.ipynb", "c/log"]
+    (run.folder.path / "b/attempt-1.html").write_text("<p>the notebook as a page</p>")
+    files = [one for one in page_of(root, state, store, run).hrefs if not one.startswith("#")]
+    assert files[:2] == ["b/attempt-1.html", "b/attempt-1.ipynb"], "a browser shows the page"
+    (run.folder.path / "b/attempt-1.html").unlink()
     elsewhere = root / "a folder: 100 %" / "page.html"
     elsewhere.parent.mkdir()
     page = page_of(root, state, store, run, elsewhere)

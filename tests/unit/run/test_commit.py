@@ -5,6 +5,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from pipelines import RUN, SKIP, Worker, do, plan_of
 
 from nbpipeline.run.commit import commit_of
@@ -39,6 +40,28 @@ def test_a_commit_is_dirty_where_files_under_version_control_differ(tmp_path):
     assert (found.id, found.dirty) == (head, False)
     (tmp_path / "a.txt").write_text("two")
     assert commit_of(tmp_path).dirty
+
+
+@pytest.mark.parametrize(
+    ("path", "dirty"),
+    [
+        ("notebooks/new.ipynb", True),
+        ("src/features.py", True),
+        ("expectations/clean.yml", True),
+        ("pipeline.yaml", True),
+        ("data/new.csv", False),
+        ("ignored/scratch.py", False),
+        ("../elsewhere.py", False),
+    ],
+)
+def test_a_source_that_is_not_under_version_control_makes_it_dirty(tmp_path, path, dirty):
+    root = tmp_path / "repository/project"
+    root.mkdir(parents=True)
+    repository(tmp_path / "repository")
+    (root / ".gitignore").write_text("ignored/\n")
+    (root / path).resolve().parent.mkdir(exist_ok=True)
+    (root / path).write_text("new")
+    assert commit_of(root).dirty is dirty
 
 
 def told(plan, root: Path) -> list[dict]:

@@ -41,7 +41,7 @@ def test_a_copy_that_cannot_be_made_is_refused_before_the_run(
         "",
         (
             "notebooks/b.ipynb, cell 1: `executed: pages/b.html` needs nbconvert.\n"
-            "  mend: pip install 'nbpipeline[convert]', "
+            "  mend: pip install 'nbconvert>=7.16', "
             "or in a clone of nbpipeline: pip install -e '.[convert]'\n"
         ),
     )

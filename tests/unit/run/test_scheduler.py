@@ -472,3 +472,19 @@ def test_a_caller_without_a_handler_may_interrupt_too(tmp_path):
         [sys.executable, str(script)], capture_output=True, text=True, check=True, timeout=60
     )
     assert told.stdout == "True {'a': 'cancelled', 'b': 'cancelled'}\n"
+
+
+def test_what_failed_and_is_fresh_again_is_told_once(root):
+    state = MemoryState()
+
+    def told(worker=None, **stages) -> dict[str, str]:
+        result = do(plan_of(stages), worker or Worker(), root, state=state)
+        events = events_of(result)
+        (begun,) = [one.data for one in events if one.kind == "run_started"]
+        assert begun["fresh"] + len(begun["stages"]) == begun["total"]
+        return {one.stage: one.data["status"] for one in events if one.kind == "stage_finished"}
+
+    assert told(Worker(fail="a"), a=RUN, c=SKIP) == {"a": "failed"}
+    assert told(b=RUN) == {"b": "succeeded"}, "another part of the pipeline"
+    assert told(a=SKIP, b=SKIP, c=SKIP) == {"a": "fresh"}
+    assert told(a=SKIP, b=SKIP, c=SKIP) == {}

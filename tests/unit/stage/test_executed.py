@@ -140,7 +140,7 @@ def test_a_pdf_is_refused_before_anything_runs_where_it_cannot_be_made(root: Pat
     assert (done.returncode, done.stdout) == (5, "")
     assert done.stderr == (
         "notebooks/train.ipynb, cell 1: `executed: out/train.pdf` needs playwright.\n"
-        "  mend: pip install 'nbpipeline[pdf]', "
+        "  mend: pip install 'nbconvert[webpdf]>=7.16', "
         "or in a clone of nbpipeline: pip install -e '.[pdf]'; then `playwright install chromium`. Or keep it as .html\n"
     )
     assert not (root / "ran").exists()

@@ -135,21 +135,24 @@ def test_a_number_that_nothing_holds_is_told_and_one_that_cannot_be_asked_for() 
 
 
 @pytest.mark.parametrize(
-    ("details", "mend"),
+    ("details", "kind", "mend"),
     [
-        ({}, "correct the data where it is made, or the check"),
+        ({}, "check", "correct the data where it is made, or the check"),
         (
-            {"tried": False},
-            "see what keeps the check from being tried: a module or library that it needs, memory",
+            {"untried": True},
+            "input",
+            "correct what the check names, or the check: it says nothing of the data yet",
         ),
     ],
 )
-def test_a_check_that_could_not_be_tried_blames_no_data(details: dict[str, Any], mend: str) -> None:
+def test_a_check_that_could_not_be_tried_blames_no_data(
+    details: dict[str, Any], kind: str, mend: str
+) -> None:
     one = Check(name="pandera", arguments="m:S", where=Location(path="n.ipynb"))
     failed = Verdict(check=one, passed=False, message="died", details=details)
     found = failures.failed_checks("output", "o", [failed])
     assert found is not None
-    assert found.mend == mend
+    assert (found.kind, found.mend) == (kind, mend)
 
 
 # --- undeclared files ------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import told
 from builders import code, write_files, write_notebook
 from receivers import alert_hook
 
+from nbpipeline.ports import GivenUpError
 from nbpipeline.reading.alerts import url_of
 from nbpipeline.reading.project import read_project
 from nbpipeline.trackers import alerts
@@ -122,6 +123,7 @@ def test_a_killed_run_is_a_failure_and_one_that_was_interrupted_by_hand_is_none(
         (told.run(told.checked("a"), told.failed("b")), ("failure",), "failure"),
         (told.run(told.failed(before="failed")), ALL, "failure"),
         (told.run(told.stage(status="restored", before="failed")), ALL, "recovery"),
+        (told.run(told.stage(status="fresh", before="failed")), ALL, "recovery"),
     ],
 )
 def test_when_there_is_one(run, occasions, found):
@@ -166,15 +168,33 @@ def test_what_one_target_did_not_take_goes_later_to_that_one_alone(opened, hook)
     assert (len(hook.taken), len(other.taken)) == (1, 1)
 
 
-def test_an_old_one_is_given_up_and_that_is_said(opened, hook, capsys):
+def test_an_old_one_is_given_up_and_that_is_said(opened, hook):
     run = told.run(told.failed(), finished=time.time() - alerts.STALE - 60)
-    with opened() as tracker:
-        tracker.send(run)
-        tracker.send(run)
+    for _ in range(2):
+        with (
+            opened() as tracker,
+            pytest.raises(GivenUpError, match=r"^URL 1 of 1: the run ended more than 6 hours ago$"),
+        ):
+            tracker.send(run)
     assert hook.taken == []
-    assert capsys.readouterr().err == (
-        f"alerts: run {told.RUN} ended more than 6 hours ago: no alert of it is sent any more\n"
-    )
+
+
+def test_only_who_was_not_told_is_given_up(opened, hook):
+    with alert_hook() as other:
+        text = f'{{urls: ["json://{hook.address}/hook", "json://{other.address}/hook"]}}'
+        other.status = 503
+        with opened(text) as tracker:
+            with pytest.raises(alerts.NotSentError):
+                tracker.send(now(told.failed()))
+            with pytest.raises(GivenUpError, match=r"^URL 2 of 2: the run ended"):
+                tracker.send(told.run(told.failed(), finished=time.time() - alerts.STALE - 60))
+    assert len(hook.taken) == 1
+
+
+def test_an_old_run_without_an_alert_is_nothing_to_give_up(opened, hook):
+    with opened() as tracker:
+        tracker.send(told.run(told.stage(), finished=time.time() - alerts.STALE - 60))
+    assert hook.taken == []
 
 
 def test_a_run_of_which_nobody_is_to_be_told_sends_nothing(opened, hook):

@@ -10,9 +10,10 @@ import pytest
 
 pytest.importorskip("mlflow")
 from mlflow.tracking import MlflowClient
+from mlflow_database import put_database
 from tracked import Mlflow
 
-from nbpipeline.model.told import CellLog, RunLog, StageLog
+from nbpipeline.model.told import CellLog, Commit, RunLog, StageLog
 from nbpipeline.trackers import mlflow as tracker
 from nbpipeline.trackers import mlflow_client
 from nbpipeline.trackers.mlflow_client import connected
@@ -20,6 +21,8 @@ from nbpipeline.trackers.mlflow_client import connected
 
 @pytest.fixture
 def opened(tmp_path):
+    put_database(tmp_path / "mlflow.db")
+
     def opening(uri="sqlite:///mlflow.db"):
         return tracker.open_tracker({"uri": uri}, tmp_path, "flights", tmp_path / "spool")
 
@@ -66,6 +69,18 @@ def test_a_run_is_seen_while_it_goes_on(opened, ended, tmp_path):
     assert seen(tmp_path)["train"]["cells"] == [(2, 0.5), (4, 1.5)]
 
 
+def test_the_whole_run_has_its_stages_metrics_to_be_compared_by(opened, ended, tmp_path):
+    north = replace(
+        ended.stages[0], stage="fit[region=north,year=2013]", metrics={"auc": 0.75, "note": "odd"}
+    )
+    train = replace(ended.stages[0], metrics={"auc": 0.5})
+    with opened() as one:
+        one.send(replace(ended, stages=(train, north)))
+    found = seen(tmp_path)[""]["metrics"]
+    own = {name: value for name, value in found.items() if not name.startswith("nbpipeline.")}
+    assert own == {"train.auc": 0.5, "fit region:north year:2013.auc": 0.75}
+
+
 def test_what_a_notebook_logs_itself_lands_in_its_stage_s_run(opened, ended, tmp_path):
     with opened() as one:
         one.send(replace(ended, stages=(), finished=None, status=""))
@@ -73,6 +88,17 @@ def test_what_a_notebook_logs_itself_lands_in_its_stage_s_run(opened, ended, tmp
         MlflowClient(given["MLFLOW_TRACKING_URI"]).log_metric(given["MLFLOW_RUN_ID"], "own", 4.0)
         one.send(ended)
     assert seen(tmp_path)["train"]["metrics"]["own"] == 4.0
+
+
+def test_the_commit_is_told_also_where_git_answers_late(opened, ended, tmp_path):
+    begun = replace(ended.stages[0], finished=None, status="")
+    with opened() as one:
+        one.send(replace(ended, stages=(begun,), finished=None, status=""))
+        one.send(replace(ended, commit=Commit(id="c0ffee", dirty=True)))
+    (first, second) = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").search_runs(["1"])
+    for found in (first, second):
+        about = found.data.tags
+        assert (about["mlflow.source.git.commit"], about["nbpipeline.git_dirty"]) == ("c0ffee", "true")
 
 
 def test_a_notebook_may_log_its_parameters_itself(opened, ended, tmp_path):
@@ -105,6 +131,32 @@ def test_what_it_logs_while_the_system_is_down_is_brought_over(opened, ended, tm
     assert '"mine": "yes"' in found["words"]
     assert found["files"] == ["attempt-1.ipynb", "log", "plots"]
     assert found["status"] == "good"
+
+
+def test_runs_that_a_notebook_begins_itself_while_the_system_is_down_are_brought_over(
+    opened, ended, tmp_path
+):
+    with opened("http://127.0.0.1:9") as one:
+        given = one.environment(ended, "train")
+    client = MlflowClient(given["MLFLOW_TRACKING_URI"])
+    second = client.create_run(given["MLFLOW_EXPERIMENT_ID"], start_time=2_000, run_name="second").info.run_id
+    client.log_metric(second, "late", 7.0)
+    client.set_terminated(second, "FINISHED", end_time=3_000)
+    tags = {"mlflow.parentRunId": second, "mine": "yes"}
+    client.create_run(given["MLFLOW_EXPERIMENT_ID"], start_time=2_500, run_name="nested", tags=tags)
+    for _ in range(2):
+        with opened() as one:
+            one.send(ended)
+    there = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    held = there.search_runs([there.get_experiment_by_name("flights").experiment_id])
+    (again,) = (one for one in held if one.info.run_name == "second")
+    (below,) = (one for one in held if one.info.run_name == "nested")
+    assert len(held) == 4
+    assert again.data.metrics == {"late": 7.0}
+    assert (again.info.status, again.info.start_time, again.info.end_time) == ("FINISHED", 2_000, 3_000)
+    assert again.data.tags["nbpipeline.run"] == "r1"
+    assert (below.data.tags["mlflow.parentRunId"], below.data.tags["mine"]) == (again.info.run_id, "yes")
+    assert below.info.status == "KILLED", "it was not ended"
 
 
 @pytest.mark.heavy
@@ -142,6 +194,7 @@ def revision(file) -> str:
 
 def test_a_database_of_an_older_mlflow_is_refused_with_the_line_that_upgrades_it(opened, ended, tmp_path):
     file = tmp_path / "mlflow.db"
+    file.unlink()
     before = older(f"sqlite:///{file}")
     with opened() as one, pytest.raises(OSError, match="older MLflow") as caught:
         one.send(ended)

@@ -1,16 +1,19 @@
 """Outputs of `kind: model` in MLflow: what is logged, registered, refused."""
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import joblib
 import pandas as pd
 import pytest
+from mlflow_database import put_database
 from sklearn.linear_model import LogisticRegression
 
 from nbpipeline.content import digest_file, digest_text, tree_listing
 from nbpipeline.model import StoredOutput
 from nbpipeline.model.told import ModelLog, RunLog, StageLog
+from nbpipeline.stores.local import LocalStore
 from nbpipeline.trackers.mlflow_model import LOGGED, Order, log_model
 from nbpipeline.trackers.mlflow_models import Models
 
@@ -20,10 +23,7 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory) -> str:
-    """A database, made once: that takes seconds."""
-    uri = f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
-    mlflow.MlflowClient(uri).search_experiments()
-    return uri
+    return f"sqlite:///{put_database(tmp_path_factory.mktemp('mlflow') / 'mlflow.db')}"
 
 
 @pytest.fixture
@@ -53,6 +53,7 @@ def order(client, uri, tmp_path) -> Order:
         name=f"flights-{tmp_path.name}",
         alias="candidate",
         inputs=tuple(str(tmp_path / name) for name in ("gone.csv", "other.csv", "train.parquet")),
+        source="train.model_file",
         parameters={"C": 1.0},
         folder=str(tmp_path),
     )
@@ -109,9 +110,73 @@ def test_the_same_bytes_stay_one_version_and_the_alias_goes_back_to_them(client,
 def test_bytes_that_were_written_since_are_not_taken_for_the_run_s(client, order):
     Path(order.path).write_bytes(Path(order.path).read_bytes() + b" ")
     log_model(order)
-    why = "late.joblib was written again, or removed, before MLflow could be told of it"
+    why = (
+        "late.joblib was written again, or removed, before MLflow could be told of it, and the store lacks it"
+    )
     assert said(client, order) == f"not logged: {why}"
     assert client.search_model_versions(f"name = '{order.name}'") == []
+
+
+@pytest.mark.parametrize("later", ["written again", "removed"])
+def test_bytes_that_were_written_since_come_from_the_store(client, order, tmp_path, later):
+    path, store = Path(order.path), LocalStore(tmp_path / "store")
+    store.put(path, StoredOutput(path="late.joblib", digest=order.digest))
+    rows = pd.DataFrame({"b": [1.0, 0.0], "a": [3.0, 0.0]})
+    expected = list(joblib.load(path).predict(rows))
+    path.unlink()
+    if later == "written again":
+        joblib.dump(LogisticRegression(C=0.5).fit([[0.0], [1.0]], [0, 1]), path)
+    log_model(replace(order, store=str(store.folder), spool=str(tmp_path)))
+    assert said(client, order) == f"{order.name} version 1"
+    model = mlflow.pyfunc.load_model(f"models:/{order.name}@candidate")
+    assert list(model.predict(rows)) == expected
+    assert path.exists() == (later == "written again")
+    assert {one.name for one in tmp_path.iterdir() if one.is_dir()} <= {"store", "mlruns"}, "nothing is left"
+
+
+def test_a_folder_that_was_written_since_comes_from_the_store(client, order, tmp_path):
+    place, store = tmp_path / "saved", LocalStore(tmp_path / "store")
+    given = {"serialization_format": "cloudpickle", "pip_requirements": []}
+    mlflow.sklearn.save_model(joblib.load(order.path), str(place), **given)
+    digest = digest_text(tree_listing(place, digest_file))
+    store.put(place, StoredOutput(path="saved", digest=digest))
+    (place / "MLmodel").unlink()
+    log_model(replace(order, path=str(place), digest=digest, store=str(store.folder), spool=str(tmp_path)))
+    assert said(client, order) == f"{order.name} version 1"
+
+
+@pytest.mark.parametrize("damage", ["lacking", "damaged"])
+def test_what_the_store_cannot_give_is_noted(client, order, tmp_path, damage):
+    store = LocalStore(tmp_path / "store")
+    if damage == "damaged":
+        store.put(Path(order.path), StoredOutput(path="late.joblib", digest=order.digest))
+        (kept,) = (one for one in store.folder.rglob(order.digest) if one.is_file())
+        kept.chmod(0o600)
+        kept.write_bytes(b"other")
+    Path(order.path).unlink()
+    log_model(replace(order, store=str(store.folder), spool=str(tmp_path)))
+    assert said(client, order).startswith("not logged: late.joblib was written again, or removed")
+
+
+def test_a_second_model_does_not_rename_the_first(client, order, tmp_path):
+    """Nor does the second take the first one's name when it stands alone."""
+    project = order.name
+    first, second = model(path="late.joblib"), model(output="encoder", path="late.joblib")
+    found = Models({}, project, tmp_path, tmp_path / "spool")
+
+    def logged(one, *models):
+        run = RunLog(run="r", root=str(tmp_path), project=project, models=models)
+        own = client.create_run(client.get_run(order.run_id).info.experiment_id).info.run_id
+        names = {key: tuple(v) if isinstance(v, list) else v for key, v in found.names(run, one).items()}
+        log_model(replace(order, run_id=own, output=one.output, **names))
+        return client.get_run(own).data.tags[LOGGED + one.output]
+
+    assert logged(first, first) == f"{project} version 1"
+    assert logged(first, first, second) == f"{project} version 1"
+    assert logged(second, first, second) == f"{project}-train-encoder version 1"
+    assert logged(second, second) == f"{project}-train-encoder version 1"
+    renamed = replace(first, stage="fit")
+    assert logged(renamed, renamed) == f"{project} version 1", "a stage of another name, alone, goes on"
 
 
 def test_a_folder_of_mlflow_s_own_is_logged_as_it_is(client, order, tmp_path):
@@ -180,27 +245,49 @@ def model(stage="train", output="model", path="m.joblib") -> ModelLog:
 def test_what_models_are_registered_as(models, settings, names, tmp_path):
     run = RunLog(run="r", root=str(tmp_path), project="flights", models=tuple(models))
     found = Models(settings, "flights", tmp_path, tmp_path / "spool")
-    assert [found.name(run, one) for one in models] == names
+    assert [found.names(run, one)["name"] for one in models] == names
 
 
-def test_a_model_that_the_server_does_not_take_is_said_and_tried_again(order, tmp_path):
+def test_a_model_that_the_server_does_not_take_is_said_and_tried_again(client, order, tmp_path):
     run = RunLog(run="r", root=str(tmp_path), project="flights", models=(model(path="late.joblib"),))
     made = StoredOutput(path="late.joblib", digest=order.digest, kind="model")
     stage = StageLog(stage="train", status="succeeded", outputs=(made,))
     found = Models({}, "flights", tmp_path, tmp_path / "spool")
     found.expect(run, "train", order.uri)
-    found.log(run, stage, uri=order.uri, run_id="0" * 32, ended="FINISHED", end_time=1)
+    found.log(client, run, stage, uri=order.uri, run_id="0" * 32, ended="FINISHED", end_time=1)
     with pytest.raises(RuntimeError, match=r"models not logged: late.joblib \(train\): .*not found"):
         found.wait()
-    found.log(run, stage, uri=order.uri, run_id=order.run_id, ended="FINISHED", end_time=1)
+    found.log(client, run, stage, uri=order.uri, run_id=order.run_id, ended="FINISHED", end_time=1)
     found.wait()
     assert mlflow.MlflowClient(order.uri).get_model_version_by_alias("flights", "candidate").version == 1
 
 
-def test_a_stage_that_left_no_model_leaves_no_process(tmp_path):
+def test_a_stage_that_left_no_model_leaves_no_process(client, tmp_path):
     run = RunLog(run="r", root=str(tmp_path), project="flights", models=(model(path="late.joblib"),))
     found = Models({}, "flights", tmp_path, tmp_path / "spool")
     found.expect(run, "train", f"sqlite:///{tmp_path}/gone")
     (waiting,) = found._expected.values()
-    found.log(run, StageLog(stage="train", status="failed"), uri="", run_id="", ended="FAILED", end_time=1)
-    assert waiting.returncode == 0
+    failed = StageLog(stage="train", status="failed")
+    found.log(client, run, failed, uri="", run_id="", ended="FAILED", end_time=1)
+    assert waiting.returncode == -signal.SIGKILL, "what it loads is not waited for"
+
+
+def test_a_model_that_came_back_and_is_registered_is_named_again_without_a_process(client, order, tmp_path):
+    run = RunLog(
+        run="r2", root=str(tmp_path), project="flights", models=(model("train", "model_file", "late.joblib"),)
+    )
+    made = StoredOutput(path="late.joblib", digest=order.digest, kind="model")
+    back = StageLog(stage="train", action="restore", status="restored", outputs=(made,))
+    found = Models({"models": {"train.model_file": order.name}}, "flights", tmp_path, tmp_path / "spool")
+    told = {"uri": order.uri, "run_id": order.run_id, "ended": "FINISHED", "end_time": 12345}
+    found.log(client, run, back, **told)
+    assert len(found._running) == 1, "its bytes are not registered yet"
+    found.wait()
+    assert said(client, order) == f"{order.name} version 1"
+    other = client.create_run(client.get_run(order.run_id).info.experiment_id).info.run_id
+    client.delete_registered_model_alias(order.name, "candidate")
+    later = replace(run, run="r3")
+    found.log(client, later, back, **{**told, "run_id": other})
+    assert not found._running
+    assert said(client, replace(order, run_id=other)) == f"{order.name} version 1"
+    assert client.get_model_version_by_alias(order.name, "candidate").version == 1

@@ -42,8 +42,8 @@ def write(folder):
     return Writer(folder)
 
 
-def reader(tmp_path, folder, state, commit=None):
-    return RunReader(tmp_path, folder, "flights", state, commit)
+def reader(tmp_path, folder, state):
+    return RunReader(tmp_path, folder, "flights", state, "/store")
 
 
 def test_a_run_from_its_beginning_to_its_end(tmp_path, folder, state, write):
@@ -81,7 +81,7 @@ def test_a_run_from_its_beginning_to_its_end(tmp_path, folder, state, write):
         arguments=None,
         passed=True,
     )
-    reading = reader(tmp_path, folder, state, Commit(id="abc", dirty=True))
+    reading = reader(tmp_path, folder, state)
     (now,) = reading.read(time.time()).stages
     assert (now.status, now.finished, now.attempts) == ("", None, 2)
     assert [(one.cell, one.finished, one.seconds) for one in now.cells] == [
@@ -111,7 +111,7 @@ def test_a_run_from_its_beginning_to_its_end(tmp_path, folder, state, write):
         90.0,
     )
     assert (run.command, run.fresh, run.counts) == ("nbpipeline run", 2, {"fresh": 2, "succeeded": 1})
-    assert run.commit == Commit(id="abc", dirty=True)
+    assert (run.commit, run.store) == (None, "/store")
     assert (train.status, train.started, train.finished) == ("succeeded", 1020.0, 1110.0)
     assert (train.metrics, train.parameters, train.peak_memory) == ({"auc": 0.7}, {"C": 0.5}, 300)
     assert train.outputs == (output,)

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from nbpipeline.model.told import Commit
 from nbpipeline.run.folder import close_run, drop_old_runs, kept_runs, open_run
 from nbpipeline.trackers import mlflow
 from nbpipeline.tracking.outbox import Outbox, Recipient, read, unsent, write
@@ -28,11 +27,7 @@ def test_it_is_read_as_it_was_written(tmp_path):
     assert read(folder.path) == OUTBOX
     assert unsent(tmp_path) == (folder,)
     assert OUTBOX.addresses != OUTBOX.after("other").addresses
-    half = (
-        replace(OUTBOX, commit=Commit(id="abc", dirty=True))
-        .after("mlflow")
-        .after("other", trouble="ConnectionError: refused")
-    )
+    half = replace(OUTBOX, store="/store").after("mlflow").after("other", trouble="ConnectionError: refused")
     write(folder, half)
     assert read(folder.path) == half
     assert half.waiting == ("other",)

@@ -283,7 +283,7 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
         message(path, "not_null", "id")
     assert str(caught.value) == (
         "checking a.parquet needs pyarrow, which is not installed.\n"
-        "  mend: pip install 'nbpipeline[data]', "
+        "  mend: pip install 'pyarrow>=18' 'pandas>=2.2', "
         "or in a clone of nbpipeline: pip install -e '.[data]'"
     )
     assert caught.value.exit_code == 5
@@ -466,12 +466,27 @@ def test_it_may_hold_for_most_values(tmp_path, name, arguments, share):
     assert not verdict(path, name, arguments).passed
 
 
+def test_a_failing_row_is_shown_with_its_first_columns(tmp_path, monkeypatch):
+    path = tmp_path / "t.csv"
+    names = [*(f"c{number}" for number in range(12)), "row", "late"]
+    lines = [",".join(str(number * 100 + place) for place in range(14)) for number in range(3)]
+    path.write_text("\n".join([",".join(["row", *names[:12], "late"]), *lines, ""]))
+    (found,) = verdict(path, "between", {"column": "late", "max": 150}).details["examples"][:1]
+    assert [*found] == ["row", "late", "row (column)", "c0", "c1", "c2", "c3", "c4", "c5", "c6"]
+    assert (found["row"], found["late"], found["row (column)"], found["c6"]) == (3, "213", "200", "207")
+    assert "examples" in verdict(path, "between", {"column": "late", "max": 999}).details
+    monkeypatch.setattr(columns, "_READ_AGAIN", 2)
+    assert verdict(path, "between", {"column": "late", "max": 150}).details["examples"] == [
+        {"row": 3, "late": "213"}
+    ]
+
+
 def test_the_first_failing_rows_are_kept(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,b\n" + "-1,\n" * 30)
     found = verdict(path, "between", {"column": "a", "min": 0})
     assert (found.details["rows"], found.details["failed"]) == (30, 30)
-    assert found.details["examples"] == [{"row": row, "a": "-1"} for row in range(1, 21)]
+    assert found.details["examples"] == [{"row": row, "a": "-1", "b": None} for row in range(1, 21)]
     assert verdict(path, "rows", {"max": 1}).details == {"rows": 30, "observed": 30}
     twice = verdict(path, "unique", {"column": "a"}).details
     assert (twice["failed"], twice["examples"][0]["row"]) == (29, 2)

@@ -12,7 +12,7 @@ import pytest
 
 from nbpipeline.errors import MissingPluginError
 from nbpipeline.location import Location
-from nbpipeline.model import Check, Verdict
+from nbpipeline.model import UNTRIED, Check, Verdict
 from nbpipeline.validators import choice
 from nbpipeline.validators.link import CheckingProcess
 from nbpipeline.validators.tables import never
@@ -42,7 +42,7 @@ def test_it_is_started_once_and_ends_with_its_block(table):
         pid = process.pid
         (found,) = ask(process, table, "columns", check("not_null", "a", mostly=0.9))
         assert not found.passed
-        assert found.details["examples"] == [{"row": 2, "a": None}]
+        assert found.details["examples"] == [{"row": 2, "a": None, "b": "y"}]
         assert found.message == "'a' is null in 1 of 2 rows (at least 90 % must hold): row 2"
         assert process.pid == pid
     assert not psutil.pid_exists(pid)
@@ -69,7 +69,7 @@ def test_one_that_ends_by_itself_says_its_last_words(table, tmp_path):
     with CheckingProcess() as process:
         (found,) = ask(process, table, "pandera", check("pandera", "bad_schema:T"))
         assert found.message == "the process that checks data died (exit code 3): no way on"
-        assert found.details == {"tried": False}
+        assert found.details == {UNTRIED: True}
 
 
 def test_a_check_that_nobody_waits_for_any_more_is_not_waited_for(table):
@@ -191,7 +191,7 @@ def test_a_module_that_ends_the_process_is_named(table, tmp_path, end):
         pid = process.pid
         (found,) = ask(process, table, "pandera", check("pandera", "ending:T"))
         assert found.message.startswith("the module ending cannot be imported: ")
-        assert found.details == {"tried": False}
+        assert found.details == {UNTRIED: True}
         assert process.pid == pid
 
 

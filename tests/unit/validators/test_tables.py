@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from written_tables import write_arrow, write_duckdb, write_sheets, write_sqlite
 
+from nbpipeline import plugins
 from nbpipeline.location import Location
 from nbpipeline.model import Check
 from nbpipeline.validators import columns
@@ -247,7 +248,7 @@ def test_a_missing_library_says_what_to_install(tmp_path, monkeypatch, suffix, l
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(Exception, match=f"needs {library}, which is not installed") as caught:
         message(path, "rows", {"min": 1})
-    assert f"pip install 'nbpipeline[{extra}]'" in str(caught.value)
+    assert plugins.install(extra) in str(caught.value)
     assert caught.value.exit_code == 5
 
 

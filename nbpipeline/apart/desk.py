@@ -1,0 +1,276 @@
+"""Where a worker does its jobs: a folder a job, laid out from the store, with kernels that stay warm.
+
+A desk belongs to one run in one worker. Its seats are project folders of their own, as many as jobs go on
+side by side; a seat is cleared after each job and taken again, so the next kernel is forked from what is
+loaded already.
+"""
+
+import atexit
+import shutil
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import fields, replace
+from pathlib import Path
+
+from nbpipeline.apart.shipping import Returned, collected
+from nbpipeline.apart.supply import Supply
+from nbpipeline.apart.survey import refuse_other
+from nbpipeline.errors import MissingPluginError, StorageError
+from nbpipeline.fingerprint import state_digest
+from nbpipeline.kernels.resolve import kernel_of
+from nbpipeline.location import STATE_FOLDER
+from nbpipeline.model import (
+    Failure,
+    Imported,
+    Job,
+    KernelNeed,
+    ProjectSpec,
+    StageRecord,
+    StageResult,
+    StageSpec,
+    Status,
+    StoredOutput,
+    slug_of,
+)
+from nbpipeline.ports import Cancel, Emit
+from nbpipeline.run.folder import state_folder
+from nbpipeline.stage.environment import expected_environment
+from nbpipeline.stage.places import absolute
+from nbpipeline.values import dataclass
+from nbpipeline.worker import Workplace, carried_out
+
+IDLE = 300.0
+"""Seconds after which a desk that is not used gives its kernels up."""
+_STAYS = "state.db"
+"""How names begin of what a seat remembers: digests, facts of sources; no results of consequence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coming:
+    """A kernel that the run will ask for."""
+
+    spec: StageSpec
+    """Without its cells."""
+    imports: tuple[Imported, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FarWork:
+    """Fills `ports.Work` on another machine; picklable. `job.root` is the worker's own folder."""
+
+    run: str
+    project: ProjectSpec
+    """Without stages, and without what only the near side does."""
+    supply: Supply
+    kernels: str = ""
+    coming: tuple[Coming, ...] = ()
+
+    def __call__(self, job: Job, emit: Emit, cancel: Cancel) -> StageResult:
+        """Do a job. Raises MissingPluginError where this worker is not what the plan counts on."""
+        complaints = refuse_other(job.instance, job.fingerprint.environment)
+        if complaints:
+            raise MissingPluginError(complaints)
+        with _desk_of(self, Path(job.root)).seat() as seat:
+            return seat.done(job, emit, cancel)
+
+
+class Desk:
+    """The seats of one run in one worker."""
+
+    def __init__(self, work: FarWork, home: Path) -> None:
+        """Make nothing yet."""
+        self._work = work
+        self.home = home
+        self._free: list[Seat] = []
+        self._count = 0
+        self._busy = 0
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+
+    @contextmanager
+    def seat(self) -> Iterator["Seat"]:
+        """Give a seat that nobody has."""
+        with self._lock:
+            self._busy += 1
+            if self._timer is not None:
+                self._timer.cancel()
+            free = self._free.pop() if self._free else None
+            if free is None:
+                self._count += 1
+        seat = free or Seat(self._work, self.home, self._count)
+        try:
+            yield seat
+        finally:
+            with self._lock:
+                self._busy -= 1
+                self._free.append(seat)
+                if not self._busy:
+                    self._timer = threading.Timer(IDLE, self.close)
+                    self._timer.daemon = True
+                    self._timer.start()
+
+    def close(self) -> None:
+        """Close the seats that nobody has."""
+        with self._lock:
+            free, self._free = self._free, []
+        for one in free:
+            with suppress(Exception):  # nobody is there to hear of it
+                one.close()
+
+
+class Seat:
+    """A project's folder in a worker, with its kernels, for one job after the other."""
+
+    def __init__(self, work: FarWork, home: Path, number: int) -> None:
+        """Open nothing yet."""
+        self._work = work
+        self.base = home / "seats" / f"{work.run}-{number}"
+        self.root = self.base / slug_of(work.project.name)
+        self._store = work.supply.opened(home)
+        self._stack = ExitStack()
+        self._place: Workplace | None = None
+
+    def close(self) -> None:
+        """End the kernels, and remove the folder."""
+        try:
+            self._stack.close()
+        finally:
+            shutil.rmtree(self.base, ignore_errors=True)
+
+    def done(self, job: Job, emit: Emit, cancel: Cancel) -> StageResult:
+        """Do a job here; its outputs and record are in the store then, its papers in the result."""
+        folder = self.root / STATE_FOLDER / "runs" / job.run / job.instance.slug
+        job = replace(job, root=str(self.root), folder=str(folder))
+        try:
+            before = self._finished_before(job)
+            if before is not None:
+                return before
+            result = self._lived(job, emit, cancel)
+            papers, left = collected(folder)
+        finally:
+            self._clear()
+        told = (f"too much to bring back from the worker: {', '.join(left)}",) if left else ()
+        values = {one.name: getattr(result, one.name) for one in fields(StageResult)}
+        return Returned(**{**values, "notices": (*result.notices, *told)}, papers=papers)
+
+    def _finished_before(self, job: Job) -> StageResult | None:
+        """Give the result that a worker which is lost by now had of this job in this run."""
+        found = self._store.ask_record(job.instance.id, state_digest(job.fingerprint))
+        if found is None or found.run != job.run:
+            return None
+        record = replace(found, state=state_digest(found.fingerprint))
+        return StageResult(
+            instance=job.instance.id,
+            status=Status.SUCCEEDED,
+            attempts=record.attempt,
+            seconds=record.seconds,
+            record=record,
+            notices=(
+                "its worker was lost just after it had finished: the executed notebook was not brought here",
+            ),
+        )
+
+    def _lived(self, job: Job, emit: Emit, cancel: Cancel) -> StageResult:
+        try:
+            place = self._opened()
+            self._lay_out(job)
+            result = carried_out(job, place, emit, cancel)
+            if result.record is not None:
+                place.store.finish()
+                self._share(result.record)
+        except StorageError as error:
+            one = error.complaints[0]
+            failure = Failure(kind="storage", what=one.what, known=one.known, mend=one.mend)
+            return StageResult(instance=job.instance.id, status=Status.FAILED, failure=failure)
+        return result
+
+    def _share(self, record: StageRecord) -> None:
+        self._store.share(one for one in record.outputs if one.stored)
+
+    def _opened(self) -> Workplace:
+        """Open the project's folder, once; its kernels with the first job."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        if self._place is None:
+            project = replace(self._work.project, root=str(self.root))
+            place = Workplace(project, self._work.kernels, store=self._store)
+            self._place = self._stack.enter_context(place)
+            place.expect(lambda: [_need(one, self.root) for one in self._work.coming])
+        return self._place
+
+    def _lay_out(self, job: Job) -> None:
+        """Put the job's files where it reads them. Raises StorageError."""
+        state_folder(self.root)
+        spec = job.instance.spec
+        for folder in (spec.working_folder, spec.notebook.folder):
+            absolute(self.root, folder).mkdir(parents=True, exist_ok=True)
+        own = {path for output in job.instance.outputs for path in output.paths}
+        for one in job.files:
+            target = absolute(self.root, one.path)
+            # What several stages update is put in place by the stage itself, from what is here.
+            there = self._store.sound(one) if one.path in own else self._laid(one, target)
+            if not there:
+                raise StorageError.of(
+                    f"{one.path} could not be brought from the store at {self._work.supply.name}.",
+                    mend="see that the workers reach it; then run again",
+                )
+
+    def _laid(self, one: StoredOutput, target: Path) -> bool:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return self._store.get(one, target)
+
+    def _clear(self) -> None:
+        """Remove what the job and its files were; what it learned of sources stays."""
+        state = self.root / STATE_FOLDER
+        stays = {state, *(one for one in _entries(state) if one.name.startswith(_STAYS))}
+        for coming in self._work.coming:  # kernels wait there: a new folder of the same name is not theirs
+            folder = absolute(self.root, coming.spec.working_folder)
+            stays |= {folder, *folder.parents}
+        _emptied(self.root, stays)
+
+
+def _emptied(folder: Path, stays: Collection[Path]) -> None:
+    for one in _entries(folder):
+        if one in stays:
+            _emptied(one, stays)
+        elif one.is_dir() and not one.is_symlink():
+            shutil.rmtree(one, ignore_errors=True)
+        else:
+            one.unlink(missing_ok=True)
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
+
+
+def _need(one: Coming, root: Path) -> KernelNeed:
+    return KernelNeed(
+        kernel=kernel_of(one.spec)[0],
+        folder=str(absolute(root, one.spec.working_folder)),
+        environment=expected_environment(one.spec, root),
+        imports=one.imports,
+    )
+
+
+# --- the desks of this process -----------------------------------------------------------------
+
+_desks: dict[Path, Desk] = {}
+_lock = threading.Lock()
+
+
+def _desk_of(work: FarWork, home: Path) -> Desk:
+    """Give the run's desk; those of other runs give up what they do not use."""
+    with _lock:
+        if not _desks:
+            atexit.register(_close_all)
+        names = [name for name, one in _desks.items() if name != home / work.run and one.home == home]
+        others = [_desks.pop(name) for name in names]  # one that is in use closes when it is idle
+        desk = _desks.setdefault(home / work.run, Desk(work, home))
+    for one in others:
+        one.close()
+    return desk
+
+
+def _close_all() -> None:
+    for one in tuple(_desks.values()):
+        one.close()

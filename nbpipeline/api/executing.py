@@ -1,0 +1,166 @@
+"""Chooses where stages run: in threads here, or by an executor of other machines."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from nbpipeline import apart, plugins
+from nbpipeline.api.planning import Begun
+from nbpipeline.api.warming import expected_validators
+from nbpipeline.content import digest_bytes
+from nbpipeline.errors import Complaint, ExecutorError, ExitCode, MissingPluginError, UsageError
+from nbpipeline.location import is_url
+from nbpipeline.model import Action, ProjectSpec, Step, StoredOutput
+from nbpipeline.plan import Planner
+from nbpipeline.ports import Executor, Store, Work
+from nbpipeline.run.admission import visible_gpus
+from nbpipeline.run.options import RunOptions
+from nbpipeline.worker import Workplace
+
+if TYPE_CHECKING:
+    from nbpipeline.apart.executor import Joined, Settle
+
+LOCAL = "local"
+_EXPECTED = 64
+"""So many kernels are told to workers before they are asked for."""
+
+
+class RunKeywords(TypedDict, total=False):
+    """Further keywords of `Project.run`; see `RunOptions`."""
+
+    jobs: int
+    keep_going: bool
+    on_failure: str
+    retries: bool
+    executor: str
+    address: str
+    command: str
+
+
+def settled(options: RunOptions, project: ProjectSpec, *, push: bool) -> RunOptions:
+    """Add what pipeline.yaml says of the executor. Raises UsageError, MissingPluginError."""
+    said = project.executor
+    name = options.executor or str(said.get("name") or "") or (LOCAL if not options.address else "")
+    address = options.address or (str(said.get("address") or "") if name == said.get("name") else "")
+    if name in ("", LOCAL) and options.address:
+        raise UsageError.of(
+            "--address is given, and stages are to run here.", mend="name the executor, too: --executor dask"
+        )
+    elsewhere = name != LOCAL and bool(plugins.load("executors", name).APART)
+    if elsewhere and options.on_failure == "keep":
+        raise UsageError.of(
+            f"--on-failure keep leaves a kernel on this machine, and executor '{name}' runs none here.",
+            mend="leave out one of them",
+        )
+    if elsewhere and not push and is_url(str(project.store.get("path") or "")):
+        raise UsageError.of(
+            f"--no-push writes nothing to the store, by which stages and executor '{name}' meet.",
+            mend="leave out one of them",
+        )
+    return replace(options, executor=name, address=address, elsewhere=elsewhere)
+
+
+def executor_of(work: Work, options: RunOptions, project: ProjectSpec) -> Executor:
+    """Open the executor by its name."""
+    settings = {**project.executor, "address": options.address}
+    if options.elsewhere and not options.address:
+        settings["gpus"] = options.gpus if options.gpus is not None else visible_gpus()
+    module = plugins.load("executors", options.executor)
+    found: Executor = module.open_executor(
+        work, slots=options.slots, memory=options.memory, settings=settings
+    )
+    return found
+
+
+def apart_executor(
+    stack: ExitStack,
+    run: Begun,
+    place: Workplace,
+    options: RunOptions,
+    *,
+    settle: "Settle",
+    joined: "Joined",
+) -> Executor:
+    """Open an executor of other machines, once it is known that they can do what is planned.
+
+    Raises ExecutorError, MissingPluginError, StorageError.
+    """
+    steps = [one for one in run.plan.steps if one.action in (Action.RUN, Action.MAYBE)]
+    project = place.project
+    _refuse_impossible(steps, apart.shipping.refusals)
+    supply = apart.supply.supply_of(project)
+    bare = replace(project, root="", stages=(), tracking={}, params={}, plugins={}, executor={})
+    work = apart.desk.FarWork(
+        run=run.folder.run,
+        project=bare,
+        supply=supply,
+        kernels=place.kind,
+        coming=tuple(_coming(steps, run.planner)),
+    )
+    inner: Any = executor_of(work, options, project)
+    inner.__enter__()
+    stack.push(inner)
+    survey = apart.survey.Survey(
+        supply=supply,
+        probe=_probe(place.store),
+        kernels=apart.survey.wanted(steps),
+        secrets=tuple(sorted({name for one in steps for name in one.instance.spec.secrets})),
+        validators=expected_validators(run.plan),
+    )
+    _refuse_unfit(inner.ask(survey.asked))
+    shipper = apart.shipping.Shipper(project, place.store, place.digests)
+    found: Executor = apart.executor.ShippingExecutor(inner, shipper, settle, joined)
+    return found
+
+
+def _coming(steps: Sequence[Step], planner: Planner) -> "Iterator[apart.desk.Coming]":
+    for step in steps[:_EXPECTED]:
+        spec = step.instance.spec
+        bare = replace(spec, notebook=replace(spec.notebook, cells=()))
+        yield apart.desk.Coming(spec=bare, imports=planner.imports(step.instance))
+
+
+def _refuse_impossible(steps: Sequence[Step], refusals: Callable[..., Iterator[str]]) -> None:
+    complaints = [
+        Complaint(
+            where=one.instance.spec.where,
+            what=f"'{one.instance.id}' cannot run on another machine: {why}.",
+            mend="change that, or run it here: leave out --executor",
+        )
+        for one in steps
+        for why in refusals(one.instance)
+    ]
+    if complaints:
+        raise ExecutorError(complaints)
+
+
+def _probe(store: Store) -> StoredOutput:
+    """Put a few bytes into the store, for workers to look for. Raises StorageError."""
+    import tempfile  # noqa: PLC0415 - a run on this machine needs none of it
+
+    data = b"nbpipeline: do workers see this?\n"
+    one = StoredOutput(path="probe", digest=digest_bytes(data), size=len(data))
+    with tempfile.TemporaryDirectory(prefix="nbpipeline-") as folder:
+        path = Path(folder) / "probe"
+        path.write_bytes(data)
+        store.put(path, one)
+        store.share([one])
+    return one
+
+
+def _refuse_unfit(answers: Mapping[str, Any]) -> None:
+    """Raise what workers complained of, each with its name."""
+    found: list[Complaint] = []
+    for name, answer in sorted(answers.items()):
+        if isinstance(answer, BaseException):
+            told = f"{type(answer).__name__}: {answer}"
+            found.append(
+                Complaint(where=None, what=f"worker {name} does not answer: {told}", mend="see its log")
+            )
+            continue
+        found += [replace(one, what=f"worker {name}: {one.what}") for one in answer]
+    if found:
+        missing = any(one.exit_code == ExitCode.MISSING_PLUGIN for one in found)
+        raise (MissingPluginError if missing else ExecutorError)(found)

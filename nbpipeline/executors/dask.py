@@ -1,0 +1,337 @@
+"""Runs jobs on a Dask cluster: one at an address, else one of this machine that lasts as long as the run.
+
+What came back is safe: a job whose worker is lost begins anew elsewhere, one that has ended does not. Events
+come by Dask's event log, in the order in which they were told; a thread of its own hands them on, and after
+them the job's result.
+"""
+
+import itertools
+import pickle
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import field
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import cloudpickle
+from distributed import KilledWorker
+
+from nbpipeline.errors import NbpipelineError
+from nbpipeline.executors import dask_cluster as cluster
+from nbpipeline.executors import dask_task as task
+from nbpipeline.executors.local import Level
+from nbpipeline.model import Event, Failure, Job, StageResult, Status
+from nbpipeline.ports import Emit, Work
+from nbpipeline.values import dataclass
+
+APART = True
+"""Jobs leave this process."""
+
+PATIENCE = 60.0
+"""Seconds without any worker after which a run is given up; pipeline.yaml's `executor: {wait: ...}`."""
+DEATHS = 4
+"""So many workers a job may take with it."""
+_LOOK = 1.0
+_LATE = 5.0
+"""Seconds that a result waits for events which were told before it."""
+_LEAVING = 30.0
+"""Seconds in which what was killed is gone."""
+_GATHERING = 4
+
+
+@dataclass(slots=True, kw_only=True)
+class _Handed:
+    """A job that was handed out."""
+
+    key: str
+    job: Job
+    emit: Emit
+    future: "Future[StageResult]"
+    packed: bytes
+    there: Any = None
+    """Dask's future."""
+    worker: str = ""
+    attempts: dict[str, int] = field(default_factory=dict)
+    """Messages that were heard of each, the last one being the present one."""
+    done: task.Done | None = None
+    since: float = 0.0
+    """When `done` came, of the monotonic clock."""
+
+
+class DaskExecutor:
+    """Fills `ports.DistantExecutor`."""
+
+    def __init__(
+        self, work: Work, *, slots: int, memory: int | None = None, settings: Mapping[str, Any] | None = None
+    ) -> None:
+        """Start nothing yet. `slots`, `memory` and `gpus` are the room of a cluster that is started here.
+
+        `settings`: `address` of a scheduler, `wait` (seconds for a worker to be there), `gpus`.
+        """
+        given = settings or {}
+        self._work = work
+        self._room = (max(1, slots), memory, int(given.get("gpus") or 0))
+        self._address = str(given.get("address") or "")
+        self._wait = float(given.get("wait") or PATIENCE)
+        self._session = f"nbpipeline-{uuid.uuid4().hex}"
+        self._numbers = itertools.count()
+        self._level = Level()
+        self._lock = threading.Condition()
+        self._handed: dict[str, _Handed] = {}
+        self._news: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._look = threading.Event()
+        self._over = False
+        self._alone_since: float | None = None
+        self._stack = ExitStack()
+        self._client: Any = None
+
+    def __enter__(self) -> Self:
+        """Reach or start the cluster, and refuse one that does not fit.
+
+        Raises ExecutorError, MissingPluginError.
+        """
+        with ExitStack() as stack:
+            self._client = (
+                cluster.reached(self._address) if self._address else cluster.started(stack, *self._room)
+            )
+            self._address = self._address or self._client.scheduler.address
+            stack.callback(self._client.close, 5)
+            cluster.wait_for_workers(self._client, self._wait)
+            cluster.refuse_strangers(self._client)
+            self._gatherers = ThreadPoolExecutor(_GATHERING, "nbpipeline-gather")
+            stack.callback(self._gatherers.shutdown, wait=False, cancel_futures=True)
+            for name, target in (("hear", self._hear_all), ("look", self._look_on)):
+                thread = threading.Thread(target=target, daemon=True, name=f"nbpipeline-{name}")
+                thread.start()
+                stack.callback(thread.join, 10)
+            stack.callback(self._end)
+            self._client.subscribe_topic(self._session, self._take)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Kill what runs, wait until it is gone, and end a cluster that was started here."""
+        self.cancel(2)
+        with self._lock:
+            self._lock.wait_for(lambda: not self._handed, _LEAVING)
+        with suppress(TimeoutError, OSError):
+            self._stack.close()
+
+    def _end(self) -> None:
+        self._over = True
+        self._look.set()
+        for one in tuple(self._handed.values()):
+            self._news.put(partial(self._settle, one, _cancelled(one.job)))
+        self._news.put(None)
+
+    def ask(self, question: Callable[[str], Any]) -> Mapping[str, Any]:
+        """Put a question to each worker, in a process of its own."""
+        answers = self._client.run(task.answer, cloudpickle.dumps(question), on_error="return")
+        return {
+            name: pickle.loads(one) if isinstance(one, bytes) else one  # noqa: S301 - see `task.do`
+            for name, one in answers.items()
+        }
+
+    # --- handing out -------------------------------------------------------------------------
+
+    def submit(self, job: Job, emit: Emit) -> "Future[StageResult]":
+        """Run the job on a worker that has room for it."""
+        future: Future[StageResult] = Future()
+        future.set_running_or_notify_cancel()
+        if self._level.level:
+            future.set_result(_cancelled(job))
+            return future
+        key = f"{job.instance.slug}-{self._session[-12:]}-{next(self._numbers)}"
+        packed = cloudpickle.dumps((self._work, job))
+        one = _Handed(key=key, job=job, emit=emit, future=future, packed=packed)
+        with self._lock:
+            self._handed[key] = one
+        self._send(one)
+        return future
+
+    def _send(self, one: _Handed) -> None:
+        try:
+            room = cluster.claims(one.job.instance.spec.resources, cluster.offers(self._client))
+            one.there = self._client.submit(
+                task.do,
+                one.packed,
+                self._session,
+                one.key,
+                key=one.key,
+                pure=False,
+                retries=0,
+                resources=room,
+            )
+            one.there.add_done_callback(partial(self._came, one))
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the future
+            self._news.put(partial(self._settle, one, self._told(error)))
+
+    def cancel(self, level: int) -> None:
+        """Raise the cancel level of what runs; what no worker has begun ends as cancelled."""
+        self._level.raise_to(level)
+        self._look.set()
+        for one in tuple(self._handed.values()):
+            if not one.attempts and one.there is not None:
+                with suppress(Exception):  # the scheduler may be gone
+                    one.there.cancel()
+
+    # --- what comes back ---------------------------------------------------------------------
+
+    def _take(self, event: tuple[float, bytes]) -> None:
+        """Take a message, in Dask's own thread."""
+        message: task.Message = pickle.loads(event[1])  # noqa: S301 - see `task.do`
+        self._news.put(partial(self._hear, message))
+
+    def _came(self, one: _Handed, there: Any) -> None:
+        with suppress(RuntimeError):  # the executor is being left
+            self._gatherers.submit(self._gather, one, there)
+
+    def _gather(self, one: _Handed, there: Any) -> None:
+        """Bring a result here, however long that takes."""
+        try:
+            if there.cancelled():
+                gone = _cancelled(one.job) if self._level.level else cluster.lost(self._address)
+                self._news.put(partial(self._settle, one, gone))
+                return
+            done: task.Done = pickle.loads(there.result())  # noqa: S301 - see `task.do`
+        except KilledWorker:
+            self._news.put(partial(self._again, one))
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
+            self._news.put(partial(self._settle, one, self._told(error)))
+        else:
+            self._news.put(partial(self._conclude, one, done))
+
+    def _told(self, error: BaseException) -> BaseException:
+        """Tell a lost scheduler by its name, whatever Dask says of it."""
+        if isinstance(error, NbpipelineError) or self._client.status == "running":
+            return error
+        return cluster.lost(self._address)
+
+    def _hear_all(self) -> None:
+        while (news := self._news.get()) is not None:
+            news()
+
+    def _hear(self, message: task.Message) -> None:
+        one = self._handed.get(message.key)
+        if one is None:
+            return
+        try:
+            if message.attempt not in one.attempts:
+                self._note_begin(one, message)
+            one.attempts[message.attempt] += 1
+            if message.event is not None and message.attempt == next(reversed(one.attempts)):
+                one.emit(message.event)
+        except Exception as error:  # noqa: BLE001 - a disk that is full for events, say
+            self._settle(one, error)
+        if one.done is not None:
+            self._conclude(one, one.done)
+
+    def _note_begin(self, one: _Handed, message: task.Message) -> None:
+        """Note that a job begins; what began before was lost with its worker."""
+        if one.attempts:
+            name = one.job.instance.id
+            text = f"worker {one.worker} was lost; '{name}' begins anew on {message.worker}"
+            one.emit(_notice(one.job, text))
+        one.worker = message.worker
+        one.attempts[message.attempt] = 0
+
+    def _again(self, one: _Handed) -> None:
+        """Hand a job out again which Dask gave up: workers may have died for what others did."""
+        if self._level.level:
+            self._settle(one, _cancelled(one.job))
+        elif len(one.attempts) >= DEATHS:
+            self._settle(one, _deadly(one.job, len(one.attempts)))
+        else:
+            one.key = f"{one.key}+"
+            with self._lock:
+                self._handed = {other.key: other for other in self._handed.values()}
+            self._send(one)
+
+    def _conclude(self, one: _Handed, done: task.Done) -> None:
+        """Hand a result on as soon as all that was told before it is heard."""
+        if one.done is None:
+            one.done, one.since = done, time.monotonic()
+        overdue = time.monotonic() > one.since + _LATE
+        if overdue or one.attempts.get(done.attempt, 0) >= done.sent:
+            self._settle(one, done.result)
+
+    def _settle(self, one: _Handed, outcome: StageResult | BaseException) -> None:
+        with self._lock:
+            known = self._handed.pop(one.key, None)
+            self._lock.notify_all()
+        one.there = None  # Dask forgets a result that nobody holds
+        if known is None:
+            return
+        if isinstance(outcome, BaseException):
+            one.future.set_exception(outcome)
+        else:
+            one.future.set_result(outcome)
+
+    # --- looking on --------------------------------------------------------------------------
+
+    def _look_on(self) -> None:
+        """See to it that every worker knows the cancel level, late ones too, and that there are workers."""
+        while not self._over:
+            self._look.wait(_LOOK)
+            self._look.clear()
+            waiting = tuple(self._handed.values())
+            if not waiting or self._over:
+                continue
+            with suppress(Exception):  # the scheduler may be gone, which the futures tell
+                if self._level.level:
+                    self._client.run(task.turn, self._session, self._level.level, on_error="ignore")
+                self._watch_workers(waiting)
+            for one in waiting:
+                if one.done is not None:
+                    self._news.put(partial(self._conclude, one, one.done))
+
+    def _watch_workers(self, waiting: tuple[_Handed, ...]) -> None:
+        now = time.monotonic()
+        if self._client.nthreads():
+            self._alone_since = None
+        elif self._alone_since is None:
+            self._alone_since = now
+            text = f"the Dask cluster has no worker; waiting {self._wait:g} s for one"
+            self._news.put(partial(waiting[0].emit, _notice(waiting[0].job, text)))
+        elif now > self._alone_since + self._wait:
+            for one in waiting:
+                self._news.put(partial(self._settle, one, cluster.deserted(self._address, self._wait)))
+
+
+def open_executor(work: Work, *, slots: int, memory: int | None, settings: Mapping[str, Any]) -> DaskExecutor:
+    """Give the executor."""
+    return DaskExecutor(work, slots=slots, memory=memory, settings=settings)
+
+
+def _cancelled(job: Job) -> StageResult:
+    return StageResult(instance=job.instance.id, status=Status.CANCELLED)
+
+
+def _notice(job: Job, text: str) -> Event:
+    data = {"text": text}
+    return Event(kind="notice", run=job.run, stage=job.instance.id, time=time.time(), data=data)
+
+
+def _deadly(job: Job, count: int) -> StageResult:
+    failure = Failure(
+        kind="dead_kernel",
+        where=job.instance.spec.where,
+        what=f"{count} workers died one after the other while they ran '{job.instance.id}'.",
+        mend="see the workers' logs; does it need more memory than they have?",
+    )
+    return StageResult(instance=job.instance.id, status=Status.FAILED, failure=failure)
+
+
+if TYPE_CHECKING:
+    from nbpipeline.ports import DistantExecutor
+
+    def _fills(one: DaskExecutor) -> DistantExecutor:
+        return one

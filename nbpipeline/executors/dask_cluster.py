@@ -1,0 +1,173 @@
+"""A Dask cluster as the executor needs it: reached or started, looked at before anything runs, its room."""
+
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from distributed import Client, LocalCluster
+
+from nbpipeline.errors import Complaint, ExecutorError, ExitCode, MissingPluginError
+from nbpipeline.executors.dask_task import Deaf
+from nbpipeline.model import Resources
+from nbpipeline.values import dataclass
+
+CONNECT = 15.0
+"""Seconds in which a scheduler answers."""
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "cpus": ("cpus", "cpu"),
+    "memory": ("memory",),
+    "gpus": ("gpus", "gpu"),
+}
+"""What stages ask for -> how workers may call it, whatever the case."""
+
+
+def reached(address: str) -> Any:
+    """Connect to the scheduler at an address. Raises ExecutorError."""
+    try:
+        return Client(address, timeout=CONNECT, set_as_default=False, name="nbpipeline")
+    except (OSError, ValueError, ImportError) as error:  # timeouts are OSErrors
+        raise ExecutorError.of(
+            f"the Dask scheduler at {address} cannot be reached: {_short(error)}",
+            mend="start it (`dask scheduler`), or see address and network; without --address, "
+            "nbpipeline starts one on this machine",
+        ) from error
+
+
+def started(stack: ExitStack, slots: int, memory: int | None, gpus: int) -> Any:
+    """Start a cluster on this machine, which ends with the stack, and connect to it."""
+    room: dict[str, float] = {"cpus": slots, "gpus": gpus}
+    if memory is not None:
+        room["memory"] = memory
+    cluster = LocalCluster(
+        n_workers=1,
+        threads_per_worker=slots,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        resources=room,
+        memory_limit=0,  # kernels are processes of their own, which it does not see
+        silence_logs=logging.CRITICAL,
+    )
+    stack.callback(cluster.close, 10)
+    client = Client(cluster, timeout=CONNECT, set_as_default=False)
+    client.register_plugin(Deaf())
+    return client
+
+
+def wait_for_workers(client: Any, seconds: float) -> None:
+    """Wait until there is a worker. Raises ExecutorError."""
+    try:
+        client.wait_for_workers(1, timeout=seconds)
+    except TimeoutError as error:
+        raise ExecutorError.of(
+            f"no worker joined the Dask scheduler at {client.scheduler.address} within {seconds:g} s.",
+            mend="start one, with nbpipeline installed: `dask worker ADDRESS`",
+        ) from error
+
+
+# --- who is there ----------------------------------------------------------------------------
+
+
+def refuse_strangers(client: Any) -> None:
+    """Refuse a scheduler and workers whose Python or nbpipeline is another one: they read other bytes.
+
+    Asks by Dask's own words, which every version understands. Raises MissingPluginError, ExecutorError.
+    """
+    found = client.get_versions(packages=["nbpipeline"])
+    others = [("the Dask scheduler", found["scheduler"])]
+    others += [(f"worker {name}", one) for name, one in sorted(found["workers"].items())]
+    complaints = [one for who, what in others for one in _strange(who, what["packages"])]
+    if complaints:
+        missing = any(one.exit_code == ExitCode.MISSING_PLUGIN for one in complaints)
+        raise (MissingPluginError if missing else ExecutorError)(complaints)
+
+
+def _strange(who: str, packages: Mapping[str, Any]) -> Iterator[Complaint]:
+    ours = "{}.{}".format(*sys.version_info)
+    theirs = ".".join(str(packages["python"]).split(".")[:2])
+    if theirs != ours:
+        yield Complaint(
+            where=None,
+            what=f"{who} runs Python {theirs}, and this is Python {ours}.",
+            mend=f"start it with Python {ours}, from an environment like this one",
+        )
+        return
+    version, own = packages.get("nbpipeline"), _own_version()
+    if version != own:
+        has = f"has nbpipeline {version}" if version else "has no nbpipeline"
+        yield Complaint(
+            where=None,
+            what=f"{who} {has}, and this is {own}.",
+            mend="install there what is installed here, with its extra `dask`, and start it anew",
+            exit_code=ExitCode.MISSING_PLUGIN,
+        )
+
+
+def _own_version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415 - as Dask asks for it
+
+    return version("nbpipeline")
+
+
+# --- what they have --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a worker was started with, by our names; what it does not speak of is not here."""
+
+    names: Mapping[str, str]
+    """Our name -> the worker's."""
+    amounts: Mapping[str, float]
+
+    def lacks(self, wanted: Mapping[str, float]) -> bool:
+        """Whether a job that wants that never fits."""
+        return any(amount > self.amounts.get(name, 0) for name, amount in wanted.items())
+
+
+def offers(client: Any) -> tuple[Offer, ...]:
+    """Ask the scheduler what its workers were started with."""
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    return tuple(_offer(one.get("resources") or {}) for one in workers.values())
+
+
+def _offer(resources: Mapping[str, float]) -> Offer:
+    names = {ours: theirs for ours, known in NAMES.items() for theirs in resources if theirs.lower() in known}
+    return Offer(names=names, amounts={ours: float(resources[theirs]) for ours, theirs in names.items()})
+
+
+def claims(resources: Resources, there: tuple[Offer, ...]) -> dict[str, float]:
+    """Say what a job claims, by the workers' names: of what they speak of, and no more than one of them has.
+
+    So one that asks for more than there is runs alone, as on one machine.
+    """
+    spoken = {name: theirs for one in there for name, theirs in one.names.items()}
+    asked = {"cpus": resources.cpus, "memory": resources.memory or 0, "gpus": resources.gpus}
+    wanted = {name: float(amount) for name, amount in asked.items() if name in spoken and amount}
+    if there and all(one.lacks(wanted) for one in there):
+        best = max(there, key=lambda one: [one.amounts.get(name, 0) for name in ("gpus", "memory", "cpus")])
+        wanted = {name: min(amount, best.amounts.get(name, 0)) for name, amount in wanted.items()}
+    return {spoken[name]: amount for name, amount in wanted.items() if amount}
+
+
+def lost(address: str) -> ExecutorError:
+    """Say that the scheduler went away."""
+    return ExecutorError.of(
+        f"the Dask scheduler at {address} was lost while stages ran.",
+        known="stages that had finished are on record",
+        mend="start it again; then `nbpipeline run` goes on from there",
+    )
+
+
+def deserted(address: str, seconds: float) -> ExecutorError:
+    """Say that no worker is left."""
+    return ExecutorError.of(
+        f"the Dask scheduler at {address} has had no worker for {seconds:g} s.",
+        known="stages that had finished are on record",
+        mend="start workers; then `nbpipeline run` goes on from there",
+    )
+
+
+def _short(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).strip().splitlines()[0]

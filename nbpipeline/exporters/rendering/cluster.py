@@ -1,0 +1,127 @@
+"""What targets share that run each task in a container of its own, on whatever machine of a cluster."""
+
+import math
+from collections.abc import Iterator, Mapping
+
+from nbpipeline.errors import UsageError
+from nbpipeline.exporters.rendering.container import image_name
+from nbpipeline.exporters.rendering.names import identifiers, kebab
+from nbpipeline.exporters.rendering.schedule import DAYS
+from nbpipeline.model.exported import ExportGiven, Loss, Schedule, Task, Workflow
+
+OPTIONS: Mapping[str, str] = {
+    "image": "the image that tasks run in, with its registry, in place of the pipeline's name",
+    "secret": "the Secret whose keys are the stages' `secrets`, in place of the pipeline's name",
+    "config": "the ConfigMap whose keys are the stages' `env`, in place of the pipeline's name",
+    "volume": "a PersistentVolumeClaim (ReadWriteOnce) with the project: needed without a store at a URL",
+}
+PROJECT = "/project"
+"""Where the image, or the volume, has the project."""
+USER = 10001
+"""Whom the image runs as."""
+GPU = "nvidia.com/gpu"
+_GRACE = 120
+"""Seconds that a task has after its time limit to restore, to tell, and to upload."""
+
+
+def image(workflow: Workflow, given: ExportGiven) -> str:
+    """Name the image. Raises UsageError for what no image is called."""
+    return _option("image", image_name(workflow), given)
+
+
+def resource(workflow: Workflow, option: str, given: ExportGiven) -> str:
+    """Name the Secret, the ConfigMap. Raises UsageError for what nothing is called."""
+    return _option(option, name_of(workflow), given)
+
+
+def volume(given: ExportGiven) -> str:
+    """Name the claim that holds the project; empty: none does."""
+    return _option("volume", "", given)
+
+
+def name_of(workflow: Workflow, longest: int = 50) -> str:
+    """Name the pipeline as Kubernetes allows it."""
+    return identifiers([workflow.name], kebab, longest=longest)[workflow.name]
+
+
+def _option(name: str, default: str, given: ExportGiven) -> str:
+    value = given.options.get(name, default)
+    if name in given.options and (not value.isascii() or not value.isprintable() or {*value} & {*" \"'{}"}):
+        raise UsageError.of(f"--set {name}={value}: nothing is called so.", mend=f"write --set {name}=NAME")
+    return value
+
+
+def unshared(workflow: Workflow, given: ExportGiven, *, takes_volume: bool = True) -> Iterator[Loss]:
+    """Find that tasks could not hand files over: there is neither a store at a URL nor a volume."""
+    if workflow.store or volume(given):
+        return
+    mend = "name a store at a URL in pipeline.yaml (store: {path: 's3://bucket/prefix'})"
+    yield Loss(
+        feature="files",
+        tasks=(),
+        what="files between tasks: each has a container of its own, which is gone when the task ends",
+        mend=f"{mend}, or say --set volume=CLAIM" if takes_volume else mend,
+    )
+
+
+def inside(given: ExportGiven) -> str:
+    """Give the export's folder as seen from the project, with `/` at its end; empty: the project itself.
+
+    Raises UsageError where it stands outside, for the image holds the project alone.
+    """
+    if not given.folder and given.to_root != ".":
+        raise UsageError.of(
+            "The folder to export to is outside the project; the image holds the project alone.",
+            mend="name one inside: -o deploy/NAME",
+        )
+    return f"{given.folder}/" if given.folder else ""
+
+
+def memory(size: int) -> str:
+    """Write bytes as a quantity of Kubernetes."""
+    for unit, factor in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if size % factor == 0:
+            return f"{size // factor}{unit}"
+    return str(size)
+
+
+def cpus(count: float) -> str:
+    """Write cores as a quantity of Kubernetes: whole ones, or thousandths."""
+    return f"{count:.0f}" if count == int(count) else f"{max(1, round(count * 1000))}m"
+
+
+def deadline(task: Task, *, tries: int) -> int | None:
+    """Give the seconds after which a task that should have ended by itself is ended; None: never."""
+    if task.timeout is None:
+        return None
+    waits = sum(task.retry_delay * task.retry_backoff**one for one in range(tries - 1))
+    return math.ceil(tries * task.timeout + waits) + _GRACE
+
+
+def stages(workflow: Workflow) -> Mapping[str, Task]:
+    """Give a task of each stage: what stages say, all their tasks have alike."""
+    found: dict[str, Task] = {}
+    for task in workflow.tasks:
+        found.setdefault(task.stage, task)
+    return found
+
+
+def cron(schedule: Schedule) -> str:
+    """Write the five fields as Go's cron reads them, for which Sunday is 0 and never 7."""
+    *fields, days = schedule.cron.split(" ")
+    if "7" in days:
+        found = {day % 7 for part in days.split(",") for day in _days(part)}
+        days = ",".join(str(one) for one in sorted(found))
+    return " ".join([*fields, days])
+
+
+def _days(part: str) -> Iterator[int]:
+    ends, _, step = part.partition("/")
+    first, _, last = ("0-6" if ends == "*" else ends).partition("-")
+    begin = _day(first)
+    end = _day(last) if last else 7 if step else begin
+    yield from range(begin, end + 1, int(step or 1))
+
+
+def _day(name: str) -> int:
+    return int(name) if name.isdigit() else DAYS.index(name)

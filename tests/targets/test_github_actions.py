@@ -1,0 +1,165 @@
+"""The exported workflow on pull requests, of the repository's own branches and of forks."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import parity
+import pytest
+import yaml
+import zoo
+from builders import code, command, header, write_files, write_notebook
+from workflow_shell import Done, Expression, run_job
+
+pytestmark = pytest.mark.heavy
+INSTALL = "Install what the stages import"
+RUN = "Run what is stale"
+COMMENT = "Comment on the pull request"
+GH = '#!/bin/sh\nprintf "%s\\n" "$@" > "$HOME/gh-arguments"\ncat summary.md > "$HOME/gh-body"\n'
+
+
+def pull_request(*, fork: bool) -> dict[str, Any]:
+    event = {"pull_request": {"number": 7, "head": {"repo": {"fork": fork}}}}
+    return {
+        "github": {"event_name": "pull_request", "event": event, "token": "t0ken"},
+        "secrets": {},
+        "vars": {},
+    }
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> parity.Place:
+    found = parity.place_for("github-actions", tmp_path / "scratch")
+    gh = found.scratch / "bin/gh"
+    gh.parent.mkdir()
+    gh.write_text(GH)
+    gh.chmod(0o755)
+    path = f"{gh.parent}:{found.environment['PATH']}"
+    return parity.Place(found.bin, found.scratch, {**found.environment, "PATH": path})
+
+
+def job(project: Path, place: parity.Place, contexts: dict[str, Any]) -> Done:
+    workflow = project / ".github/workflows/nbpipeline.yml"
+    return run_job(workflow, "pipeline", project, contexts, place.environment, without=frozenset({INSTALL}))
+
+
+def test_a_pull_request_is_told_and_a_failed_check_refuses_it(root: Path, place: parity.Place) -> None:
+    zoo.failing_check(root)
+    parity.exported(root, "github-actions")
+    done = job(root, place, pull_request(fork=False))
+    assert not done.ok
+    assert done.steps[RUN].returncode == 4
+    assert "failed check `between`" in done.summary
+    assert (place.scratch / "gh-body").read_text() == done.summary
+    assert (place.scratch / "gh-arguments").read_text().split() == [
+        "pr",
+        "comment",
+        "7",
+        "--edit-last",
+        "--create-if-none",
+        "--body-file",
+        "summary.md",
+    ]
+    assert "actions/upload-artifact@v4" in done.used
+    assert (root / "report.html").exists()
+
+
+def test_a_fork_reads_the_shared_store_and_writes_nothing(
+    root: Path, place: parity.Place, tmp_path: Path
+) -> None:
+    zoo.diamond(root)
+    store = tmp_path / "store"
+    with (root / "pipeline.yaml").open("a") as file:
+        file.write(f"store: {{path: 'file://{store}'}}\n")
+    parity.exported(root, "github-actions")
+    fork = tmp_path / "fork"
+    shutil.copytree(root, fork)
+    changed = fork / "notebooks/join.ipynb"
+    changed.write_text(changed.read_text().replace("+ Path(right)", "+ '!' + Path(right)"))
+    assert job(root, place, {"github": {"event_name": "push", "event": {}}}).ok
+    before = sorted(str(one) for one in store.rglob("*"))
+    assert len(before) > 8
+    done = job(fork, place, pull_request(fork=True))
+    assert done.ok
+    assert "3 restored" in done.steps[RUN].stdout
+    assert "1 ran" in done.steps[RUN].stdout
+    assert sorted(str(one) for one in store.rglob("*")) == before
+    assert COMMENT in done.skipped
+    assert not any("actions/cache/save" in one for one in done.used)
+    assert command("run", "--no-push", cwd=fork).returncode == 0
+    assert command("run", cwd=root).returncode == 0
+
+
+def test_what_is_committed_but_not_up_to_date_is_refused(root: Path, place: parity.Place) -> None:
+    zoo.diamond(root)
+    parity.exported(root, "github-actions")
+    (root / "pipeline.yaml").write_text("name: another\n")
+    done = job(root, place, pull_request(fork=False))
+    assert not done.ok
+    assert "not up to date: .github/workflows/nbpipeline.yml" in done.steps["Check"].stdout
+    assert RUN in done.skipped
+
+
+def test_a_faulty_header_is_refused(root: Path, place: parity.Place) -> None:
+    zoo.diamond(root)
+    parity.exported(root, "github-actions")
+    write_notebook(root / "notebooks/new.ipynb", header("retires: 2"), code("1"))
+    done = job(root, place, pull_request(fork=False))
+    assert not done.ok
+    assert "did you mean 'retries'?" in done.steps["Check"].stderr
+
+
+def test_a_form_gives_numbers_as_texts_too(root: Path, place: parity.Place) -> None:
+    write_files(root, {"pipeline.yaml": "name: form\n"})
+    write_notebook(
+        root / "notebooks/a.ipynb",
+        header("outputs: {o: ../o.json}"),
+        code("rate = 0.5\nyear = '2013'\nflag = False\nnone: str | None = None", "parameters"),
+        code("import json\nopen(o, 'w').write(json.dumps([rate, year, flag, none]))"),
+    )
+    parity.exported(root, "github-actions")
+    inputs = {"rate": "0.25", "year": "2014", "flag": True, "params": '{"none": "x"}'}
+    contexts = {"github": {"event_name": "workflow_dispatch", "event": {}}, "inputs": inputs}
+    assert job(root, place, contexts).ok
+    assert json.loads((root / "o.json").read_text()) == [0.25, "2014", True, "x"]
+    schedule = {"github": {"event_name": "schedule", "event": {}}, "inputs": {}}
+    assert job(root, place, schedule).ok
+    assert json.loads((root / "o.json").read_text()) == [0.5, "2013", False, None]
+
+
+def test_expressions_that_github_would_refuse_are_refused() -> None:
+    for text in ("needs.nosuch.result ==", "nosuch.thing", "format('{0}'"):
+        with pytest.raises((ValueError, IndexError, AssertionError, KeyError)):
+            Expression(text, {}, failed=False).value()
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(900)
+def test_the_install_step_makes_an_environment_that_runs_it(
+    root: Path, place: parity.Place, tmp_path: Path
+) -> None:
+    """As a runner does: a new Python, the lock alone, nbpipeline from a wheel."""
+    zoo.diamond(root)
+    parity.exported(root, "github-actions")
+    here = Path(__file__).resolve().parents[2]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path / "dist"), str(here)],
+        check=True,
+    )
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    own = Path(sys.executable).parent
+    path = place.environment["PATH"].replace(str(own), str(tmp_path / "venv/bin"))
+    bare = parity.Place(place.bin, place.scratch, {**place.environment, "PATH": path})
+    workflow = yaml.safe_load((root / ".github/workflows/nbpipeline.yml").read_text())
+    assert [one.get("name") for one in workflow["jobs"]["pipeline"]["steps"]].count(INSTALL) == 1
+    contexts = {"github": {"event_name": "push", "event": {}}, "vars": {"NBPIPELINE": str(wheel)}}
+    done = run_job(root / ".github/workflows/nbpipeline.yml", "pipeline", root, contexts, bare.environment)
+    assert done.ok, {name: one.stderr for name, one in done.steps.items()}
+    assert (root / "data/all.json").exists()
+    lacking = {"github": {"event_name": "push", "event": {}}, "vars": {}}
+    refused = run_job(root / ".github/workflows/nbpipeline.yml", "pipeline", root, lacking, bare.environment)
+    assert "set the variable NBPIPELINE" in refused.steps[INSTALL].stderr

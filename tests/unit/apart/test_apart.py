@@ -1,0 +1,203 @@
+"""A stage on another machine without one: what is shipped, laid out, brought back, and asked before."""
+
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from builders import code, header, write_files, write_notebook
+
+import nbpipeline
+from nbpipeline.apart import shipping
+from nbpipeline.apart.desk import Coming, FarWork
+from nbpipeline.apart.executor import ShippingExecutor
+from nbpipeline.apart.supply import supply_of
+from nbpipeline.apart.survey import Survey, refuse_other, wanted
+from nbpipeline.api.executing import settled
+from nbpipeline.errors import UsageError
+from nbpipeline.executors.local import LocalExecutor
+from nbpipeline.model import Job, StageResult, Status, StoredOutput
+from nbpipeline.run.cancel import CancelSwitch
+from nbpipeline.run.options import RunOptions
+from nbpipeline.stage import restore
+from nbpipeline.worker import Workplace
+
+RUN = "20260101-000000-0000"
+
+
+def project(root: Path, **more: str) -> nbpipeline.Project:
+    write_files(
+        root,
+        {"pipeline.yaml": "name: apart\n", "raw.txt": "5\n", "notebooks/rules.py": "FACTOR = 3\n", **more},
+    )
+    write_notebook(
+        root / "notebooks/make.ipynb",
+        header("inputs: {raw: ../raw.txt}\noutputs: {made: ../out/made.txt}\nenv: [TZ]"),
+        code(
+            "import os, rules\nfrom pathlib import Path\n"
+            "Path(made).write_text(f'{int(Path(raw).read_text()) * rules.FACTOR} {os.environ.get(\"TZ\")}')"
+        ),
+    )
+    return nbpipeline.Project(root)
+
+
+class Away(LocalExecutor):
+    """Another machine that is this process: work and job cross as bytes, and the root is its own."""
+
+    def __init__(self, work: FarWork, home: Path) -> None:
+        def far(job, emit, cancel):
+            crossed, there = pickle.loads(pickle.dumps((work, job)))  # noqa: S301 - our own bytes
+            return crossed(replace(there, root=str(home)), emit, cancel)
+
+        super().__init__(far, slots=2)
+
+    def ask(self, question):
+        return {"away": question("nowhere")}
+
+
+def job_of(one: nbpipeline.Project, root: Path) -> Job:
+    step = one.plan().steps[0]
+    folder = root / ".nbpipeline/runs" / RUN / step.instance.slug
+    return Job(
+        root=str(root), run=RUN, folder=str(folder), instance=step.instance, fingerprint=step.fingerprint
+    )
+
+
+def run_away(one: nbpipeline.Project, root: Path, home: Path, job: Job) -> StageResult:
+    spec = one.spec
+    work = FarWork(
+        run=RUN, project=replace(spec, root="", stages=()), supply=supply_of(spec), kernels="plain"
+    )
+    with Workplace(spec, "plain") as place:
+        shipper = shipping.Shipper(spec, place.store, place.digests)
+        settle = lambda job, record, cancel: restore(job, record, place.backends(), cancel)  # noqa: E731
+        with ShippingExecutor(Away(work, home), shipper, settle, lambda job, emit, cancel: job) as executor:
+            return executor.submit(job, lambda event: None).result(120)
+
+
+def test_a_stage_that_ran_in_another_folder_leaves_what_a_run_here_leaves(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    one = project(root)
+    job = job_of(one, root)
+    result = run_away(one, root, tmp_path / "home", job)
+    assert result.status is Status.SUCCEEDED, result.failure
+    assert type(result) is StageResult
+    assert (root / "out/made.txt").read_text() == "15 Asia/Tokyo"
+    assert {path.name for path in Path(job.folder).iterdir()} >= {"attempt-1.ipynb", "log", "context.json"}
+    assert str(one.plan().steps[0].action) == "skip"
+    left = [path for path in (tmp_path / "home").rglob("*") if path.is_file() and "state.db" not in path.name]
+    assert left == []
+
+
+def test_a_job_that_had_ended_when_its_worker_was_lost_is_not_done_again(root, tmp_path):
+    one = project(root)
+    job = job_of(one, root)
+    first = run_away(one, root, tmp_path / "home", job)
+    again = run_away(one, root, tmp_path / "other", job)
+    assert again.record == first.record
+    assert "just after it had finished" in again.notices[0]
+    other = replace(job, run="20260101-000000-0001")  # the control: another run does it
+    assert run_away(one, root, tmp_path / "third", other).notices == first.notices
+
+
+def test_an_edit_between_plan_and_work_is_a_failure_and_nothing_is_brought(root, tmp_path):
+    one = project(root)
+    job = job_of(one, root)
+    (root / "notebooks/rules.py").write_text("FACTOR = 4\n")
+    result = run_away(one, root, tmp_path / "home", job)
+    assert result.status is Status.FAILED
+    assert result.failure is not None
+    assert "changed after the plan was made" in result.failure.what
+    assert not (root / "out/made.txt").exists()
+
+
+def test_a_failure_brings_its_notebook_and_leaves_what_stood_there(root, tmp_path):
+    one = project(root)
+    write_files(root, {"raw.txt": "no number", "out/made.txt": "before"})
+    job = job_of(one, root)
+    result = run_away(one, root, tmp_path / "home", job)
+    assert result.status is Status.FAILED
+    assert "ValueError" in (Path(job.folder) / "attempt-1.ipynb").read_text()
+    assert (root / "out/made.txt").read_text() == "before"
+
+
+def test_papers_over_the_limit_stay_behind_and_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipping, "MOST", 50_000)
+    write_files(tmp_path / "a", {"log": "short", "rejected-1/big.csv": "x" * 60_000})
+    papers, left = shipping.collected(tmp_path / "a")
+    shipping.laid_out(papers, tmp_path / "b")
+    assert left == ("rejected-1/big.csv",)
+    assert [path.name for path in (tmp_path / "b").rglob("*")] == ["log"]
+
+
+def test_what_could_not_come_back_is_refused(root):
+    one = project(root)
+    instance = one.pipeline.instances["make"]
+    (output,) = instance.outputs
+    assert list(shipping.refusals(instance)) == []
+    unkept = replace(output, spec=replace(output.spec, store=False))
+    outside = replace(output, paths=("/mnt/made.txt",))
+    assert "store: false" in next(shipping.refusals(replace(instance, outputs=(unkept,))))
+    assert "outside the project: /mnt/made.txt" in next(
+        shipping.refusals(replace(instance, outputs=(outside,)))
+    )
+
+
+def test_a_worker_is_asked_for_packages_python_secrets_and_the_store(root, tmp_path, monkeypatch):
+    one = project(root)
+    step = one.plan().steps[0]
+    supply = supply_of(one.spec)
+    probe = StoredOutput(path="probe", digest="0" * 32)
+    survey = Survey(supply=supply, probe=probe, kernels=wanted([step]), secrets=("NO_SUCH_SECRET",))
+    crossed = pickle.loads(pickle.dumps(survey))  # noqa: S301 - our own bytes
+    told = [one.what for one in crossed.asked(str(tmp_path))]
+    assert told[0] == "secret NO_SUCH_SECRET is not in its environment"
+    assert told[1].startswith("the store at ")
+    assert len(told) == 2
+    counted = step.fingerprint.environment
+    assert refuse_other(step.instance, counted) == ()
+    (packages,) = refuse_other(step.instance, {**counted, "click": "0.1", "nosuchlib": "1"})
+    assert "instead of 0.1" in packages.what
+    assert "no nosuchlib" in packages.what
+    assert int(packages.exit_code) == 5
+    (python,) = refuse_other(step.instance, {"python": "3.1"})
+    assert int(python.exit_code) == 2
+    absent = replace(step.instance, spec=replace(step.instance.spec, kernel="nosuchkernel"))
+    assert "kernel 'nosuchkernel' is not installed" in refuse_other(absent, {})[0].what
+
+
+def test_settings_come_from_the_command_line_then_from_pipeline_yaml(root):
+    one = project(root, **{"pipeline.yaml": 'executor: {name: dask, address: "tcp://far:1"}\n'})
+    found = settled(RunOptions(), one.spec, push=True)
+    assert (found.executor, found.address, found.elsewhere) == ("dask", "tcp://far:1", True)
+    assert settled(RunOptions(executor="local"), one.spec, push=True).elsewhere is False
+    assert settled(RunOptions(address="tcp://near:1"), one.spec, push=True).address == "tcp://near:1"
+    with pytest.raises(UsageError, match="keep"):
+        settled(RunOptions(on_failure="keep"), one.spec, push=True)
+    with pytest.raises(UsageError, match="name the executor"):
+        settled(RunOptions(address="tcp://far:1"), project(root).spec, push=True)
+
+
+def test_kernels_that_wait_keep_the_folder_that_they_wait_in(root, tmp_path):
+    one = project(root)
+    (step,) = one.plan().steps
+    spec = replace(step.instance.spec, notebook=replace(step.instance.spec.notebook, cells=()))
+    work = FarWork(
+        run=RUN,
+        project=replace(one.spec, root="", stages=()),
+        supply=supply_of(one.spec),
+        coming=(Coming(spec=spec, imports=()),) * 2,
+    )
+    job = job_of(one, root)
+    with Workplace(one.spec, "plain") as place:
+        packed = shipping.Shipper(one.spec, place.store, place.digests).packed(job)
+    there = replace(packed, root=str(tmp_path / "home"))
+    assert work(there, lambda event: None, CancelSwitch()).status is Status.SUCCEEDED
+    (folder,) = (tmp_path / "home").glob("seats/*/apart/notebooks")
+    inode = folder.stat().st_ino
+    assert (
+        work(replace(there, run="20260101-000000-0009"), lambda event: None, CancelSwitch()).status
+        is Status.SUCCEEDED
+    )
+    assert folder.stat().st_ino == inode
+    assert list(folder.iterdir()) == []

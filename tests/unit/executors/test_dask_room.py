@@ -1,0 +1,59 @@
+"""What a job claims of Dask's workers, and which workers are refused."""
+
+import sys
+
+import pytest
+
+import nbpipeline
+from nbpipeline.executors.dask_cluster import _offer, _strange, claims
+from nbpipeline.model import Resources
+
+PYTHON = "{}.{}.{}.final.0".format(*sys.version_info)
+
+
+def offers(*workers: dict[str, float]):
+    return tuple(map(_offer, workers))
+
+
+@pytest.mark.parametrize(
+    ("workers", "wanted", "claimed"),
+    [
+        ([{}], {"cpus": 8}, {}),
+        ([{"cpus": 4}], {"cpus": 2, "memory": 10**9}, {"cpus": 2}),
+        ([{"CPU": 4, "GPU": 1}], {"gpus": 1}, {"CPU": 1, "GPU": 1}),
+        ([{"cpus": 4}, {"cpus": 8}], {"cpus": 99}, {"cpus": 8}),
+        (
+            [{"cpus": 16, "memory": 10}, {"cpus": 2, "memory": 50}],
+            {"cpus": 4, "memory": 40},
+            {"cpus": 2, "memory": 40},
+        ),
+        ([{"cpus": 4, "memory": 10}, {}], {"cpus": 1, "memory": 5}, {"cpus": 1, "memory": 5}),
+        ([{"cpus": 2, "gpus": 0}], {"gpus": 1}, {"cpus": 1}),
+        ([], {"cpus": 2}, {}),
+    ],
+)
+def test_a_job_claims_what_workers_speak_of_and_no_more_than_one_has(workers, wanted, claimed):
+    assert claims(Resources(**wanted), offers(*workers)) == claimed
+
+
+@pytest.mark.parametrize(
+    ("packages", "code", "what"),
+    [
+        (
+            {"python": "3.9.1.final.0", "nbpipeline": nbpipeline.__version__},
+            2,
+            "worker a runs Python 3.9, and this is",
+        ),
+        ({"python": PYTHON, "nbpipeline": None}, 5, "worker a has no nbpipeline, and this is"),
+        ({"python": PYTHON, "nbpipeline": "9.9"}, 5, "worker a has nbpipeline 9.9, and this is"),
+    ],
+)
+def test_a_worker_with_another_python_or_nbpipeline_is_refused(packages, code, what):
+    (found,) = _strange("worker a", packages)
+    assert int(found.exit_code) == code
+    assert found.what.startswith(what)
+    assert found.mend
+
+
+def test_a_worker_like_this_process_is_not_refused():
+    assert list(_strange("worker a", {"python": PYTHON, "nbpipeline": nbpipeline.__version__})) == []
