@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from nbpipeline import report, upkeep, validators
 from nbpipeline.errors import StorageError, UsageError
 from nbpipeline.location import Location
+from nbpipeline.masking.secrets import Masker
 from nbpipeline.model import Check, Pipeline, Verdict
 from nbpipeline.worker import Workplace
 
@@ -46,11 +48,17 @@ class Data:
     def diff(
         self, what: str, *, against: str | None = None, table: str = "", sample: int | None = None
     ) -> report.wording.Page:
-        """Compare `STAGE.NAME` as it stands with its checks, or with it after a run. Raises UsageError."""
+        """Compare `STAGE.NAME` as it stands with its checks, or with it after a run. Raises UsageError.
+
+        Values of stages' secrets are masked.
+        """
         with self._opened() as (pipeline, place):
+            masker = Masker.of({name for one in pipeline for name in one.spec.secrets}, os.environ)
             if against is None:
-                return _since_checks(pipeline, place, what, table, sample)
-            return _since_run(pipeline, place, what, against, table, sample)
+                found = _since_checks(pipeline, place, what, table, sample)
+            else:
+                found = _since_run(pipeline, place, what, against, table, sample)
+            return report.wording.Page(data=masker.anything(found.data), text=masker.text(found.text))
 
     def export_checks(self, what: str | None, target: Path) -> Iterator[str]:
         """Write checks, all or those on STAGE.NAME, as a project of Great Expectations; gives a line each.

@@ -24,7 +24,8 @@ def command(*, what: tuple[str, ...], to: str, everything: bool, output_format: 
 
     FILE is an output, by its path from the root: its stage is meant. What is there already is not carried
     again, so a push that was broken off goes on when it is repeated. Exits 1 when bytes of a result are no
-    longer here. With `--format json`: {"version", "to", "results", "files", "bytes", "lacking"}.
+    longer here, 2 when no result is on record. With `--format json`: {"version", "to", "results", "files",
+    "bytes", "lacking"}.
     """
     with carrying("pushed") as moved:
         done = open_project(given).sharing.push(*what, to=to, everything=everything, moved=moved)

@@ -92,7 +92,9 @@ def main(names: list[str]) -> int:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print is no answer
     questions: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    stream = io.FileIO(0, closefd=False)
+    stream = io.FileIO(os.dup(0))
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a schema that reads stdin takes no question
+        os.dup2(nothing.fileno(), 0)
     threading.Thread(target=read_questions, args=(stream, questions), daemon=True).start()
     prepare(names)
     own = os.getpid()

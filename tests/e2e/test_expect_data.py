@@ -366,3 +366,21 @@ def test_a_drafted_check_that_fails_on_its_own_data_is_left_out(
     with pytest.raises(UsageError, match="the draft could not be read again"):
         write(nbpipeline.Project(root), unreadable, force=False)
     assert not (root / "expectations").exists()
+
+
+def test_what_differs_tells_no_secret(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "s3cr3t-token-of-mine"
+    monkeypatch.setenv("API_TOKEN", secret)
+    text = "a\n" + "one\nother\n" * 30
+    data_project(
+        root,
+        "t.csv",
+        text,
+        "secrets: [API_TOKEN]\nexpect: {it: [{in_set: {column: a, values: [one, other]}}]}",
+    )
+    assert command("run", cwd=root).returncode == 0
+    (root / "data" / "t.csv").write_text(text + f"{secret}\n" * 10)
+    page = nbpipeline.Project(root).data.diff("look.it")
+    told = page.text + json.dumps(page.data)
+    assert "[masked]" in told
+    assert secret not in told

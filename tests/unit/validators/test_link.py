@@ -195,6 +195,18 @@ def test_a_module_that_ends_the_process_is_named(table, tmp_path, end):
         assert process.pid == pid
 
 
+def test_a_module_that_reads_stdin_finds_nothing_there(table, tmp_path):
+    """It would wait for the next question, and take it."""
+    (tmp_path / "asking.py").write_text(
+        "import sys\nfound = sys.stdin.readline()\nraise ValueError(repr(found))\n"
+    )
+    with CheckingProcess() as process:
+        (found,) = ask(process, table, "pandera", check("pandera", "asking:T"))
+        assert found.message == "the module asking cannot be imported: ValueError: ''"
+        (found,) = ask(process, table, "columns", check("not_null", "b"))
+        assert found.passed
+
+
 BOMB = "import re\nopen({pipe!r}, 'wb').close()\nre.match('(a+)+$', 'a' * 40 + 'b')\n"
 """It holds Python's lock for longer than anybody lives."""
 
