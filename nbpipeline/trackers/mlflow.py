@@ -258,6 +258,9 @@ class MlflowTracker:
                 self._models.expect(run, one.stage, self._uri)
             log(client, run_id, new, parameters)
             return
+        ended, end_time = _ENDED.get(one.status, "FAILED"), milliseconds(one.finished)
+        # First, since it takes longest; it sets the status again when it has logged the model.
+        self._models.log(client, run, one, uri=self._uri, run_id=run_id, ended=ended, end_time=end_time)
         log(client, run_id, [*new, *end_metrics(one, one.finished)], parameters)
         for key, value in {**tags(one), **self._late_commit(run, slug_of(one.stage))}.items():
             client.set_tag(run_id, key, value[:LONGEST_VALUE])
@@ -266,9 +269,7 @@ class MlflowTracker:
             client.log_inputs(run_id, datasets=datasets)
         for path in one.files.values():
             client.log_artifact(run_id, path)
-        ended, end_time = _ENDED.get(one.status, "FAILED"), milliseconds(one.finished)
         client.set_terminated(run_id, ended, end_time=end_time)
-        self._models.log(client, run, one, uri=self._uri, run_id=run_id, ended=ended, end_time=end_time)
 
     def _late_commit(self, run: RunLog, slug: str) -> Mapping[str, str]:
         """Give the commit of a run that was made there before git had answered."""

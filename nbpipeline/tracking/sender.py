@@ -31,7 +31,7 @@ LOCK = ".tracking.lock"
 """In a run's folder, held by the process that tells of the run."""
 FOLDER = "tracking"
 """In a run's folder: what trackers keep there until it can be sent."""
-PAUSE = 0.5
+PAUSE = 0.25
 """Seconds between two looks at what is new."""
 SOON = 0.05
 """The same once the run's process asks no more: it waits for the end of this one."""
