@@ -1,7 +1,7 @@
 """Every target runs the zoo, and is compared with `nbpipeline run`.
 
-    python tests/parity.py                       # all targets, as a table; writes docs/reference/parity.md
-    python tests/parity.py snakemake dvc         # these alone; writes nothing
+    python tests/parity.py                       # all targets; writes their rows in docs/reference/parity.md
+    python tests/parity.py snakemake dvc         # these alone
 
 A target is a module in tests/runners with `NAME`, `QUICK` (the cases that .ci/run takes; the others are nightly) and
 `run(project, case, place)`, which exports, has the target run all of the pipeline, and returns when it has ended, well or not.
@@ -160,13 +160,23 @@ def table(found: Mapping[str, Mapping[str, str]]) -> str:
         f"|---|{'---|' * len(cases)}",
     ]
     rows += [
-        f"| {name} | {' | '.join(results.get(one, '') for one in cases)} |" for name, results in found.items()
+        f"| {name} | {' | '.join(found[name].get(one, '') for one in cases)} |" for name in sorted(found)
     ]
     return "\n".join(rows) + "\n"
 
 
+def earlier(page: str) -> dict[str, dict[str, str]]:
+    """Read the rows of a page that was written before."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in page.splitlines()
+        if line.startswith("| ")
+    ]
+    return {row[0]: dict(zip(zoo.CASES, row[1:], strict=True)) for row in rows[1:]}
+
+
 def main(names: Sequence[str]) -> int:
-    """Run targets, print the table, and write the docs' page where all were run."""
+    """Run targets, print the table, and write their rows in the docs' page where nothing differs."""
     import tempfile
 
     found: dict[str, dict[str, str]] = {}
@@ -181,11 +191,10 @@ def main(names: Sequence[str]) -> int:
             wrong += [f"{name}, {case.name}: {one}" for one in different]
             found.setdefault(name, {})[case.name] = "differs" if different else "same"
             print(f"{name}, {case.name}: {found[name][case.name]}", flush=True)
-    text = table(found)
-    print(f"\n{text}", *wrong, sep="\n")
-    if not names and not wrong:
-        head = PAGE.read_text(encoding="utf-8").partition("| target |")[0]
-        PAGE.write_text(head + text, encoding="utf-8")
+    print(f"\n{table(found)}", *wrong, sep="\n")
+    if not wrong:
+        page = PAGE.read_text(encoding="utf-8")
+        PAGE.write_text(page.partition("| target |")[0] + table({**earlier(page), **found}), encoding="utf-8")
     return int(bool(wrong))
 
 
