@@ -62,12 +62,13 @@ class Exporting:
         _refuse_unknown(target, exporter, options or {})
         with self._opened() as (pipeline, place):
             project = pipeline.project
-            folder = Path(project.root, exporter.FOLDER) if output is None else output.absolute()
+            wanted = Path(project.root, exporter.FOLDER) if output is None else output.absolute()
+            folder = Path(os.path.normpath(wanted))
             glance = Glance()
             workflow = workflow_of(pipeline, lambda one: place.fingerprinter.modules(one, glance))
-            inside = folder.is_relative_to(project.root)
+            way = folder.relative_to(project.root).as_posix() if folder.is_relative_to(project.root) else "."
             given = ExportGiven(
-                folder=folder.relative_to(project.root).as_posix().removeprefix(".") if inside else "",
+                folder="" if way == "." else way,
                 to_root=_way_to_root(project, folder),
                 requirements=upkeep.requirements.pinned(pipeline, place.fingerprinter),
                 python=upkeep.requirements.python_version(pipeline, place.fingerprinter),

@@ -17,16 +17,16 @@ def file_name(dag_id: str) -> str:
 def dockerfile(workflow: Workflow, given: ExportGiven, head: str) -> str:
     """Write the image of Airflow's own processes; the stages' packages have an environment of their own."""
     place = f"{given.folder}/" if given.folder else ""
-    ours = next((one for one in given.requirements if one.startswith("nbpipeline==")), "nbpipeline")
     return lines(
         [
             head.rstrip("\n"),
             "# Airflow's scheduler, processor of DAGs, server and workers. Build it from the project's root:",
-            f"#   docker build -f {place}Dockerfile -t {container.image_name(workflow)}-airflow .",
+            f"#   docker build -f {place}Dockerfile -t {container.image_name(workflow)}-airflow \\",
+            "#     --build-arg NBPIPELINE=WHEEL_OR_URL .",
             f"FROM apache/airflow:{VERSION}-python{given.python}",
             "",
-            "# A wheel's file or a URL serves, too: --build-arg NBPIPELINE=dist/nbpipeline-...whl",
-            f"ARG NBPIPELINE={ours}",
+            "# Where nbpipeline comes from: a wheel in the project's folder, or a URL that pip takes",
+            "ARG NBPIPELINE",
             "",
             "USER root",
             "RUN mkdir /opt/stages /project && chown airflow /opt/stages /project",
@@ -37,8 +37,9 @@ def dockerfile(workflow: Workflow, given: ExportGiven, head: str) -> str:
             "RUN python -m venv /opt/stages && ln -s /opt/stages/bin/nbpipeline /home/airflow/.local/bin/",
             f"COPY {place}requirements.lock /tmp/requirements.lock",
             "RUN /opt/stages/bin/pip install --no-deps -r /tmp/requirements.lock",
-            "RUN /opt/stages/bin/pip install --no-deps ${NBPIPELINE}",
+            "WORKDIR /project",
             "COPY --chown=airflow:0 . /project",
+            'RUN /opt/stages/bin/pip install --no-deps "${NBPIPELINE:?say --build-arg NBPIPELINE=...}"',
             f"ENV AIRFLOW__CORE__DAGS_FOLDER=/project/{given.folder or '.'}",
         ]
     )

@@ -228,7 +228,7 @@ def _retries(task: Task) -> dict[str, Any] | None:
 
 def _container(task: Task, words: list[str], workflow: Workflow, given: ExportGiven) -> dict[str, Any]:
     resources = _resources(task)
-    env = [*_secrets(task, workflow, given), *_variables(task, workflow, given)]
+    env = [*_secrets(task, workflow, given), *_variables(workflow, given)]
     return {
         "image": cluster.image(workflow, given),
         **_command(words, takes_instance=_takes_instance(task)),
@@ -259,11 +259,11 @@ def _secrets(task: Task, workflow: Workflow, given: ExportGiven) -> list[dict[st
     return [{"name": one, "valueFrom": {"secretKeyRef": {"name": name, "key": one}}} for one in task.secrets]
 
 
-def _variables(task: Task, workflow: Workflow, given: ExportGiven) -> list[dict[str, Any]]:
+def _variables(workflow: Workflow, given: ExportGiven) -> list[dict[str, Any]]:
     name = cluster.resource(workflow, "config", given)
     return [
         {"name": one, "valueFrom": {"configMapKeyRef": {"name": name, "key": one, "optional": True}}}
-        for one in task.env
+        for one in workflow.env  # of all tasks: by them it is found what others made
     ]
 
 

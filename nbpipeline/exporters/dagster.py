@@ -219,7 +219,7 @@ def _stage(workflow: Workflow, task: Task, keys: Mapping[str, Mapping[str, str]]
         known["retries"] = task.retries
         known["retry_delay"] = task.retry_delay
     if task.timeout is not None:
-        known["timeout"] = task.timeout + _GRACE
+        known["timeout"] = _limit(task, elsewhere=elsewhere)
     resources = _resources(task)
     if resources:
         known["tags"] = {"dagster-k8s/config": {"container_config": {"resources": resources}}}
@@ -228,6 +228,15 @@ def _stage(workflow: Workflow, task: Task, keys: Mapping[str, Mapping[str, str]]
         known["raw"] = raw
     rows = [f"        {name}={python(value, 8)},\n" for name, value in known.items()]
     return "    stage_assets(\n" + "".join(rows) + "    ),"
+
+
+def _limit(task: Task, *, elsewhere: bool) -> float:
+    """Seconds after which a command that does not end is ended: for one try, or all with their waits."""
+    limit = task.timeout or 0.0
+    if elsewhere:
+        return limit + _GRACE
+    waits = sum(task.retry_delay * task.retry_backoff**number for number in range(task.retries))
+    return (task.retries + 1) * limit + waits + _GRACE
 
 
 def _group(task: Task) -> str:

@@ -44,11 +44,12 @@ def stage_assets(
     )
     def made(context: dg.AssetExecutionContext, parameters: Parameters) -> Iterator[Any]:
         result = run_stage(context, name, command, parameters.as_json(), timeout)
-        yield from check_results(first, checks, result.get("checks", []))
+        held = result.get("status") in {"fresh", "restored"}  # the checks were tried when it was made
+        yield from check_results(first, checks, result.get("checks", []), held)
         if result["exit_code"]:
             told = (result.get("failure") or {}).get("what") or f"exit code {result['exit_code']}"
-            # 1: a stage failed. Else a check (4), a missing input (3): as it will be the next time.
-            raise dg.Failure(told, allow_retries=result["exit_code"] == 1)
+            # 1: a stage failed; 7: another run held it. A check (4) will fail the next time, too.
+            raise dg.Failure(told, allow_retries=result["exit_code"] in {1, 7})
         digests = {one["path"]: one for one in result["outputs"]}
         for key, path in outputs.items():
             metadata: dict[str, Any] = {"status": result["status"], **result["metrics"]}
@@ -78,14 +79,20 @@ def run_stage(
             code = process.wait(timeout)
         except BaseException:  # the run is ended: the command brings back what stood there before
             process.terminate()
-            process.wait()
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
             raise
         told = json.loads(result.read_text(encoding="utf-8")) if result.exists() else {}
     return {**told, "exit_code": code}
 
 
-def check_results(first: str, checks: list[list[Any]], found: list[dict[str, Any]]) -> Iterator[Any]:
-    """Give what became of each check; one that was not tried did not pass."""
+def check_results(
+    first: str, checks: list[list[Any]], found: list[dict[str, Any]], held: bool
+) -> Iterator[Any]:
+    """Give what became of each check; one that was not tried did not pass, unless it had held before."""
     left = list(found)
     for check, artifact, kind, fails in checks:
         tried = next((one for one in left if (one["artifact"], one["check"]) == (artifact, kind)), None)
@@ -94,9 +101,9 @@ def check_results(first: str, checks: list[list[Any]], found: list[dict[str, Any
         yield dg.AssetCheckResult(
             check_name=check,
             asset_key=first,
-            passed=bool(tried and tried["passed"]),
+            passed=bool(tried["passed"] if tried else held),
             severity=dg.AssetCheckSeverity.ERROR if fails else dg.AssetCheckSeverity.WARN,
-            description=tried["message"] if tried else "not tried in this run",
+            description=tried["message"] if tried else "not tried in this run: nothing was made",
         )
 '''
 

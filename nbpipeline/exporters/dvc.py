@@ -3,9 +3,11 @@
 Written after the documentation of DVC 3 ("dvc.yaml files"; templating, outputs, params).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import posixpath
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from nbpipeline.errors import UsageError
 from nbpipeline.exporters.rendering.command import argv, shell
 from nbpipeline.exporters.rendering.names import identifiers, snake
 from nbpipeline.exporters.rendering.source import made_by, yaml_text
@@ -53,21 +55,31 @@ def losses(workflow: Workflow, given: ExportGiven) -> Iterable[Loss]:
 
 def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
     """Give `dvc.yaml` and the file of parameters."""
-    place = given.options.get("params", "params.yaml")
+    place = _place(given)
     head = made_by("dvc", workflow.profile)
     names = identifiers((task.id for task in workflow.tasks), snake)
     stages = {names[task.id]: _stage(workflow, task, names, place) for task in workflow.tasks}
     files = {"dvc.yaml": head + yaml_text({"stages": stages})}
     if workflow.settings:
-        files[place] = head + yaml_text(_nested(workflow.settings))
+        files[place] = head + yaml_text(_nested(workflow.settings, _stages(workflow)))
     return files
 
 
-def _nested(settings: Iterable[Setting]) -> dict[str, Any]:
+def _place(given: ExportGiven) -> str:
+    place = posixpath.normpath(given.options.get("params", "params.yaml"))
+    if place in {"dvc.yaml", "."} or place.startswith(("/", "../")):
+        raise UsageError.of(
+            f"--set params={place}: that is no place for parameters.",
+            mend="name a file in the project's folder",
+        )
+    return place
+
+
+def _nested(settings: Iterable[Setting], stages: Collection[str]) -> dict[str, Any]:
     """Write `train.C` under `train`, as `dvc exp run -S` and `--params @FILE` name it."""
     found: dict[str, Any] = {}
     for one in settings:
-        for keys in _keys(one):
+        for keys in _keys(one, stages):
             inner = found
             for key in keys[:-1]:
                 inner = inner.setdefault(key, {})
@@ -75,9 +87,9 @@ def _nested(settings: Iterable[Setting]) -> dict[str, Any]:
     return found
 
 
-def _keys(setting: Setting) -> Iterator[tuple[str, ...]]:
-    """Give the keys of a setting; a mapping stands under each stage, for elsewhere it would mean one."""
-    if isinstance(setting.default, Mapping) and "." not in setting.name:
+def _keys(setting: Setting, stages: Collection[str]) -> Iterator[tuple[str, ...]]:
+    """Give the keys of a setting; where it would be taken for a stage's it stands under each that has it."""
+    if "." not in setting.name and (isinstance(setting.default, Mapping) or setting.name in stages):
         yield from ((stage, setting.name) for stage in setting.stages)
     else:
         yield tuple(setting.name.split("."))
@@ -129,12 +141,21 @@ def _out(path: str, task: Task) -> Value:
 
 def _params(workflow: Workflow, task: Task, place: str) -> list[Value]:
     settings = {one.name: one for one in workflow.settings}
-    keys = [".".join(key) for name in task.settings for key in _keys(settings[name]) if _is_of(key, task)]
+    keys = [
+        ".".join(key)
+        for name in task.settings
+        for key in _keys(settings[name], _stages(workflow))
+        if _is_of(key, task)
+    ]
     return list(keys) if place == "params.yaml" else [{place: keys}]
 
 
 def _is_of(key: tuple[str, ...], task: Task) -> bool:
     return len(key) == 1 or key[0] == task.stage
+
+
+def _stages(workflow: Workflow) -> Collection[str]:
+    return {task.stage for task in workflow.tasks}
 
 
 def _literal(text: str) -> str:

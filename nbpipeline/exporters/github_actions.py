@@ -78,7 +78,7 @@ def _workflow(workflow: Workflow, given: ExportGiven) -> dict[str, Any]:
         "jobs": {
             "pipeline": {
                 "runs-on": given.options.get("runs-on", "ubuntu-latest"),
-                "env": _environment(workflow, inputs),
+                "env": _environment(inputs),
                 "steps": _steps(workflow, given),
             }
         },
@@ -129,24 +129,34 @@ def _input(setting: Setting) -> dict[str, Any]:
     return {**found, "type": "string", "default": setting.default}
 
 
-def _environment(workflow: Workflow, inputs: Mapping[str, Setting]) -> dict[str, str]:
+def _environment(inputs: Mapping[str, Setting]) -> dict[str, str]:
     found = {"NBPIPELINE": "${{ vars.NBPIPELINE }}"}
-    found |= {name: f"${{{{ secrets.{name} }}}}" for name in workflow.secrets}
-    found |= {name: f"${{{{ vars.{name} }}}}" for name in workflow.env if name not in found}
     pairs = ", ".join(f'"{setting.name}": {{{number}}}' for number, setting in enumerate(inputs.values()))
     values = "".join(f", toJSON(inputs.{name})" for name in inputs)
     empty = "'{}'"
     if inputs:
         given = f"format('{{{{{pairs}}}}}'{values})"
-        found["PARAMS"] = f"${{{{ inputs.params && {given} || {empty} }}}}"
+        found["PARAMS"] = f"${{{{ github.event_name == 'workflow_dispatch' && {given} || {empty} }}}}"
     found["MORE_PARAMS"] = f"${{{{ inputs.params || {empty} }}}}"
     return found
+
+
+def _own(workflow: Workflow) -> dict[str, str]:
+    """Give the steps that need them the stages' secrets and variables; GitHub makes unset ones empty."""
+    found = {f"SECRET_{name}": f"${{{{ secrets.{name} }}}}" for name in workflow.secrets}
+    return found | {f"VARIABLE_{name}": f"${{{{ vars.{name} }}}}" for name in workflow.env}
+
+
+def _exported(workflow: Workflow) -> str:
+    names = [("SECRET", name) for name in workflow.secrets] + [("VARIABLE", name) for name in workflow.env]
+    return "".join(f'[ -z "${kind}_{name}" ] || export {name}="${kind}_{name}"\n' for kind, name in names)
 
 
 # --- steps -----------------------------------------------------------------------------------
 
 
 def _steps(workflow: Workflow, given: ExportGiven) -> list[dict[str, Any]]:
+    own = _own(workflow)
     cached = [] if workflow.store else _cache_steps("restore")
     kept = [] if workflow.store else _cache_steps("save")
     params = ['--params "$PARAMS"'] if _inputs(workflow) else []
@@ -156,11 +166,15 @@ def _steps(workflow: Workflow, given: ExportGiven) -> list[dict[str, Any]]:
         {"uses": "actions/setup-python@v6", "with": {"python-version": given.python, "cache": "pip"}},
         {"name": INSTALL, "run": install_line(f"{_FOLDER}/requirements.lock")},
         *cached,
-        {"name": "Check", "run": check_lines("github-actions", workflow)},
+        {
+            "name": "Check",
+            "run": _exported(workflow) + check_lines("github-actions", workflow),
+            **({"env": own} if own else {}),
+        },
         {
             "name": "Run what is stale",
-            "run": " ".join(words),
-            "env": {"FORK": f"${{{{ {_FORK} && '--no-push' || '' }}}}"},
+            "run": _exported(workflow) + " ".join(words),
+            "env": {**own, "FORK": f"${{{{ {_FORK} && '--no-push' || '' }}}}"},
         },
         {
             "name": SUMMARY,

@@ -188,8 +188,8 @@ def _on_kubernetes(task: Task, workflow: Workflow, given: ExportGiven) -> dict[s
         found["activeDeadlineSeconds"] = str(end)
     if task.secrets:
         found["secretAsEnv"] = [_secret(task, cluster.resource(workflow, "secret", given))]
-    if task.env:
-        found["configMapAsEnv"] = [_config(task, cluster.resource(workflow, "config", given))]
+    if workflow.env:  # of all tasks: by them it is found what others made
+        found["configMapAsEnv"] = [_config(workflow, cluster.resource(workflow, "config", given))]
     claim = cluster.volume(given)
     if claim:
         name = {"runtimeValue": {"constant": claim}}
@@ -206,10 +206,10 @@ def _secret(task: Task, name: str) -> dict[str, Any]:
     }
 
 
-def _config(task: Task, name: str) -> dict[str, Any]:
+def _config(workflow: Workflow, name: str) -> dict[str, Any]:
     return {
         "configMapName": name,
         "configMapNameParameter": {"runtimeValue": {"constant": name}},
-        "keyToEnv": [{"configMapKey": one, "envVar": one} for one in task.env],
+        "keyToEnv": [{"configMapKey": one, "envVar": one} for one in workflow.env],
         "optional": True,
     }

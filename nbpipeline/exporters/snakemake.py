@@ -87,6 +87,8 @@ def _rule(workflow: Workflow, task: Task, names: Mapping[str, str]) -> list[str]
     watched = [task.notebook, *task.modules, *raw]
     memory = task.resources.memory
     words = [*argv(workflow, task), "--executed", f"{STATE_FOLDER}/executed/{name}.ipynb"]
+    touched = f"touch(os.path.join(DONE, {text(name)}))"
+    mark = f"temp({touched})" if task.always else touched  # one that is gone is asked for again
     # A function's result is data; in a bare text braces would be wildcards.
     return [
         f"rule {name}:",
@@ -95,7 +97,7 @@ def _rule(workflow: Workflow, task: Task, names: Mapping[str, str]) -> list[str]
         *(f"        os.path.join(DONE, {text(names[one])})," for one in task.upstream),
         f"        lambda wildcards: {python(watched, 8)},",
         "    output:",
-        f"        touch(os.path.join(DONE, {text(name)})),",
+        f"        {mark},",
         "    params:",
         f"        command=lambda wildcards: {python(words, 8)},",
         "        values=lambda wildcards: PARAMS,",

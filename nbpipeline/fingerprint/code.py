@@ -180,7 +180,7 @@ def sealed(values: dict[str, str], secrets: Iterable[str], environ: Mapping[str,
 
 
 _SHORTEST_SECRET = 8
-"""As `stage.secrets.SHORTEST`: shorter values would mask ordinary words."""
+"""As `masking.secrets.SHORTEST`: shorter values would mask ordinary words."""
 
 OPAQUE = "source: "
 """Marks a parameter that counts by its source; no JSON text begins so."""

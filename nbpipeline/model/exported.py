@@ -88,7 +88,7 @@ class Task:
     tags: tuple[str, ...] = ()
     checks: tuple[TaskCheck, ...] = ()
     always: bool = False
-    """`cache: false`: it is never skipped."""
+    """It is to be called every time: `cache: false`, or `fresh_for` that may have passed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

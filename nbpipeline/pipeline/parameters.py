@@ -3,9 +3,19 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import field
 
+from nbpipeline.encoding import canonical
 from nbpipeline.errors import Complaint, ExitCode
 from nbpipeline.location import Location
-from nbpipeline.model import Override, Parameter, ProjectSpec, StageSpec, Value, axis_text, shell_name
+from nbpipeline.model import (
+    Override,
+    Parameter,
+    PathValue,
+    ProjectSpec,
+    StageSpec,
+    Value,
+    axis_text,
+    shell_name,
+)
 from nbpipeline.pipeline.wording import known, listed, meant, refusal
 from nbpipeline.reading import expressions
 from nbpipeline.reading.parameters import accepts, parse_value
@@ -106,18 +116,58 @@ def _override(
     """Put the parsed text over the stage's value; complain where it is none of the declared type."""
     option = _option(override)
     declared = next((one for one in stage.parameters if one.name == override.name), None)
+    if override.has_type and declared and _says_nothing_new(override.value, declared, values):
+        return
     given_type = declared.type if declared else None
     if override.has_type and isinstance(override.value, str) and declared and given_type is None:
         given_type = _type_of_default(declared)  # forms give numbers as texts
     try:
-        as_it_is = override.has_type and given_type is None
-        value = override.value if as_it_is else parse_value(override.text, given_type)
+        value = override.value if _is_read(override, given_type) else parse_value(override.text, given_type)
     except ValueError as error:
         wanted = declared.type if declared and declared.type else "YAML"
         yield _said(option, f"{error}.", f"write a value of type {wanted} for '{override.name}'")
         return
     values[override.name] = value
     origins[override.name] = option
+
+
+def _says_nothing_new(value: Value, declared: Parameter, values: Mapping[str, Value]) -> bool:
+    """Whether a value with a type is what the parameter has anyway, as JSON can hold it.
+
+    Whoever hands all parameters over, as orchestrators do, must not so turn a tuple into a list.
+    """
+    try:
+        present = values[declared.name] if declared.name in values else _literal(declared)
+    except (KeyError, ValueError):
+        return False
+    return canonical(as_json(present)) == canonical(value)
+
+
+def _literal(declared: Parameter) -> Value:
+    if declared.default is None:
+        raise KeyError(declared.name)
+    return expressions.evaluate(declared.default, {})
+
+
+def as_json(value: Value) -> Value:
+    """Give a value as JSON has it: paths as texts, tuples as lists, keys as texts."""
+    if isinstance(value, PathValue):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key if isinstance(key, str) else str(key): as_json(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(one) for one in value]
+    return value
+
+
+def _is_read(override: Override, type_: str | None) -> bool:
+    """Whether a value need not be read as text: it has its type, and that is, or allows, the declared one."""
+    if not override.has_type:
+        return False
+    if type_ is None:
+        return True
+    plain = override.value is None or isinstance(override.value, str)
+    return plain and "Path" not in type_ and accepts(type_, override.value)
 
 
 def _type_of_default(parameter: Parameter) -> str | None:

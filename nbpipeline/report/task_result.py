@@ -16,6 +16,7 @@ from nbpipeline.errors import StorageError
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import EXECUTED, Event, Plan, RunResult, StageRecord, StageResult, slug_of
 from nbpipeline.replacing import replace_text
+from nbpipeline.run.claim import masker_of
 from nbpipeline.run.summary import exit_code, result_to_json
 
 VERSION = 1
@@ -54,9 +55,8 @@ class TaskResult:
             _copy(notebook, executed)
         if target is not None:
             kept = executed if executed is not None else notebook
-            text = json.dumps(
-                self._data(result, plan, record, kept if notebook else None), ensure_ascii=False
-            )
+            data = masker_of(plan).anything(self._data(result, plan, record, kept if notebook else None))
+            text = json.dumps(data, ensure_ascii=False)
             _write(target, text + "\n")
         if mark is not None and record is not None and not one.failure and not result.interrupted:
             _write(mark, record.state + "\n")

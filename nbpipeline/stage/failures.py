@@ -252,14 +252,15 @@ def failed_checks(side: str, name: str, verdicts: Iterable[Verdict]) -> Failure 
     failed = [one for one in verdicts if not one.passed and one.severity == "fail"]
     if not failed:
         return None
-    untried = next((one for one in failed if one.details.get(UNTRIED)), None)
-    if untried is not None:
+    untried = failed[0]
+    if all(one.details.get(UNTRIED) for one in failed):  # else what the data fail counts more
         return Failure(
             kind="input",
             where=untried.check.where,
             what=f"a check on {side} '{name}' could not be tried: {untried.check.name}: {untried.message}",
             mend="correct what the check names, or the check: it says nothing of the data yet",
         )
+    failed.sort(key=lambda one: bool(one.details.get(UNTRIED)))
     return Failure(
         kind="check",
         where=failed[0].check.where,

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from nbpipeline import plugins
 from nbpipeline.errors import NbpipelineError
+from nbpipeline.fingerprint.code import NEVER_RUN
 from nbpipeline.lines import Lines
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model import Imported, ProjectSpec, StageInstance
@@ -97,7 +98,7 @@ class SenderLink:
         """Find the calls by which a notebook says where it logs, and the variables to withhold for each."""
         known = {call: names for one in trackers for call, names in self._chooses[one].items()}
         cells = instance.spec.notebook.cells if known else ()
-        text = "\n".join(one.source for one in cells if one.kind == "code")
+        text = "\n".join(one.source for one in cells if one.kind == "code" and not one.tags & NEVER_RUN)
         return {
             call: names
             for call, names in known.items()

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from nbpipeline.model import Value
+from nbpipeline.reading import yaml12
 
 _WIDTH = 88
 
@@ -68,7 +69,8 @@ class _Dumper(yaml.SafeDumper):
 
 def _block(dumper: yaml.SafeDumper, data: str) -> yaml.ScalarNode:
     plain = all(one.isprintable() or one == "\n" for one in data)  # PyYAML loses U+0085 in other styles
-    style = ("|" if "\n" in data else None) if plain else '"'
+    reads_as_text = isinstance(yaml12.plain(data), str)  # PyYAML quotes by YAML 1.1, where 12e4567 is a text
+    style = ("|" if "\n" in data else None) if plain and reads_as_text else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
 
 

@@ -9,13 +9,13 @@ from nbpipeline.model import (
     BoundArtifact,
     Expression,
     Parameter,
-    PathValue,
     Pipeline,
     StageInstance,
     StageSpec,
     Value,
 )
 from nbpipeline.model.exported import Setting, Task, TaskCheck, Workflow
+from nbpipeline.pipeline.parameters import as_json
 from nbpipeline.reading.parameters import kinds
 
 Modules = Callable[[StageInstance], tuple[str, ...]]
@@ -59,7 +59,7 @@ def _task(
     return Task(
         id=instance.id,
         stage=spec.name,
-        axes={name: plain(value) for name, value in instance.axes},
+        axes={name: as_json(value) for name, value in instance.axes},
         description=spec.description,
         notebook=spec.notebook.path,
         upstream=tuple(one for one in pipeline.instances if one in before),
@@ -83,7 +83,7 @@ def _task(
             for name, checks in spec.expect.items()
             for check in checks
         ),
-        always=not spec.cache,
+        always=not spec.cache or spec.fresh_for is not None,
     )
 
 
@@ -103,7 +103,8 @@ def _settings(pipeline: Pipeline) -> tuple[Setting, ...]:
             seen.add(instance.spec.name)
             for setting in _of_stage(instance):
                 found.setdefault(setting.name, []).append(setting)
-    return tuple(one for same in found.values() for one in _merged(same))
+    axes = {name for instance in pipeline for name, _ in instance.axes}  # `-p` would mean these, too
+    return tuple(one for same in found.values() for one in _merged(same, apart=same[0].name in axes))
 
 
 def _of_stage(instance: StageInstance) -> Iterator[Setting]:
@@ -116,23 +117,23 @@ def _of_stage(instance: StageInstance) -> Iterator[Setting]:
             or parameter.name not in instance.parameters
         ):
             continue
-        default = plain(instance.parameters[parameter.name])
+        default = as_json(instance.parameters[parameter.name])
         yield Setting(
             name=parameter.name,
             stages=(spec.name,),
             types=kinds(parameter.type) if parameter.type else _types_of(default),
             default=default,
-            choices=tuple(plain(one) for one in parameter.choices),
+            choices=tuple(as_json(one) for one in parameter.choices),
             min=parameter.min,
             max=parameter.max,
             help=parameter.help,
         )
 
 
-def _merged(same: list[Setting]) -> Iterator[Setting]:
-    """One setting for all stages that mean the same by a name, else one a stage."""
+def _merged(same: list[Setting], *, apart: bool) -> Iterator[Setting]:
+    """One setting for all stages that mean the same by a name; else, or if `apart`, one a stage."""
     first = same[0]
-    alike = all(
+    alike = not apart and all(
         (one.types, one.default, one.choices, one.min, one.max)
         == (first.types, first.default, first.choices, first.min, first.max)
         and type(one.default) is type(first.default)
@@ -192,14 +193,3 @@ def _types_of(value: Value) -> tuple[str, ...]:
     """Say of what type a default is; None, and what no type is known for, may become anything."""
     name = _TYPES.get(type(value))
     return (name,) if name else ()
-
-
-def plain(value: Value) -> Value:
-    """Give a value as JSON has it: paths as texts, tuples as lists."""
-    if isinstance(value, PathValue):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    return value

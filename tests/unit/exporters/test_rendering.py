@@ -79,8 +79,8 @@ def test_settings_that_agree_are_one_and_derived_ones_are_none(root: Path) -> No
         root / "notebooks/c.ipynb", header("matrix: {year: [1, 2]}"), code("year = 1\nx = None", "parameters")
     )
     settings = {one.name: one for one in Project(root).exporting.workflow().settings}
-    assert set(settings) == {"year", "late", "a.rate", "b.rate", "x"}
-    assert (settings["year"].default, settings["year"].types) == (2013, ("int",))
+    assert set(settings) == {"a.year", "b.year", "late", "a.rate", "b.rate", "x"}, "year is an axis of c"
+    assert (settings["a.year"].default, settings["a.year"].types) == (2013, ("int",))
     assert settings["late"].default == 3
     assert settings["late"].stages == ("a", "b")
     assert settings["x"].types == ()

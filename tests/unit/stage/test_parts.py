@@ -153,6 +153,14 @@ def test_a_check_that_could_not_be_tried_blames_no_data(
     found = failures.failed_checks("output", "o", [failed])
     assert found is not None
     assert (found.kind, found.mend) == (kind, mend)
+    other = Verdict(
+        check=Check(name="not_null", arguments="a", where=one.where), passed=False, message="row 1"
+    )
+    both = failures.failed_checks("output", "o", [failed, other])
+    assert both is not None
+    assert (both.kind, "not_null" in both.what or not details) == ("check", True), (
+        "a failed check is not hidden"
+    )
 
 
 # --- undeclared files ------------------------------------------------------------------------
