@@ -47,9 +47,7 @@ def mlflow_serving(command: str, *arguments: str, cwd: Path, port: int | None = 
         yield f"http://127.0.0.1:{port}"
     finally:
         family = [*psutil.Process(server.pid).children(recursive=True), psutil.Process(server.pid)]
-        for one in family:
-            one.terminate()
-        _, alive = psutil.wait_procs(family, timeout=10)
-        for one in alive:
+        for one in family:  # asked to end, it would wait for its clients' open connections
             one.kill()
+        psutil.wait_procs(family, timeout=10)
         server.wait()

@@ -122,9 +122,12 @@ def _name(client: MlflowClient, order: Order) -> str:
     from mlflow.exceptions import MlflowException  # noqa: PLC0415 - it costs seconds
 
     for name in (order.name, *order.names):
-        with contextlib.suppress(MlflowException):  # there is none yet; else it is said when it is used
+        try:
             if client.get_registered_model(name).tags.get(OUTPUT) == order.source:
                 return name
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # else trouble of the moment would rename it
+                raise
     return order.name
 
 

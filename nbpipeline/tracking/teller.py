@@ -134,7 +134,7 @@ class Teller:
         except Exception as error:  # noqa: BLE001 - as above
             self.trouble, self._failed_at = said(error), time.monotonic()
         else:
-            self.trouble, self._failed_at = "", None
+            self.trouble, self._failed_at, self.given_up = "", None, ""
 
 
 def said(error: Exception) -> str:

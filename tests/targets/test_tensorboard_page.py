@@ -144,10 +144,8 @@ def serving(python: Path, folder: Path) -> Iterator[str]:
     finally:
         family = [*psutil.Process(server.pid).children(recursive=True), psutil.Process(server.pid)]
         for one in family:
-            one.terminate()
-        _, alive = psutil.wait_procs(family, timeout=10)
-        for one in alive:
             one.kill()
+        psutil.wait_procs(family, timeout=10)
         server.wait()
 
 
