@@ -202,7 +202,9 @@ def test_a_place_that_may_only_be_read(tmp_path: Path) -> None:
     assert "1 result waits" in line
     with pytest.raises(StorageError) as caught:
         Remote(far.as_uri()).write("a", b"a")
-    assert caught.value.complaints[0].mend.startswith("see the address, the network and your credentials")
+    assert caught.value.complaints[0].mend.startswith(
+        "see that the folder is there, and may be read and written"
+    )
 
 
 def project(root: Path, bucket: Bucket, endpoint: str) -> None:
