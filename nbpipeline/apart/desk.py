@@ -8,6 +8,7 @@ loaded already.
 import atexit
 import shutil
 import threading
+import uuid
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields, replace
@@ -98,7 +99,8 @@ class Desk:
             free = self._free.pop() if self._free else None
             if free is None:
                 self._count += 1
-        seat = free or Seat(self._work, self.home, self._count)
+            number = self._count
+        seat = free or Seat(self._work, self.home, number)
         try:
             yield seat
         finally:
@@ -125,7 +127,8 @@ class Seat:
     def __init__(self, work: FarWork, home: Path, number: int) -> None:
         """Open nothing yet."""
         self._work = work
-        self.base = home / "seats" / f"{work.run}-{number}"
+        # Another desk of the run may have stood here before: no two have a folder in common.
+        self.base = home / "seats" / f"{work.run}-{number}-{uuid.uuid4().hex[:8]}"
         self.root = self.base / slug_of(work.project.name)
         self._store = work.supply.opened(home)
         self._stack = ExitStack()
@@ -202,22 +205,27 @@ class Seat:
         """Put the job's files where it reads them. Raises StorageError."""
         state_folder(self.root)
         spec = job.instance.spec
-        for folder in (spec.working_folder, spec.notebook.folder):
-            absolute(self.root, folder).mkdir(parents=True, exist_ok=True)
-        own = {path for output in job.instance.outputs for path in output.paths}
         for one in job.files:
-            target = absolute(self.root, one.path)
-            # What several stages update is put in place by the stage itself, from what is here.
-            there = self._store.sound(one) if one.path in own else self._laid(one, target)
-            if not there:
+            if not self._laid(one, absolute(self.root, one.path)):
                 raise StorageError.of(
                     f"{one.path} could not be brought from the store at {self._work.supply.name}.",
                     mend="see that the workers reach it; then run again",
                 )
+        for folder in (spec.working_folder, spec.notebook.folder):
+            absolute(self.root, folder).mkdir(parents=True, exist_ok=True)
 
     def _laid(self, one: StoredOutput, target: Path) -> bool:
         target.parent.mkdir(parents=True, exist_ok=True)
-        return self._store.get(one, target)
+        if not target.is_dir():
+            return self._store.get(one, target)
+        beside = self.base / uuid.uuid4().hex  # kernels wait in a folder that is to be filled
+        try:
+            there = self._store.get(one, beside)
+            if there:
+                shutil.copytree(beside, target, dirs_exist_ok=True, symlinks=True)
+            return there
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
 
     def _clear(self) -> None:
         """Remove what the job and its files were; what it learned of sources stays."""

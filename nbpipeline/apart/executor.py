@@ -57,15 +57,22 @@ class ShippingExecutor:
         self._inner.cancel(level)
 
     def _ship(self, job: Job, emit: Emit, future: "Future[StageResult]") -> None:
+        cancelled = StageResult(instance=job.instance.id, status=Status.CANCELLED)
         try:
+            if self._given_up():
+                future.set_result(cancelled)
+                return
             packed = self._shipper.packed(self._joined(job, emit, self._switch))
-            if self._switch.level:
-                future.set_result(StageResult(instance=job.instance.id, status=Status.CANCELLED))
+            if self._given_up():
+                future.set_result(cancelled)
                 return
             there = self._inner.submit(packed, emit)
             there.add_done_callback(partial(self._back, job, future))
         except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
             future.set_exception(error)
+
+    def _given_up(self) -> bool:
+        return self._switch.level > 0
 
     def _back(self, job: Job, future: "Future[StageResult]", there: "Future[StageResult]") -> None:
         try:

@@ -7,9 +7,9 @@ import io
 import os
 import tarfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from nbpipeline.errors import StorageError
 from nbpipeline.location import is_url
@@ -43,13 +43,15 @@ class Shipper:
 
     def packed(self, job: Job) -> Job:
         """Give the job with its files, which are in the store by then. Raises StorageError."""
-        wanted = dict.fromkeys((*self._own, *job.fingerprint.modules))
-        files = [one for path in wanted if (one := self._shipped(path, "")) is not None]
-        for path, digest in job.fingerprint.inputs.items():
-            one = self._shipped(path, digest or "") if _inside(path) else None
-            if one is not None:
-                files.append(one)
-        kept = {name: os.environ[name] for name in job.instance.spec.env if name in os.environ}
+        wanted = {path: digest or "" for path, digest in job.fingerprint.inputs.items() if _inside(path)}
+        for path in (*self._own, *job.fingerprint.modules, *_updated(job.instance)):
+            wanted.setdefault(path, "")
+        found = [one for path, digest in wanted.items() if (one := self._shipped(path, digest)) is not None]
+        files = _outermost(found)
+        spec = job.instance.spec
+        kept = {
+            name: os.environ[name] for name in spec.env if name in os.environ and name not in spec.secrets
+        }
         return replace(
             job,
             instance=replace(job.instance, executed=None),  # the copy is made here
@@ -80,6 +82,19 @@ class Shipper:
             self._store.share([one])
         with self._lock:
             self._there.add(one.digest)
+
+
+def _updated(instance: StageInstance) -> Iterator[str]:
+    """Name the files that a stage goes on in: they are there as inputs are, whoever made them."""
+    for output in instance.outputs:
+        if output.spec.mode == "update":
+            yield from (path for path in output.paths if _inside(path))
+
+
+def _outermost(files: Sequence[StoredOutput]) -> tuple[StoredOutput, ...]:
+    """Leave out what is within a folder that is shipped whole."""
+    folders = {one.path for one in files if one.kind == "directory"}
+    return tuple(one for one in files if folders.isdisjoint(map(str, PurePosixPath(one.path).parents)))
 
 
 def _own_files(project: ProjectSpec) -> Iterator[str]:

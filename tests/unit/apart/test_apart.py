@@ -9,7 +9,7 @@ from builders import code, header, write_files, write_notebook
 
 import nbpipeline
 from nbpipeline.apart import shipping
-from nbpipeline.apart.desk import Coming, FarWork
+from nbpipeline.apart.desk import Coming, FarWork, Seat
 from nbpipeline.apart.executor import ShippingExecutor
 from nbpipeline.apart.supply import supply_of
 from nbpipeline.apart.survey import Survey, refuse_other, wanted
@@ -119,6 +119,55 @@ def test_a_failure_brings_its_notebook_and_leaves_what_stood_there(root, tmp_pat
     assert result.status is Status.FAILED
     assert "ValueError" in (Path(job.folder) / "attempt-1.ipynb").read_text()
     assert (root / "out/made.txt").read_text() == "before"
+
+
+def only(root: Path, head: str, source: str, **files: str) -> nbpipeline.Project:
+    write_files(root, {"pipeline.yaml": "name: apart\n", **files})
+    write_notebook(root / "notebooks/one.ipynb", header(head), code(source))
+    return nbpipeline.Project(root)
+
+
+def test_a_file_that_is_updated_is_there_though_no_stage_made_it(root, tmp_path):
+    one = only(
+        root,
+        "outputs: {log: {path: ../log.txt, mode: update}}",
+        "open(log, 'a').write('b\\n')",
+        **{"log.txt": "a by hand\n"},
+    )
+    result = run_away(one, root, tmp_path / "home", job_of(one, root))
+    assert result.status is Status.SUCCEEDED, result.failure
+    assert (root / "log.txt").read_text() == "a by hand\nb\n"
+
+
+def test_what_is_shipped_for_two_reasons_is_laid_out_once(root, tmp_path):
+    one = only(
+        root,
+        "inputs: {cfg: ../pipeline.yaml, rules: rules.py, all: {path: ../data/, kind: directory}, x: ../data/in/x.csv}"
+        "\noutputs: {o: ../o.txt}",
+        "import os, rules\nopen(o, 'w').write(open(x).read() + str(sorted(os.listdir(all))) + str(rules.FACTOR))",
+        **{"notebooks/rules.py": "FACTOR = 3\n", "data/in/x.csv": "x", "data/y.csv": "y"},
+    )
+    for name in ("home", "home"):  # the second time folders stand there already
+        job = replace(job_of(one, root), run=f"20260101-000000-{len(name):04d}")
+        result = run_away(one, root, tmp_path / name, job)
+        assert result.status is Status.SUCCEEDED, result.failure
+    assert (root / "o.txt").read_text() == "x['in', 'y.csv']3"
+
+
+def test_a_secret_that_counts_stays_here(root, monkeypatch):
+    monkeypatch.setenv("TOKEN", "a-secret-of-some-length")
+    monkeypatch.setenv("TZ", "UTC")
+    one = only(root, "outputs: {o: ../o.txt}\nsecrets: [TOKEN]\nenv: [TOKEN, TZ]", "1")
+    with Workplace(one.spec, "plain") as place:
+        packed = shipping.Shipper(one.spec, place.store, place.digests).packed(job_of(one, root))
+    assert packed.environment == {"TZ": "UTC"}
+    assert b"a-secret-of-some-length" not in pickle.dumps(packed)
+
+
+def test_no_two_seats_have_a_folder_in_common(root, tmp_path):
+    one = project(root)
+    work = FarWork(run=RUN, project=replace(one.spec, root="", stages=()), supply=supply_of(one.spec))
+    assert Seat(work, tmp_path, 1).base != Seat(work, tmp_path, 1).base
 
 
 def test_papers_over_the_limit_stay_behind_and_are_named(tmp_path, monkeypatch):
