@@ -119,10 +119,12 @@ def _override(
     if override.has_type and declared and _says_nothing_new(override.value, declared, values):
         return
     given_type = declared.type if declared else None
+    as_it_is = _is_read(override, given_type)
     if override.has_type and isinstance(override.value, str) and declared and given_type is None:
         given_type = _type_of_default(declared)  # forms give numbers as texts
+        as_it_is = given_type is None
     try:
-        value = override.value if _is_read(override, given_type) else parse_value(override.text, given_type)
+        value = override.value if as_it_is else parse_value(override.text, given_type)
     except ValueError as error:
         wanted = declared.type if declared and declared.type else "YAML"
         yield _said(option, f"{error}.", f"write a value of type {wanted} for '{override.name}'")

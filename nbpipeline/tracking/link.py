@@ -99,11 +99,13 @@ class SenderLink:
         known = {call: names for one in trackers for call, names in self._chooses[one].items()}
         cells = instance.spec.notebook.cells if known else ()
         text = "\n".join(one.source for one in cells if one.kind == "code" and not one.tags & NEVER_RUN)
-        return {
-            call: names
-            for call, names in known.items()
-            if re.search(rf"^[^#\n]*\b{call}\s*\(", text, flags=re.MULTILINE)
+        own = {
+            self._project.name,
+            *((self._project.tracking[one] or {}).get("experiment") for one in trackers),
         }
+        said = rf"^[^#\n]*\b({'|'.join(known)})\s*\((?:\s*[\"']([^\"']*)[\"']\s*\))?"
+        found = re.findall(said, text, flags=re.MULTILINE) if known else ()
+        return {call: known[call] for call, name in found if not name or name not in own}
 
     def variables(
         self, instance: StageInstance, trackers: tuple[str, ...], cancel: Cancel

@@ -140,7 +140,8 @@ def test_ctrl_c_while_checks_run_brings_all_back(light: Path) -> None:
     write_files(
         light,
         {
-            "notebooks/flights_schema.py": f"import signal\nopen({str(waiting)!r}, 'wb').close()\nsignal.pause()\n",
+            "notebooks/flights_schema.py": f"import signal\nopen({str(waiting)!r}, 'wb').close()\nsignal.pause()\n"
+            "class Flights:\n    pass\n",
             "data/raw.csv": GOOD + "4,EWR,50\n",
         },
     )

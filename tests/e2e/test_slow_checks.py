@@ -15,7 +15,7 @@ from checking import checking_processes
 ENDLESS = "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) SELECT id FROM n"
 SHORT = "SELECT 1 AS id"
 SCHEMA = "import pandera.pandas as pa\n\nclass Table(pa.DataFrameModel):\n    id: int\n"
-BOMB = "import re\n\nre.match('(a+)+$', 'a' * 40 + 'b')\n"
+BOMB = "import re\n\nre.match('(a+)+$', 'a' * 40 + 'b')\n\nclass Table:\n    pass\n"
 """Python's lock is held for longer than anybody lives."""
 
 
