@@ -1,6 +1,6 @@
 """`Project.exporting`: the pipeline as files of an orchestrator.
 
-`upkeep` is named whole, since its modules are loaded when they are first asked for.
+`rendering` and `upkeep` are named whole, since their modules are loaded when they are first asked for.
 """
 
 from __future__ import annotations
@@ -10,17 +10,19 @@ import posixpath
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbpipeline import plugins, upkeep
 from nbpipeline.errors import UsageError, did_you_mean
-from nbpipeline.exporters.rendering import features
-from nbpipeline.exporters.rendering.workflow import workflow_of
+from nbpipeline.exporters import rendering
 from nbpipeline.fingerprint import Glance
 from nbpipeline.model import Pipeline, ProjectSpec
-from nbpipeline.model.exported import ExportGiven, Loss, Workflow
 from nbpipeline.ports import Exporter
 from nbpipeline.values import dataclass
 from nbpipeline.worker import Workplace
+
+if TYPE_CHECKING:
+    from nbpipeline.model.exported import Loss, Workflow
 
 Opened = Callable[[], AbstractContextManager[tuple[Pipeline, Workplace]]]
 
@@ -65,18 +67,20 @@ class Exporting:
             wanted = Path(project.root, exporter.FOLDER) if output is None else output.absolute()
             folder = Path(os.path.normpath(wanted))
             glance = Glance()
-            workflow = workflow_of(pipeline, lambda one: place.fingerprinter.modules(one, glance))
+            workflow = rendering.workflow.workflow_of(
+                pipeline, lambda one: place.fingerprinter.modules(one, glance)
+            )
             way = folder.relative_to(project.root).as_posix() if folder.is_relative_to(project.root) else "."
-            given = ExportGiven(
+            given = rendering.exported.ExportGiven(
                 folder="" if way == "." else way,
                 to_root=_way_to_root(project, folder),
                 requirements=upkeep.requirements.pinned(pipeline, place.fingerprinter),
                 python=upkeep.requirements.python_version(pipeline, place.fingerprinter),
                 options=options or {},
             )
-        found = (*features.losses(workflow, exporter.KEEPS), *exporter.losses(workflow, given))
+        found = (*rendering.features.losses(workflow, exporter.KEEPS), *exporter.losses(workflow, given))
         if not allow_loss:
-            features.refuse(exporter.TITLE, found)
+            rendering.features.refuse(exporter.TITLE, found)
         return Export(
             target=target, folder=folder, files=_sound(exporter.render(workflow, given)), losses=found
         )
@@ -93,7 +97,14 @@ class Exporting:
         """Give what exporters render: tasks, settings, schedule."""
         with self._opened() as (pipeline, place):
             glance = Glance()
-            return workflow_of(pipeline, lambda one: place.fingerprinter.modules(one, glance))
+            return rendering.workflow.workflow_of(
+                pipeline, lambda one: place.fingerprinter.modules(one, glance)
+            )
+
+
+def _workflow(pipeline: Pipeline, place: Workplace) -> Workflow:
+    glance = Glance()
+    return rendering.workflow.workflow_of(pipeline, lambda one: place.fingerprinter.modules(one, glance))
 
 
 def _refuse_unknown(target: str, exporter: Exporter, options: Mapping[str, str]) -> None:

@@ -181,10 +181,12 @@ class Project:
         With `fetch`, what it reads of others' results comes from the store where it is not here. Raises
         UsageError where `stage` names none or several, MissingInputError where the store has no result.
         """
-        name = only_one(self.pipeline, stage)
         if fetch:
             with self._open() as (pipeline, place):
+                name = only_one(pipeline, stage)
                 fetched(pipeline, place, name)
+        else:
+            name = only_one(self.pipeline, stage)
         return self.run(name, only=True, force=force, **how)
 
     def test(

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nbpipeline.exporters.rendering import cluster, cluster_readme, container
-from nbpipeline.exporters.rendering.command import argv, instance_name
+from nbpipeline.exporters.rendering.command import argv
 from nbpipeline.exporters.rendering.names import identifiers, kebab, snake
 from nbpipeline.exporters.rendering.source import lines, made_by, yaml_text
-from nbpipeline.model import Value
+from nbpipeline.model import Value, at_name
 from nbpipeline.model.exported import ExportGiven, Loss, Schedule, Setting, Task, Workflow
 from nbpipeline.patterns import regex
 
@@ -111,7 +111,7 @@ def _tasks(workflow: Workflow, templates: Mapping[str, str]) -> list[dict[str, A
             "name": names[task.id],
             "template": templates[_pattern(task)],
             **(
-                {"arguments": {"parameters": [{"name": _INSTANCE, "value": instance_name(task)}]}}
+                {"arguments": {"parameters": [{"name": _INSTANCE, "value": at_name(task.id)}]}}
                 if _takes_instance(task)
                 else {}
             ),

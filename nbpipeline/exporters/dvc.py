@@ -4,11 +4,12 @@ Written after the documentation of DVC 3 ("dvc.yaml files"; templating, outputs,
 """
 
 import posixpath
+import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from nbpipeline.errors import UsageError
-from nbpipeline.exporters.rendering.command import argv, shell
+from nbpipeline.exporters.rendering.command import argv
 from nbpipeline.exporters.rendering.names import identifiers, snake
 from nbpipeline.exporters.rendering.source import made_by, yaml_text
 from nbpipeline.location import STATE_FOLDER, is_url
@@ -104,7 +105,7 @@ def _stage(workflow: Workflow, task: Task, names: Mapping[str, str], place: str)
     if marked or not outs:
         words += ["--mark", f"{_MARKS}/{name}"]
         outs.append({f"{_MARKS}/{name}": {"cache": False, "persist": True}})
-    stage: dict[str, Any] = {"cmd": _literal(shell(tuple(words)))}
+    stage: dict[str, Any] = {"cmd": _literal(shlex.join(words))}
     if task.description:
         stage["desc"] = _literal(task.description)
     deps = [task.notebook, *task.modules, *_files(task, workflow)]

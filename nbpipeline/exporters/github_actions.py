@@ -7,12 +7,12 @@ Written after GitHub's documentation of workflow syntax, contexts and expression
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from nbpipeline.exporters.rendering import container
 from nbpipeline.exporters.rendering.ci import (
     INSTALL,
     SUMMARY,
     check_lines,
     install_line,
-    lock_file,
     run_words,
 )
 from nbpipeline.exporters.rendering.names import identifiers, snake
@@ -64,7 +64,7 @@ def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
     head = made_by("github-actions", workflow.profile)
     return {
         _WORKFLOW: head + yaml_text(_workflow(workflow, given)),
-        f"{_FOLDER}/requirements.lock": lock_file("github-actions", workflow, given),
+        f"{_FOLDER}/requirements.lock": container.lock("github-actions", workflow, given),
     }
 
 

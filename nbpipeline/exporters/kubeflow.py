@@ -9,9 +9,9 @@ from typing import Any
 from nbpipeline.exporters import kubeflow_component, kubeflow_parameters
 from nbpipeline.exporters.kubeflow_parameters import INSTANCE, Given
 from nbpipeline.exporters.rendering import cluster, container
-from nbpipeline.exporters.rendering.command import instance_name
 from nbpipeline.exporters.rendering.names import identifiers, kebab
 from nbpipeline.exporters.rendering.source import made_by, yaml_text
+from nbpipeline.model import at_name
 from nbpipeline.model.exported import ExportGiven, Loss, Task, Workflow
 
 Resources = Callable[[Task], dict[str, Any]]
@@ -96,7 +96,7 @@ def pipeline(
 def _task(
     task: Task, stage: str, tasks: Mapping[str, str], parameters: Mapping[str, Given]
 ) -> dict[str, Any]:
-    name = instance_name(task)
+    name = at_name(task.id)
     if kubeflow_parameters.has_placeholder(name):
         name = kubeflow_parameters.masked_json(name)
     return {

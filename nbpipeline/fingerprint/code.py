@@ -172,6 +172,8 @@ def parameters(instance: StageInstance) -> dict[str, str]:
 def sealed(values: dict[str, str], secrets: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
     """Put a digest in the place of each value that holds a secret: records are kept, and shared."""
     hidden = [environ[name] for name in secrets if len(environ.get(name, "")) >= _SHORTEST_SECRET]
+    if not hidden:
+        return values
     forms = {form for one in hidden for form in (one, canonical(one)[1:-1])}
     return {
         name: canonical(f"[masked {digest_text(text)[:16]}]") if any(one in text for one in forms) else text

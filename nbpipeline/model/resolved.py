@@ -92,12 +92,17 @@ def canonical_id(text: str) -> str:
     return f"{stage}[{axes}]" if sign else text
 
 
+def at_name(instance_id: str) -> str:
+    """Write an id as `train@region=eu`, which has no brackets; `canonical_id` turns it back."""
+    stage, bracket, axes = instance_id.partition("[")
+    return f"{stage}@{axes.removesuffix(']')}" if bracket else instance_id
+
+
 def shell_name(instance_id: str) -> str:
     """Write an id for a command line that is printed, so that a shell takes it: `train@region=eu`."""
     import shlex  # noqa: PLC0415 - only failures and mends need it; start-up is counted
 
-    stage, bracket, axes = instance_id.partition("[")
-    return shlex.quote(f"{stage}@{axes.removesuffix(']')}" if bracket else instance_id)
+    return shlex.quote(at_name(instance_id))
 
 
 def axis_text(value: Value) -> str:

@@ -90,6 +90,7 @@ def _listed(place: Path) -> Mapping[str, str]:
 
 
 def _digest(text: str) -> str:
+    """Digest what is under version control: unlike `content`, by a method that hangs on nothing installed."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

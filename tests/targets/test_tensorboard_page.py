@@ -1,18 +1,16 @@
 """TensorBoard itself, fresh from the package index, reads what its tracker writes, and shows it on its page."""
 
 import json
-import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 import told
 from browser import browsing
+from serving import serving
 from tracked import PICTURE
 
 from nbpipeline.model.told import CellLog
@@ -121,36 +119,15 @@ def test_its_own_reader_finds_a_damaged_file(python: Path, written: Path, tmp_pa
 
 
 @contextmanager
-def serving(python: Path, folder: Path) -> Iterator[str]:
+def board(python: Path, folder: Path) -> Iterator[str]:
     """Run TensorBoard on a free port of this machine alone; gives its address."""
-    server = subprocess.Popen(
-        [python, "-m", "tensorboard.main", "--logdir", folder, "--host", "127.0.0.1", "--port", "0"],
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        assert server.stdout is not None
-        said = []
-        for line in server.stdout:  # it ends where the server does
-            said.append(line)
-            if " at http://" in line:
-                break
-        else:
-            pytest.fail("".join(said))
-        threading.Thread(target=server.stdout.read).start()  # a full pipe would stop it
-        yield said[-1].partition(" at ")[2].split()[0].rstrip("/")
-    finally:
-        family = [*psutil.Process(server.pid).children(recursive=True), psutil.Process(server.pid)]
-        for one in family:
-            one.kill()
-        psutil.wait_procs(family, timeout=10)
-        server.wait()
+    words = [python, "-m", "tensorboard.main", "--logdir", folder, "--host", "127.0.0.1", "--port", "0"]
+    with serving(words, ready=" at http://", variables={"PYTHONUNBUFFERED": "1"}) as said:
+        yield said.partition(" at ")[2].split()[0].rstrip("/")
 
 
 def test_its_page_shows_the_lines_and_the_parameters(python: Path, written: Path) -> None:
-    with serving(python, written) as address, browsing(width=1500, height=1000) as tab:
+    with board(python, written) as address, browsing(width=1500, height=1000) as tab:
         page = tab.page
         page.goto(f"{address}/#timeseries")
         page.get_by_text("stages/train", exact=False).first.wait_for(timeout=120_000)

@@ -2,18 +2,10 @@
 
 import shlex
 
-from nbpipeline.exporters.rendering.source import lines, made_by
-from nbpipeline.model.exported import ExportGiven, Workflow
+from nbpipeline.model.exported import Workflow
 
 INSTALL = "Install what the stages import"
 SUMMARY = "Summary"
-_OURS = "nbpipeline=="
-
-
-def lock_file(target: str, workflow: Workflow, given: ExportGiven) -> str:
-    """Pin what is installed, but for nbpipeline itself."""
-    pinned = [one for one in given.requirements if not one.startswith(_OURS)]
-    return lines([made_by(target, workflow.profile).rstrip("\n"), *pinned])
 
 
 def install_line(lock: str) -> str:

@@ -19,7 +19,7 @@ def files(target: str, workflow: Workflow, given: ExportGiven) -> Mapping[str, s
     return {
         "Dockerfile": _dockerfile(target, workflow, given, place),
         "Dockerfile.dockerignore": _ignored(target, workflow),
-        "requirements.lock": _lock(target, workflow, given),
+        "requirements.lock": lock(target, workflow, given),
     }
 
 
@@ -69,7 +69,8 @@ def _pattern(path: str) -> str:
     return "".join(f"\\{one}" if one in "*?[]\\!#" else one for one in path.rstrip("/"))
 
 
-def _lock(target: str, workflow: Workflow, given: ExportGiven) -> str:
+def lock(target: str, workflow: Workflow, given: ExportGiven) -> str:
+    """Pin what is installed, but for nbpipeline itself, which comes from where its user says."""
     pinned = [one for one in given.requirements if not one.startswith(_OURS)]
     return lines([made_by(target, workflow.profile).rstrip("\n"), *pinned])
 

@@ -1,6 +1,7 @@
 """Makes of a pipeline the workflow that exporters render."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from nbpipeline.exporters.rendering.schedule import read_schedule
@@ -141,23 +142,10 @@ def _merged(same: list[Setting], *, apart: bool) -> Iterator[Setting]:
     )
     if alike:
         stages = tuple(stage for one in same for stage in one.stages)
-        yield _with(first, first.name, stages, next((one.help for one in same if one.help), ""))
+        yield replace(first, stages=stages, help=next((one.help for one in same if one.help), ""))
         return
     for one in same:
-        yield _with(one, f"{one.stages[0]}.{one.name}", one.stages, one.help)
-
-
-def _with(setting: Setting, name: str, stages: tuple[str, ...], text: str) -> Setting:
-    return Setting(
-        name=name,
-        stages=stages,
-        types=setting.types,
-        default=setting.default,
-        choices=setting.choices,
-        min=setting.min,
-        max=setting.max,
-        help=text,
-    )
+        yield replace(one, name=f"{one.stages[0]}.{one.name}")
 
 
 def _reached(settings: tuple[Setting, ...]) -> Mapping[str, tuple[str, ...]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from builders import code, header, write_notebook
+from counting import calls_of
 
 from nbpipeline import Project, content
 from nbpipeline.fingerprint import modules
@@ -37,22 +38,6 @@ def recorded(root: Path, stages: int) -> Project:
     assert len(project.record("tag:all")) == stages
     assert {str(one.action) for one in project.plan().steps} == {"skip"}
     return project
-
-
-def calls_of(work) -> int:
-    """Count the calls of Python functions."""
-    count = 0
-
-    def heard(_frame, event, _argument):
-        nonlocal count
-        count += event == "call"
-
-    sys.setprofile(heard)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 @pytest.fixture

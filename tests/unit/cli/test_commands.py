@@ -22,7 +22,8 @@ CORE = [
 LATER = ["import", "split", "adopt", "tune", "promote", "serve", "drift", "watch", "lab"]
 HEAVY = (
     "papermill", "nbformat", "jupyter_client", "jupytext", "IPython", "pandas", "pyarrow", "rich", "nbclient",
-    "psutil", "asyncio", "filelock", "zmq", "importlib.metadata", "multiprocessing",
+    "psutil", "asyncio", "filelock", "zmq", "importlib.metadata", "multiprocessing", "zoneinfo", "distributed",
+    "nbpipeline.exporters.rendering.workflow",
 )  # fmt: skip
 
 

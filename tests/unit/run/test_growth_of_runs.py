@@ -1,9 +1,9 @@
 """A run's book-keeping grows with its stages and no faster: counted, never timed."""
 
-import sys
 from itertools import pairwise
 
 import pytest
+from counting import calls_of
 from pipelines import RUN, Worker, do, plan_of, statuses
 
 from nbpipeline.run.admission import Room
@@ -24,21 +24,6 @@ def test_what_waits_for_room_is_not_looked_at_whenever_something_ends(root, monk
     result = do(plan, Worker(), root, jobs=2)
     assert set(statuses(result).values()) == {"succeeded"}
     assert len(asked) <= 4 * wide
-
-
-def calls_of(work) -> int:
-    count = 0
-
-    def heard(_frame, event, _argument):
-        nonlocal count
-        count += event == "call"
-
-    sys.setprofile(heard)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 @pytest.mark.parametrize("shape", ["chain", "wide", "fan"])

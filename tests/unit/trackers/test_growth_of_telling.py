@@ -1,13 +1,13 @@
 """Telling of a run grows with its stages and no faster: counted, never timed."""
 
 import json
-import sys
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 import told
+from counting import calls_of
 
 from nbpipeline.model import StageResult, Status
 from nbpipeline.run.folder import open_run
@@ -16,21 +16,6 @@ from nbpipeline.tracking.log import RunReader
 
 SIZES = (40, 120, 200)
 EVENT = {"version": 1, "time": 1.0, "kind": "stage_finished", "data": {"status": "succeeded"}}
-
-
-def calls_of(work) -> int:
-    count = 0
-
-    def heard(_frame, event, _argument):
-        nonlocal count
-        count += event in {"call", "c_call"}
-
-    sys.setprofile(heard)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 def assert_linear(counts) -> None:
@@ -63,7 +48,7 @@ def test_each_stage_is_told_once(name, tmp_path):
     for size in SIZES:
         tracker, work = telling(name, tmp_path / str(size), size)
         with tracker:
-            counts.append(calls_of(work))
+            counts.append(calls_of(work, ("call", "c_call")))
     assert_linear(counts)
 
 
@@ -84,5 +69,5 @@ def test_the_history_is_read_on(tmp_path):
                         file.write(json.dumps({**EVENT, "stage": f"s{number}"}) + "\n")
                     reader.read(1000.0)
 
-            counts.append(calls_of(work))
+            counts.append(calls_of(work, ("call", "c_call")))
     assert_linear(counts)
