@@ -311,6 +311,7 @@ from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep
 
 logging.disable(logging.CRITICAL)
 session = PipelineSession(boto_session=boto3.Session(), default_bucket="bucket")
+EXCEPTIONS = {one.value: one for one in SageMakerJobExceptionTypeEnum}  # called, it takes any
 
 
 def parameter(one):
@@ -331,7 +332,7 @@ def value(one, known):
 
 def policy(one):
     return SageMakerJobStepRetryPolicy(
-        exception_types=[SageMakerJobExceptionTypeEnum(each) for each in one["ExceptionType"]],
+        exception_types=[EXCEPTIONS[each] for each in one["ExceptionType"]],
         interval_seconds=one["IntervalSeconds"],
         backoff_rate=one["BackoffRate"],
         max_attempts=one["MaxAttempts"],
@@ -401,7 +402,7 @@ for path in sys.argv[1:]:
 """
 BROKEN = [
     ('"DefaultValue": 0.5', '"DefaultValue": "0.5"', "TypeError"),
-    ('"DefaultValue": "x",\n      "EnumValues"', '"DefaultValue": "z",\n      "EnumValues"', "ValueError"),
+    ('"Type": "Float"', '"Type": "Number"', "AttributeError"),
     ('"one-region-us"\n      ],', '"nosuch"\n      ],', "do not contain the step of name: nosuch"),
     ('"MaxAttempts": 2', '"MaxAttempts": 21', "max_attempts must in range"),
     ('"SageMaker.CAPACITY_ERROR"', '"AlgorithmError"', "AlgorithmError"),

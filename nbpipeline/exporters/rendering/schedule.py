@@ -86,16 +86,12 @@ def _number(text: str, lowest: int, names: tuple[str, ...]) -> int | None:
 def expanded(field: str, place: int) -> list[int]:
     """Give the numbers that one of the five fields means; `place` counts from 0. Sunday is 0 or 7."""
     _, lowest, highest, names = _FIELDS[place]
-
-    def number(text: str) -> int:
-        return int(text) if text.isdigit() else names.index(text) + lowest
-
     found: set[int] = set()
     for part in field.split(","):
         ends, _, step = part.partition("/")
         first, _, last = (f"{lowest}-{highest}" if ends == "*" else ends).partition("-")
-        end = number(last) if last else highest if step else number(first)
-        found.update(range(number(first), end + 1, int(step or 1)))
+        begin, end = (_number(one, lowest, names) or 0 for one in (first, last or first))
+        found.update(range(begin, (highest if step and not last else end) + 1, int(step or 1)))
     return sorted(found)
 
 
