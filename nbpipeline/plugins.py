@@ -35,6 +35,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "github-actions": "nbpipeline.exporters.github_actions",
         "kubeflow": "nbpipeline.exporters.kubeflow",
         "prefect": "nbpipeline.exporters.prefect",
+        "sagemaker": "nbpipeline.exporters.sagemaker",
         "snakemake": "nbpipeline.exporters.snakemake",
         "vertex": "nbpipeline.exporters.vertex",
     },

@@ -9,21 +9,26 @@ from nbpipeline.model.exported import ExportGiven, Workflow
 _OURS = "nbpipeline=="
 
 
-def files(target: str, workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
+def files(target: str, workflow: Workflow, given: ExportGiven, *, as_root: bool = False) -> Mapping[str, str]:
     """Give `Dockerfile`, `Dockerfile.dockerignore` and `requirements.lock`, to be built from the root.
 
     The image is pinned, runs as a user without rights, holds the project, and needs no network for itself
-    when it runs. `Dockerfile.dockerignore` is what BuildKit reads beside a Dockerfile of that name.
+    when it runs; `as_root`: as root, where the target mounts folders that nobody else may write to.
+    `Dockerfile.dockerignore` is what BuildKit reads beside a Dockerfile of that name.
     """
     place = f"{given.folder}/" if given.folder else ""
     return {
-        "Dockerfile": _dockerfile(target, workflow, given, place),
+        "Dockerfile": _dockerfile(target, workflow, given, place, as_root=as_root),
         "Dockerfile.dockerignore": _ignored(target, workflow),
         "requirements.lock": lock(target, workflow, given),
     }
 
 
-def _dockerfile(target: str, workflow: Workflow, given: ExportGiven, place: str) -> str:
+def _dockerfile(target: str, workflow: Workflow, given: ExportGiven, place: str, *, as_root: bool) -> str:
+    made = "RUN useradd --create-home --uid 10001 runner && mkdir /project && chown runner /project"
+    used = "USER runner"
+    if as_root:
+        made, used = "RUN mkdir /home/runner /project", "USER root"
     return lines(
         [
             made_by(target, workflow.profile).rstrip("\n"),
@@ -36,13 +41,13 @@ def _dockerfile(target: str, workflow: Workflow, given: ExportGiven, place: str)
             "ARG NBPIPELINE",
             "",
             "ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 HOME=/home/runner",
-            "RUN useradd --create-home --uid 10001 runner && mkdir /project && chown runner /project",
+            made,
             "WORKDIR /project",
             f"COPY {place}requirements.lock /tmp/requirements.lock",
             "RUN pip install --no-deps -r /tmp/requirements.lock",
-            "COPY --chown=runner . /project",
+            "COPY . /project" if as_root else "COPY --chown=runner . /project",
             'RUN pip install --no-deps "${NBPIPELINE:?say --build-arg NBPIPELINE=WHEEL_OR_URL}"',
-            "USER runner",
+            used,
             'ENTRYPOINT ["nbpipeline"]',
         ]
     )
