@@ -38,6 +38,11 @@ def storage_lines(workflow: Workflow, given: ExportGiven) -> list[str]:
             "The image holds the project with its raw inputs. The store's credentials belong among the",
             "`secrets`, or to the service account.",
         ]
+    return lacking_lines()
+
+
+def lacking_lines() -> list[str]:
+    """Say that files do not come from task to task."""
     return ["**Tasks share no folder, and the pipeline has no store: what a stage makes is lost.**"]
 
 

@@ -9,21 +9,22 @@ from nbpipeline.model.exported import ExportGiven, Workflow
 _OURS = "nbpipeline=="
 
 
-def files(target: str, workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
+def files(target: str, workflow: Workflow, given: ExportGiven, source: str = "") -> Mapping[str, str]:
     """Give `Dockerfile`, `Dockerfile.dockerignore` and `requirements.lock`, to be built from the root.
 
     The image is pinned, runs as a user without rights, holds the project, and needs no network for itself
-    when it runs. `Dockerfile.dockerignore` is what BuildKit reads beside a Dockerfile of that name.
+    when it runs. `Dockerfile.dockerignore` is what BuildKit reads beside a Dockerfile of that name. `source`
+    is where nbpipeline comes from if the build does not say it.
     """
     place = f"{given.folder}/" if given.folder else ""
     return {
-        "Dockerfile": _dockerfile(target, workflow, given, place),
+        "Dockerfile": _dockerfile(target, workflow, given, place, source),
         "Dockerfile.dockerignore": _ignored(target, workflow),
         "requirements.lock": lock(target, workflow, given),
     }
 
 
-def _dockerfile(target: str, workflow: Workflow, given: ExportGiven, place: str) -> str:
+def _dockerfile(target: str, workflow: Workflow, given: ExportGiven, place: str, source: str) -> str:
     return lines(
         [
             made_by(target, workflow.profile).rstrip("\n"),
@@ -33,7 +34,7 @@ def _dockerfile(target: str, workflow: Workflow, given: ExportGiven, place: str)
             f"FROM python:{given.python}-slim",
             "",
             "# Where nbpipeline comes from: a wheel in the project's folder, or a URL that pip takes",
-            "ARG NBPIPELINE",
+            f"ARG NBPIPELINE={source}" if source else "ARG NBPIPELINE",
             "",
             "ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 HOME=/home/runner",
             "RUN useradd --create-home --uid 10001 runner && mkdir /project && chown runner /project",
