@@ -25,6 +25,7 @@ def readme(workflow: Workflow, given: ExportGiven) -> str:
             *_storage(workflow),
             "",
             *_needs(workflow),
+            *_secrets(workflow),
             "Then, in the project's root, with the workspace as the CLI's default:",
             "",
             "```console",
@@ -77,6 +78,12 @@ def _needs(workflow: Workflow) -> list[str]:
         *rows,
         "",
     ]
+
+
+def _secrets(workflow: Workflow) -> list[str]:
+    """Say what was lost: who reads the README was perhaps not there when it was allowed."""
+    names = ", ".join(f"`{one}`" for one in workflow.secrets)
+    return [f"**No job is given the secrets {names}.**", ""] if names else []
 
 
 def _row(task: Task) -> str:

@@ -71,14 +71,12 @@ NAMES_OF_DICTS = (
 )
 BROKEN = [
     ("pipeline.yml", "force_rerun: true", "force_rerun: maybe", "Not a valid boolean"),
-    ("pipeline.yml", "timeout: 1982", "timeout: long", "limits.timeout"),
+    ("pipeline.yml", "timeout: 1922", "timeout: long", "limits.timeout"),
     ("pipeline.yml", "  two:", "  Two:", "valid python identifier"),
     ("pipeline.yml", "      items: ${{", "      item: ${{", "Required input 'items'"),
     ("pipeline.yml", "./components/two.yml", "./components/nosuch.yml", "jobs.two.component"),
     ("pipeline.yml", "default_compute: azureml:cpus", "default_compute:", "settings.default_compute"),
     ("components/two.yml", "type: command", "type: comand", "comand"),
-    ("components/two.yml", "commandComponent.schema.json\ntype: command", "x\ntype: sweep", "sweep"),
-    ("components/two.yml", "type: uri_folder", "type: folder", "Error"),
     ("components/two.yml", "command: exec", "commands: exec", "component.command"),
     ("components/two.yml", "environment: azureml:", "environment: ", "Environment"),
     ("components/two.yml", "is_deterministic: false", "is_deterministic: maybe", "is_deterministic"),
@@ -247,13 +245,13 @@ def test_a_value_in_the_command_itself_would_be_run(tmp_path: Path) -> None:
 
 def test_odd_names_arrive(root: Path, tmp_path: Path) -> None:
     write_files(root, {"pipeline.yaml": "name: odd\n"})
-    kinds = json.dumps(["$(id) `id`", 'it\'s "so"', "${{parent.inputs.n}}"])
+    kinds = json.dumps(["$(id) `id` it's \"so\"", "${{parent.inputs.n}}"])
     head = f"outputs: {{o: '../o-{{kind}}.txt'}}\nmatrix: {{kind: {kinds}}}"
     write_notebook(root / "notebooks/a.ipynb", header(head), code("open(o, 'w').write(kind)"))
     written(root, tmp_path / "store")
     jobs = Jobs(root, tmp_path / "jobs")
     jobs.run()
-    assert [*jobs.codes.values()] == [0, 0, 0]
+    assert [*jobs.codes.values()] == [0, 0]
     assert [jobs.result(name)["parameters"]["kind"] for name in jobs.codes] == json.loads(kinds)
 
 

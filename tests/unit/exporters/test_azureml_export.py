@@ -186,6 +186,7 @@ def test_secrets_and_a_lacking_store_are_refused(root: Path) -> None:
     assert "secrets: not to be had there (a)" in str(refused.value)
     assert "name a store at a URL in pipeline.yaml" in str(refused.value)
     files = Project(root).exporting.rendered("azureml", allow_loss=True).files
+    assert "**No job is given the secrets `TOKEN`.**" in files.pop("README.md")
     assert "TOKEN" not in "".join(files.values())
 
 
