@@ -245,7 +245,7 @@ def test_a_value_in_the_command_itself_would_be_run(tmp_path: Path) -> None:
 
 def test_odd_names_arrive(root: Path, tmp_path: Path) -> None:
     write_files(root, {"pipeline.yaml": "name: odd\n"})
-    kinds = json.dumps(["$(id) `id` it's \"so\"", "${{parent.inputs.n}}"])
+    kinds = json.dumps(['$(id) `id` it\'s "so"', "${{parent.inputs.n}}"])
     head = f"outputs: {{o: '../o-{{kind}}.txt'}}\nmatrix: {{kind: {kinds}}}"
     write_notebook(root / "notebooks/a.ipynb", header(head), code("open(o, 'w').write(kind)"))
     written(root, tmp_path / "store")
