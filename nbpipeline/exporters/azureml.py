@@ -146,7 +146,9 @@ def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
         **files,
         "component.py": azureml_component.program(workflow, given),
         "README.md": azureml_readme.readme(workflow, given),
-        **container.files("azureml", workflow, given, source=cluster.option("nbpipeline", "", given)),
+        **container.files(
+            "azureml", workflow, given, source=cluster.option("nbpipeline", "", given), anyone=True
+        ),
     }
 
 

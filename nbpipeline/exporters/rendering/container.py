@@ -9,22 +9,28 @@ from nbpipeline.model.exported import ExportGiven, Workflow
 _OURS = "nbpipeline=="
 
 
-def files(target: str, workflow: Workflow, given: ExportGiven, source: str = "") -> Mapping[str, str]:
+def files(
+    target: str, workflow: Workflow, given: ExportGiven, *, source: str = "", anyone: bool = False
+) -> Mapping[str, str]:
     """Give `Dockerfile`, `Dockerfile.dockerignore` and `requirements.lock`, to be built from the root.
 
     The image is pinned, runs as a user without rights, holds the project, and needs no network for itself
     when it runs. `Dockerfile.dockerignore` is what BuildKit reads beside a Dockerfile of that name. `source`
-    is where nbpipeline comes from if the build does not say it.
+    is where nbpipeline comes from if the build does not say it; `anyone`: the service may run tasks as a user
+    of its own, who has to be able to write there.
     """
     place = f"{given.folder}/" if given.folder else ""
     return {
-        "Dockerfile": _dockerfile(target, workflow, given, place, source),
+        "Dockerfile": _dockerfile(target, workflow, given, place, source, anyone=anyone),
         "Dockerfile.dockerignore": _ignored(target, workflow),
         "requirements.lock": lock(target, workflow, given),
     }
 
 
-def _dockerfile(target: str, workflow: Workflow, given: ExportGiven, place: str, source: str) -> str:
+def _dockerfile(
+    target: str, workflow: Workflow, given: ExportGiven, place: str, source: str, *, anyone: bool
+) -> str:
+    opened = ["RUN find /project /home/runner -type d -exec chmod a+rwx {} +"] if anyone else []
     return lines(
         [
             made_by(target, workflow.profile).rstrip("\n"),
@@ -43,6 +49,7 @@ def _dockerfile(target: str, workflow: Workflow, given: ExportGiven, place: str,
             "RUN pip install --no-deps -r /tmp/requirements.lock",
             "COPY --chown=runner . /project",
             'RUN pip install --no-deps "${NBPIPELINE:?say --build-arg NBPIPELINE=WHEEL_OR_URL}"',
+            *opened,
             "USER runner",
             'ENTRYPOINT ["nbpipeline"]',
         ]

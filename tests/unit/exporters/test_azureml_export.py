@@ -158,6 +158,7 @@ def test_an_image_is_named_or_built_by_azure(project: Project) -> None:
         "dockerfile_path": "deploy/azureml/Dockerfile",
     }
     assert "ARG NBPIPELINE=dist/n.whl\n" in files["Dockerfile"]
+    assert "-type d -exec chmod a+rwx {} +\nUSER runner\n" in files["Dockerfile"]
     files = project.exporting.rendered("azureml", options={**OPTIONS, "image": "r.example.com/f:1"}).files
     assert yaml.safe_load(files["components/one.yml"])["environment"] == {"image": "r.example.com/f:1"}
     assert "environment.yml" not in files
