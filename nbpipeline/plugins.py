@@ -30,6 +30,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "exporters": {
         "airflow": "nbpipeline.exporters.airflow",
         "argo": "nbpipeline.exporters.argo",
+        "azureml": "nbpipeline.exporters.azureml",
         "dagster": "nbpipeline.exporters.dagster",
         "dvc": "nbpipeline.exporters.dvc",
         "github-actions": "nbpipeline.exporters.github_actions",

@@ -86,7 +86,7 @@ def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
         "step.py": sagemaker_programs.step(workflow, given, all_given),
         "submit.py": sagemaker_programs.submit(workflow),
         "README.md": _readme(workflow, given, all_given),
-        **container.files("sagemaker", workflow, given, as_root=True),
+        **container.files("sagemaker", workflow, given, user="root"),
     }
 
 

@@ -26,17 +26,17 @@ _GRACE = 120
 
 def image(workflow: Workflow, given: ExportGiven) -> str:
     """Name the image. Raises UsageError for what no image is called."""
-    return _option("image", image_name(workflow), given)
+    return option("image", image_name(workflow), given)
 
 
-def resource(workflow: Workflow, option: str, given: ExportGiven) -> str:
+def resource(workflow: Workflow, kind: str, given: ExportGiven) -> str:
     """Name the Secret, the ConfigMap. Raises UsageError for what nothing is called."""
-    return _option(option, name_of(workflow), given)
+    return option(kind, name_of(workflow), given)
 
 
 def volume(given: ExportGiven) -> str:
     """Name the claim that holds the project; empty: none does."""
-    return _option("volume", "", given)
+    return option("volume", "", given)
 
 
 def name_of(workflow: Workflow, longest: int = 50) -> str:
@@ -44,7 +44,8 @@ def name_of(workflow: Workflow, longest: int = 50) -> str:
     return identifiers([workflow.name], kebab, longest=longest)[workflow.name]
 
 
-def _option(name: str, default: str, given: ExportGiven) -> str:
+def option(name: str, default: str, given: ExportGiven) -> str:
+    """Give what `--set` says. Raises UsageError for what nothing is called."""
     value = given.options.get(name, default)
     if name in given.options and (not value.isascii() or not value.isprintable() or {*value} & {*" \"'{}"}):
         raise UsageError.of(f"--set {name}={value}: nothing is called so.", mend=f"write --set {name}=NAME")

@@ -39,6 +39,11 @@ def storage_lines(workflow: Workflow, given: ExportGiven, access: str = _ACCESS)
             "Tasks share no folder: what a stage makes goes to the pipeline's store, and comes from there.",
             f"The image holds the project with its raw inputs. {access}",
         ]
+    return lacking_lines()
+
+
+def lacking_lines() -> list[str]:
+    """Say that files do not come from task to task."""
     return ["**Tasks share no folder, and the pipeline has no store: what a stage makes is lost.**"]
 
 
