@@ -18,7 +18,7 @@ from nbpipeline.fingerprint.code import (
     with_checks,
 )
 from nbpipeline.fingerprint.differences import CELL, MISSING
-from nbpipeline.fingerprint.environment import import_roots, packages, variables
+from nbpipeline.fingerprint.environment import further_roots, import_roots, packages, variables
 from nbpipeline.fingerprint.facts import SCHEME, Facts, FactsCache
 from nbpipeline.fingerprint.interpreter import Interpreters
 from nbpipeline.fingerprint.kernels import KernelSpec, find_kernel
@@ -167,6 +167,11 @@ class Fingerprinter:
         sites = self._interpreters.of(kernel.argv[0]).sites if "python" in found else ()
         return sites, found
 
+    def roots(self, instance: StageInstance) -> tuple[str, ...]:
+        """Name the folders that this machine's environment adds to the import path, wherever they are."""
+        kernel = self._kernel(instance.spec, Glance())
+        return (*self._given_roots(), *further_roots(kernel, self._interpreters))
+
     # --- parts -------------------------------------------------------------------------------
 
     def _inputs(self, instance: StageInstance, known: Mapping[str, str | None]) -> dict[str, str | None]:
@@ -244,13 +249,17 @@ class Fingerprinter:
 
     def _roots(self, spec: StageSpec, kernel: KernelSpec, glance: Glance) -> list[str]:
         if kernel.argv not in glance.roots:
-            given = self._environ.get("PYTHONPATH", "").split(os.pathsep)
             glance.roots[kernel.argv] = (
-                *(os.path.normpath(one) for one in given if os.path.isabs(one)),
+                *self._given_roots(),
                 *import_roots(kernel, self._root, self._interpreters),
             )
         own = [os.path.normpath(self._root / one) for one in spec.pythonpath]
         return [*own, *glance.roots[kernel.argv]]
+
+    def _given_roots(self) -> tuple[str, ...]:
+        """Give the absolute folders of PYTHONPATH."""
+        given = self._environ.get("PYTHONPATH", "").split(os.pathsep)
+        return tuple(os.path.normpath(one) for one in given if os.path.isabs(one))
 
 
 def _without_outputs(modules: Mapping[str, str], instance: StageInstance) -> Mapping[str, str]:

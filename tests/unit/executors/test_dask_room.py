@@ -25,15 +25,27 @@ def offers(*workers: dict[str, float]):
         (
             [{"cpus": 16, "memory": 10}, {"cpus": 2, "memory": 50}],
             {"cpus": 4, "memory": 40},
-            {"cpus": 2, "memory": 40},
+            {"cpus": 2, "memory": 50},
         ),
         ([{"cpus": 4, "memory": 10}, {}], {"cpus": 1, "memory": 5}, {"cpus": 1, "memory": 5}),
-        ([{"cpus": 2, "gpus": 0}], {"gpus": 1}, {"cpus": 1}),
+        ([{"cpus": 2, "gpus": 0}], {"gpus": 1}, {"cpus": 2}),
+        ([{"cpus": 4, "GPU": 2}, {"cpus": 4, "gpus": 1}], {"gpus": 2}, {"cpus": 1, "GPU": 2}),
+        ([{"cpus": 4, "GPU": 2}, {"CPU": 8}], {"gpus": 3, "cpus": 2}, {"cpus": 4, "GPU": 2}),
         ([], {"cpus": 2}, {}),
     ],
 )
 def test_a_job_claims_what_workers_speak_of_and_no_more_than_one_has(workers, wanted, claimed):
     assert claims(Resources(**wanted), offers(*workers)) == claimed
+
+
+def test_workers_with_several_words_for_one_thing_all_get_jobs():
+    there = offers({"cpus": 4, "GPU": 1}, {"CPU": 4, "gpus": 1}, {"CPU": 4, "gpus": 1})
+    held = []
+    for _ in range(6):
+        held.append(claims(Resources(gpus=1), there, held))
+    assert sum("GPU" in one for one in held) == 2
+    assert sum("gpus" in one for one in held) == 4
+    assert all(len(one) == 2 for one in held)
 
 
 @pytest.mark.parametrize(
