@@ -18,9 +18,9 @@ from typing import Any
 
 from nbpipeline import tracking
 from nbpipeline.apart.shipping import Returned, collected
-from nbpipeline.apart.survey import Survey, refuse_other
+from nbpipeline.apart.survey import Survey, refusal, refuse_other
 from nbpipeline.apart.withheld import completed
-from nbpipeline.errors import MissingPluginError, StorageError
+from nbpipeline.errors import StorageError
 from nbpipeline.fingerprint import state_digest
 from nbpipeline.kernels.resolve import kernel_of
 from nbpipeline.location import STATE_FOLDER
@@ -74,11 +74,11 @@ class FarWork:
     coming: tuple[Coming, ...] = ()
 
     def __call__(self, job: Job, emit: Emit, cancel: Cancel) -> StageResult:
-        """Do a job. Raises MissingPluginError where this worker is not what the plan counts on."""
+        """Do a job. Raises MissingPluginError, ExecutorError where this worker is unlike the plan's."""
         complaints = self.survey.first_time(self.run, job.root)
         complaints = complaints or refuse_other(job.instance, job.fingerprint.environment)
         if complaints:
-            raise MissingPluginError(complaints)
+            raise refusal(complaints)
         with _desk_of(self, Path(job.root)).seat() as seat:
             return seat.done(job, emit, cancel)
 

@@ -6,14 +6,14 @@ joins later looks at itself before its first job (`Survey.first_time`).
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 
 from nbpipeline import plugins
 from nbpipeline.apart.roots import environment_roots, holder
 from nbpipeline.apart.supply import Supply
-from nbpipeline.errors import Complaint, ExitCode, NbpipelineError
+from nbpipeline.errors import Complaint, ExecutorError, ExitCode, MissingPluginError, NbpipelineError
 from nbpipeline.fingerprint.interpreter import Interpreters
 from nbpipeline.fingerprint.kernels import find_kernel
 from nbpipeline.model import StageInstance, StageSpec, Step, StoredOutput
@@ -102,6 +102,12 @@ class Survey:
                 "absolute path, or `store: {path: s3://bucket/prefix}`, with the keys in the workers' "
                 f"environment{self.supply.told_withheld}",
             )
+
+
+def refusal(complaints: Sequence[Complaint]) -> NbpipelineError:
+    """Make an error of what workers lack, by what is worst."""
+    missing = any(one.exit_code == ExitCode.MISSING_PLUGIN for one in complaints)
+    return (MissingPluginError if missing else ExecutorError)(complaints)
 
 
 def wanted(steps: Iterable[Step], outside: Outside = nothing) -> tuple[Wanted, ...]:

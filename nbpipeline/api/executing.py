@@ -11,7 +11,7 @@ from nbpipeline import apart, plugins
 from nbpipeline.api.planning import Begun
 from nbpipeline.api.warming import expected_validators
 from nbpipeline.content import digest_bytes
-from nbpipeline.errors import Complaint, ExecutorError, ExitCode, MissingPluginError, UsageError
+from nbpipeline.errors import Complaint, ExecutorError, UsageError
 from nbpipeline.location import is_url
 from nbpipeline.model import Action, ProjectSpec, Step, StoredOutput
 from nbpipeline.plan import Planner
@@ -168,5 +168,4 @@ def _refuse_unfit(answers: Mapping[str, Any]) -> None:
             continue
         found += [replace(one, what=f"worker {name}: {one.what}") for one in answer]
     if found:
-        missing = any(one.exit_code == ExitCode.MISSING_PLUGIN for one in found)
-        raise (MissingPluginError if missing else ExecutorError)(found)
+        raise apart.survey.refusal(found)

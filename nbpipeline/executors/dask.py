@@ -76,7 +76,8 @@ class DaskExecutor:
         `settings`: `address` of a scheduler, `wait` (seconds for a worker to be there), `gpus`.
         """
         given = settings or {}
-        self._work = cloudpickle.dumps(work)
+        self._work = work
+        self._packed = b""
         self._room = (max(1, slots), memory, int(given.get("gpus") or 0))
         self._address = str(given.get("address") or "")
         self._wait = float(given.get("wait") or PATIENCE)
@@ -97,6 +98,7 @@ class DaskExecutor:
 
         Raises ExecutorError, MissingPluginError.
         """
+        self._packed = cloudpickle.dumps(self._work)
         with ExitStack() as stack:
             self._client = (
                 cluster.reached(self._address) if self._address else cluster.started(stack, *self._room)
@@ -165,7 +167,7 @@ class DaskExecutor:
             one.claim = cluster.claims(resources, cluster.offers(self._client), held)
             one.there = self._client.submit(
                 task.do,
-                self._work,
+                self._packed,
                 one.packed,
                 self._session,
                 one.key,

@@ -16,6 +16,7 @@ from typing import Any
 
 from distributed import WorkerPlugin, get_worker
 
+from nbpipeline.errors import NbpipelineError
 from nbpipeline.executors.local import Level
 from nbpipeline.model import Event, StageResult
 from nbpipeline.ports import Work
@@ -88,11 +89,21 @@ def do(work: bytes, packed: bytes, session: str, key: str, versions: tuple[str, 
         job = pickle.loads(packed)  # noqa: S301 - it comes from the run, by a scheduler that may run anything
         outcome = _work_of(work)(replace(job, root=home_of(worker)), line.tell, switch)
     except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the job
-        outcome = error
+        outcome = _named(error, worker.address)
     finally:
         with _lock:
             _in_hand[session].discard(key)
     return _packed(Done(outcome=outcome, attempt=line.attempt, sent=line.sent))
+
+
+def _named(error: BaseException, worker: str) -> BaseException:
+    """Say of which worker it is, where it is of no place in the project."""
+    if not isinstance(error, NbpipelineError):
+        return error
+    complaints = [
+        one if one.where else replace(one, what=f"worker {worker}: {one.what}") for one in error.complaints
+    ]
+    return type(error)(complaints)
 
 
 def _work_of(packed: bytes) -> Work:

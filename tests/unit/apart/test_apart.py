@@ -19,7 +19,7 @@ from nbpipeline.apart.roots import Around
 from nbpipeline.apart.supply import supply_of
 from nbpipeline.apart.survey import Survey, refuse_other, wanted
 from nbpipeline.api.executing import _probe, settled
-from nbpipeline.errors import MissingPluginError, UsageError
+from nbpipeline.errors import ExecutorError, UsageError
 from nbpipeline.executors.local import LocalExecutor
 from nbpipeline.fingerprint import interpreter
 from nbpipeline.model import Imported, Job, StageInstance, StageResult, Status, StoredOutput
@@ -113,6 +113,15 @@ def test_a_stage_that_ran_in_another_folder_leaves_what_a_run_here_leaves(root, 
     assert str(one.plan().steps[0].action) == "skip"
     left = [path for path in (tmp_path / "home").rglob("*") if path.is_file() and "state.db" not in path.name]
     assert left == []
+
+
+def test_a_variable_that_counts_is_the_one_of_the_plan(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    one = project(root)
+    away = lambda: monkeypatch.setenv("TZ", "UTC")  # noqa: E731
+    result = run_away(one, root, tmp_path / "home", job_of(one, root), there=away)
+    assert result.status is Status.SUCCEEDED, result.notices
+    assert (root / "out/made.txt").read_text() == "15 Asia/Tokyo"
 
 
 def test_a_job_that_had_ended_when_its_worker_was_lost_is_not_done_again(root, tmp_path):
@@ -324,7 +333,7 @@ def test_a_worker_that_nobody_asked_asks_itself_before_its_first_job(root, tmp_p
     lacking = Survey(
         supply=supply_of(one.spec), probe=StoredOutput(path="probe", digest="0" * 32), secrets=("NO_SUCH",)
     )
-    with pytest.raises(MissingPluginError) as caught:
+    with pytest.raises(ExecutorError) as caught:
         run_away(one, root, tmp_path / "home", job, survey=lacking)
     assert [each.what.partition(" at ")[0] for each in caught.value.complaints] == [
         "secret NO_SUCH is not in its environment",
