@@ -48,6 +48,16 @@ def bare_variables(variables: Mapping[str, str]) -> dict[str, str]:
     return {name: bare_url(value) for name, value in variables.items() if not is_secret(name)}
 
 
+def told(variables: Mapping[str, str]) -> Iterator[str]:
+    """Say of which variables of a kernel workers have to have the secret part themselves."""
+    bare = bare_variables(variables)
+    for name in sorted(variables):
+        if name not in bare:
+            yield f"{name} does not travel: start workers with it"
+        elif bare[name] != variables[name]:
+            yield f"{name} travels without user and password: start workers with what its library reads"
+
+
 def completed(variables: Mapping[str, str]) -> dict[str, str]:
     """Take this machine's own value for a variable where it is the same address, with its password."""
     own = {name: os.environ.get(name, "") for name in variables}

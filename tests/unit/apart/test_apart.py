@@ -435,6 +435,11 @@ def test_passwords_stay_here_and_come_from_the_workers_environment(root, tmp_pat
     assert packed.environment == {"MLFLOW_TRACKING_URI": "http://mlflow:5000/x", "A": "1"}
     assert b"hush" not in pickle.dumps((work, packed))
     assert withheld.completed(packed.environment) == packed.environment
+    mlflow, wandb = withheld.told(tracked)
+    assert mlflow.startswith("MLFLOW_TRACKING_URI travels without user and password")
+    assert wandb == "WANDB_API_KEY does not travel: start workers with it"
+    assert "hush" not in mlflow + wandb
+    assert list(withheld.told(packed.environment)) == []
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://bob:there@elsewhere:5000/x")
     assert withheld.completed(packed.environment) == packed.environment
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://bob:there@mlflow:5000/x")

@@ -1,10 +1,13 @@
 """What a job claims of Dask's workers, and which workers are refused."""
 
+import pickle
 import sys
 
 import pytest
 
 import nbpipeline
+from nbpipeline.errors import ExecutorError
+from nbpipeline.executors import dask_task
 from nbpipeline.executors.dask_cluster import _offer, _strange, claims
 from nbpipeline.model import Resources
 
@@ -65,6 +68,28 @@ def test_a_worker_with_another_python_or_nbpipeline_is_refused(packages, code, w
     assert int(found.exit_code) == code
     assert found.what.startswith(what)
     assert found.mend
+
+
+def test_a_job_of_another_version_is_not_unpacked():
+    with pytest.raises(RuntimeError, match="another Python or nbpipeline"):
+        dask_task.do(b"", b"", "session", "key", ("3.1", "0.0"))
+
+
+def test_an_exception_that_cannot_be_pickled_comes_back_by_its_words():
+    class OddError(Exception):
+        def __reduce__(self):
+            raise TypeError
+
+    done = pickle.loads(dask_task._packed(dask_task.Done(outcome=OddError("so it is"), attempt="a", sent=1)))  # noqa: S301 - our own bytes
+    assert str(done.outcome) == "OddError: so it is"
+
+
+def test_trouble_of_a_worker_is_told_with_its_name():
+    found = dask_task._named(ExecutorError.of("it has no room.", mend="make some"), "tcp://w:1")
+    assert isinstance(found, ExecutorError)
+    assert found.complaints[0].what == "worker tcp://w:1: it has no room."
+    other = KeyError("x")
+    assert dask_task._named(other, "tcp://w:1") is other
 
 
 def test_a_worker_like_this_process_is_not_refused():
