@@ -1,6 +1,8 @@
 """A Dask cluster as the executor needs it: reached or started, looked at before anything runs, its room."""
 
 import logging
+import os
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -56,13 +58,18 @@ def started(stack: ExitStack, slots: int, memory: int | None, gpus: int) -> Any:
 
 def wait_for_workers(client: Any, seconds: float) -> None:
     """Wait until there is a worker. Raises ExecutorError."""
+    # An adaptive cluster starts workers for tasks that wait, not for who waits for workers.
+    demand = client.submit(os.getpid, key=f"nbpipeline-wants-a-worker-{uuid.uuid4().hex}", pure=False)
     try:
         client.wait_for_workers(1, timeout=seconds)
     except TimeoutError as error:
         raise ExecutorError.of(
             f"no worker joined the Dask scheduler at {client.scheduler.address} within {seconds:g} s.",
-            mend="start one, with nbpipeline installed: `dask worker ADDRESS`",
+            mend="start one, with nbpipeline installed: `dask worker ADDRESS`; where a queue starts them, "
+            "`executor: {wait: 10m}` in pipeline.yaml waits longer",
         ) from error
+    finally:
+        demand.release()
 
 
 # --- who is there ----------------------------------------------------------------------------

@@ -4,10 +4,11 @@ import pickle
 import sys
 
 import pytest
+from distributed import LocalCluster
 
 import nbpipeline
 from nbpipeline.errors import ExecutorError
-from nbpipeline.executors import dask_task
+from nbpipeline.executors import dask, dask_task
 from nbpipeline.executors.dask_cluster import _offer, _strange, claims
 from nbpipeline.model import Resources
 
@@ -94,3 +95,12 @@ def test_trouble_of_a_worker_is_told_with_its_name():
 
 def test_a_worker_like_this_process_is_not_refused():
     assert list(_strange("worker a", {"python": PYTHON, "nbpipeline": nbpipeline.__version__})) == []
+
+
+def test_an_adaptive_cluster_without_workers_starts_one():
+    options = {"n_workers": 0, "processes": False, "dashboard_address": "127.0.0.1:0", "silence_logs": 50}
+    with LocalCluster(**options) as cluster:
+        cluster.adapt(minimum=0, maximum=1, interval="100ms")
+        settings = {"address": cluster.scheduler_address, "wait": 20}
+        with dask.open_executor(len, slots=1, memory=None, settings=settings) as executor:
+            assert len(executor.ask(str)) == 1
