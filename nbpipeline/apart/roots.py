@@ -4,19 +4,13 @@ Those in the project go along with a job; of those outside, workers are asked wh
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from nbpipeline.model import Imported, Job, StageInstance, StageSpec
 
 _CODE = (".py", ".so", ".pyd")
-
-
-def environment_roots(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Give the absolute folders of PYTHONPATH."""
-    given = environ.get("PYTHONPATH", "").split(os.pathsep)
-    return tuple(os.path.normpath(one) for one in given if os.path.isabs(one))  # noqa: PTH117 - texts
 
 
 def holder(name: str, folders: Iterable[str]) -> str:

@@ -35,7 +35,9 @@ class Supply:
             return ""
         protocol = self.path.partition("://")[0].upper()
         plain = (one.removeprefix("options.") for one in self.withheld)
-        names = ", ".join(f"FSSPEC_{protocol}_{one.upper()}" for one in plain if "." not in one)
+        names = ", ".join(
+            f"FSSPEC_{protocol}_{one.upper()}" for one in plain if "." not in one and one != "endpoint"
+        )
         return f": {', '.join(self.withheld)} of pipeline.yaml does not travel" + (
             f", {names} there stands for it" if names else ""
         )

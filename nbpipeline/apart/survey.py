@@ -11,9 +11,10 @@ from dataclasses import field
 from pathlib import Path
 
 from nbpipeline import plugins
-from nbpipeline.apart.roots import environment_roots, holder
+from nbpipeline.apart.roots import holder
 from nbpipeline.apart.supply import Supply
 from nbpipeline.errors import Complaint, ExecutorError, ExitCode, MissingPluginError, NbpipelineError
+from nbpipeline.fingerprint.environment import given_roots
 from nbpipeline.fingerprint.interpreter import Interpreters
 from nbpipeline.fingerprint.kernels import find_kernel
 from nbpipeline.model import StageInstance, StageSpec, Step, StoredOutput
@@ -192,7 +193,7 @@ def _outside(one: Wanted, executable: str) -> Iterator[Complaint]:
     if not one.outside:
         return
     installed = [_interpreters.installed(site) for site in _interpreters.of(executable).sites]
-    folders = [*environment_roots(os.environ), *(root for site in installed for root in site.roots)]
+    folders = [*given_roots(os.environ), *(root for site in installed for root in site.roots)]
     for name, folder in sorted(one.outside.items()):
         if not any(name in site.names for site in installed) and not holder(name, folders):
             yield _complaint(

@@ -1,5 +1,6 @@
 """The environment part of a fingerprint: the kernel's Python, the distributions imported, variables."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -67,6 +68,12 @@ def import_roots(kernel: KernelSpec, root: Path, interpreters: Interpreters) -> 
     inside = str(root)
     found = further_roots(kernel, interpreters)
     return tuple(one for one in found if one == inside or one.startswith(f"{inside}/"))
+
+
+def given_roots(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Give the absolute folders of PYTHONPATH."""
+    given = environ.get("PYTHONPATH", "").split(os.pathsep)
+    return tuple(os.path.normpath(one) for one in given if os.path.isabs(one))  # noqa: PTH117 - texts
 
 
 def further_roots(kernel: KernelSpec, interpreters: Interpreters) -> tuple[str, ...]:

@@ -423,6 +423,10 @@ def test_passwords_stay_here_and_come_from_the_workers_environment(root, tmp_pat
         "options": {"account_name": "team", "client_kwargs": {"region": "eu"}},
     }
     assert supply.withheld == ("password", "endpoint", "options.key", "options.client_kwargs.aws_secret")
+    assert supply.told_withheld == (
+        ": password, endpoint, options.key, options.client_kwargs.aws_secret of pipeline.yaml does not travel, "
+        "FSSPEC_SFTP_PASSWORD, FSSPEC_SFTP_KEY there stands for it"
+    )
     (root / "pipeline.yaml").write_text("name: apart\n")
     one = nbpipeline.Project(root)
     tracked = {"MLFLOW_TRACKING_URI": "http://ann:hush-5@mlflow:5000/x", "WANDB_API_KEY": "hush-6", "A": "1"}
