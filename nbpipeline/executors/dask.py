@@ -89,6 +89,8 @@ class DaskExecutor:
         self._news: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._look = threading.Event()
         self._over = False
+        self._idle: set[str] = set()
+        """Keys of jobs that no worker had in hand when the cancel level was told last."""
         self._alone_since: float | None = None
         self._stack = ExitStack()
         self._client: Any = None
@@ -196,11 +198,14 @@ class DaskExecutor:
     def _turn(self, waiting: tuple[_Handed, ...]) -> None:
         """Tell all workers the cancel level; what none of them has in hand is not begun any more.
 
-        So ends what waits for a worker after the one that had begun it was lost.
+        So ends what waits for a worker after the one that had begun it was lost. Seen twice: the outcome of
+        what has just ended may be on its way.
         """
         answers = self._client.run(task.turn, self._session, self._level.level, on_error="ignore")
         begun = {key for keys in answers.values() for key in keys}
-        self._drop(one for one in waiting if one.key not in begun and one.done is None and _is_open(one))
+        idle = {one.key for one in waiting if one.key not in begun and one.done is None and _is_open(one)}
+        self._drop(one for one in waiting if one.key in idle & self._idle)
+        self._idle = idle
 
     # --- what comes back ---------------------------------------------------------------------
 
