@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from nbpipeline.exporters import kubeflow_parameters
 from nbpipeline.exporters.kubeflow_parameters import INSTANCE, Given
 from nbpipeline.exporters.rendering import cluster, cluster_readme
+from nbpipeline.exporters.rendering.schedule import cron_of
 from nbpipeline.exporters.rendering.source import lines, made_by, python
 from nbpipeline.model.exported import ExportGiven, Workflow
 
@@ -136,6 +137,6 @@ def readme(workflow: Workflow, given: ExportGiven) -> str:
 def _recurring(workflow: Workflow, name: str) -> list[str]:
     if workflow.schedule is None:
         return []
-    when = f"--cron-expression '0 {cluster.cron(workflow.schedule)}'"
+    when = f"--cron-expression '0 {cron_of(workflow.schedule)}'"
     what = f"--experiment-name {name} --job-name {name} --pipeline-package-path kubeflow.yaml"
     return [f"$ kfp recurring-run create {what} {when}"]

@@ -90,3 +90,24 @@ def _wrong_zone(zone: str) -> Iterator[tuple[str, str]]:
         near = did_you_mean(zone, available_timezones())
         mend = f"did you mean '{near}'?" if near else "give a name such as UTC or Europe/Berlin"
         yield f"there is no time zone '{zone}'.", mend
+
+
+def cron_of(schedule: Schedule) -> str:
+    """Write the five fields as POSIX, Go and GitHub read them, for which Sunday is 0 and never 7."""
+    *fields, days = schedule.cron.split(" ")
+    if "7" in days:
+        found = {day % 7 for part in days.split(",") for day in _days(part)}
+        days = ",".join(str(one) for one in sorted(found))
+    return " ".join([*fields, days])
+
+
+def _days(part: str) -> Iterator[int]:
+    ends, _, step = part.partition("/")
+    first, _, last = ("0-6" if ends == "*" else ends).partition("-")
+    begin = _day(first)
+    end = _day(last) if last else 7 if step else begin
+    yield from range(begin, end + 1, int(step or 1))
+
+
+def _day(name: str) -> int:
+    return int(name) if name.isdigit() else DAYS.index(name)
