@@ -296,7 +296,8 @@ def _variables(written: Mapping[str, Any], predefined: Mapping[str, str]) -> dic
             raise RefusedError(f"variable {name}: {value!r} is no text")
         plain = isinstance(one, Mapping) and one.get("expand") is False
         found[name] = value if plain else expanded(value, predefined)
-    return found
+    settings = {name: one for name, one in predefined.items() if not name.startswith("CI")}
+    return found | settings  # what the project sets comes before what the file says
 
 
 def expanded(text: str, variables: Mapping[str, str]) -> str:

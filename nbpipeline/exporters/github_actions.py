@@ -16,6 +16,7 @@ from nbpipeline.model.exported import ExportGiven, Loss, Setting, Workflow
 TITLE = "GitHub Actions"
 FOLDER = "."
 OPTIONS: Mapping[str, str] = {
+    **ci.OPTIONS,
     "branch": "the branch whose pushes are run, in place of `main`",
     "runs-on": "the runner, in place of `ubuntu-latest`",
     "secrets": "further secrets that the run needs, with commas, such as the keys of the store",
@@ -88,7 +89,7 @@ def _workflow(workflow: Workflow, given: ExportGiven) -> dict[str, Any]:
         "jobs": {
             "pipeline": {
                 "runs-on": given.options.get("runs-on", "ubuntu-latest"),
-                "env": _environment(inputs),
+                "env": _environment(inputs, given),
                 "steps": _steps(workflow, given),
             },
             "comment": _comment(given),
@@ -131,14 +132,15 @@ def _input(setting: Setting) -> dict[str, Any]:
     return {**found, "type": "string", "default": setting.default}
 
 
-def _environment(inputs: Mapping[str, Setting]) -> dict[str, str]:
-    found = {"NBPIPELINE": "${{ vars.NBPIPELINE }}"}
+def _environment(inputs: Mapping[str, Setting], given: ExportGiven) -> dict[str, str]:
+    here = given.options.get("nbpipeline", "").replace("'", "''")
+    found = {"NBPIPELINE": f"${{{{ vars.NBPIPELINE || '{here}' }}}}" if here else "${{ vars.NBPIPELINE }}"}
     pairs = ", ".join(f'"{setting.name}": {{{number}}}' for number, setting in enumerate(inputs.values()))
     values = "".join(f", toJSON(inputs.{name})" for name in inputs)
     empty = "'{}'"
     if inputs:
-        given = f"format('{{{{{pairs}}}}}'{values})"
-        found["PARAMS"] = f"${{{{ github.event_name == 'workflow_dispatch' && {given} || {empty} }}}}"
+        filled = f"format('{{{{{pairs}}}}}'{values})"
+        found["PARAMS"] = f"${{{{ github.event_name == 'workflow_dispatch' && {filled} || {empty} }}}}"
     found["MORE_PARAMS"] = f"${{{{ inputs.params || {empty} }}}}"
     return found
 

@@ -17,6 +17,7 @@ from nbpipeline.model.exported import ExportGiven, Loss, Setting, Workflow
 TITLE = "GitLab CI/CD 18"
 FOLDER = "."
 OPTIONS: Mapping[str, str] = {
+    **ci.OPTIONS,
     "file": "where the job stands, in place of `.gitlab-ci.yml`: a file that yours includes",
     "image": "the image of the job, in place of Python's own",
     "stage": "the stage of the job, in place of `test`",
@@ -133,7 +134,7 @@ def _job(workflow: Workflow, given: ExportGiven, inputs: Mapping[str, Setting]) 
         "image": options.get("image", f"python:{given.python}-slim"),
         **({"tags": tags} if tags else {}),
         "rules": _rules(),
-        "variables": _variables(inputs),
+        "variables": _variables(inputs, given),
         "resource_group": "nbpipeline-$NBPIPELINE_FROM-$CI_COMMIT_REF_SLUG",
         "cache": _caches(workflow),
         "script": _script(workflow, given),
@@ -169,10 +170,12 @@ def _rules() -> list[dict[str, Any]]:
     ]
 
 
-def _variables(inputs: Mapping[str, Setting]) -> dict[str, Any]:
+def _variables(inputs: Mapping[str, Setting], given: ExportGiven) -> dict[str, Any]:
     """Hand inputs over as they are: `expand: false` keeps GitLab from filling in variables in them."""
     typed = {_variable(name): _given(f"={_input_of(name)}") for name in inputs}  # `=` makes each a text
+    here = given.options.get("nbpipeline")  # a variable of the project is before one of the file
     return {
+        **({"NBPIPELINE": _given(here)} if here else {}),
         "NBPIPELINE_FROM": "branch",
         "NBPIPELINE_FORK": "",
         "NBPIPELINE_CACHE": "pull-push",

@@ -45,7 +45,7 @@ def _include(file: str) -> list[str]:
 def _settings(workflow: Workflow) -> Iterator[str]:
     yield "Settings > CI/CD > Variables:"
     yield ""
-    yield "- `NBPIPELINE`: a wheel, or a URL that pip takes."
+    yield "- `NBPIPELINE`: a wheel, or a URL that pip takes, unless the file says it."
     yield "- `NBPIPELINE_GITLAB_TOKEN`, masked: a project access token, role Reporter, scope `api`."
     yield "  Without it the summary is in the artifacts alone."
     for name in workflow.secrets:

@@ -12,6 +12,9 @@ from nbpipeline.model.exported import ExportGiven, Setting, Workflow
 
 INSTALL = "Install what the stages import"
 SUMMARY = "Summary"
+OPTIONS: Mapping[str, str] = {
+    "nbpipeline": "where pip finds nbpipeline, where the variable NBPIPELINE does not say it, as for forks",
+}
 COMMENT = "ci_comment.py"
 PARAMS = "ci_params.py"
 FURTHER = 'Further parameters as JSON, such as {"train.C": 0.5}'

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from builders import code, header, write_files, write_notebook
 from forges import ME, TOKEN, forge
+from workflow_shell import Expression
 
 from nbpipeline import Project
 from nbpipeline.errors import LossError, UsageError
@@ -141,6 +142,18 @@ def test_further_secrets_reach_the_steps_that_run_the_pipeline(root: Path) -> No
     users = {step["name"]: [*step["env"]] for step in steps if "secrets." in str(step)}
     wanted = ["SECRET_TOKEN", "SECRET_AWS_ACCESS_KEY_ID", "SECRET_AWS_SECRET_ACCESS_KEY"]
     assert users == {"Check": wanted, "Run what is stale": [*wanted, "FORK"]}
+
+
+def test_where_nbpipeline_comes_from_can_stand_in_the_file(root: Path) -> None:
+    """Forks see no variable of the repository."""
+    stage(root)
+    place = "git+https://git.example.org/it's?a=b&c"
+    assert github(root)["jobs"]["pipeline"]["env"]["NBPIPELINE"] == "${{ vars.NBPIPELINE }}"
+    assert "NBPIPELINE" not in gitlab(root)[1]["variables"]
+    text = github(root, nbpipeline=place)["jobs"]["pipeline"]["env"]["NBPIPELINE"]
+    for given, read in (({}, place), ({"NBPIPELINE": "a.whl"}, "a.whl")):
+        assert Expression(text[3:-2], {"vars": given}, failed=False).value() == read
+    assert gitlab(root, nbpipeline=place)[1]["variables"]["NBPIPELINE"] == {"value": place, "expand": False}
 
 
 # --- both ------------------------------------------------------------------------------------
