@@ -45,7 +45,10 @@ _WORKFLOW = ".github/workflows/nbpipeline.yml"
 _FOLDER = ".github/nbpipeline"
 _MOST_INPUTS = 24
 """GitHub takes 25; one is `params`."""
-_FORK = "github.event.pull_request.head.repo.fork"
+_PULL_REQUEST = "github.event_name == 'pull_request'"
+_FROM = "github.event.pull_request.head.repo.full_name"
+_FORK = f"{_PULL_REQUEST} && {_FROM} != github.repository"
+"""Not `head.repo.fork`: no use in a repository that is a fork itself, nor when the fork is gone."""
 _ACTIONS = {
     "actions/checkout": ("de0fac2e4500dabe0009e67214ff5f5447ce83dd", "v6.0.2"),
     "actions/setup-python": ("a309ff8b426b58ec0e2a45f0f869d46889d02405", "v6.2.0"),
@@ -204,7 +207,7 @@ def _comment(given: ExportGiven) -> dict[str, Any]:
     """Tell the pull request, in a job that alone may: no notebook runs in it, and nothing is installed."""
     return {
         "needs": "pipeline",
-        "if": f"always() && github.event_name == 'pull_request' && !{_FORK}",
+        "if": f"always() && {_PULL_REQUEST} && {_FROM} == github.repository",
         "runs-on": given.options.get("runs-on", "ubuntu-latest"),
         "permissions": {"contents": "read", "pull-requests": "write"},
         "steps": [
@@ -240,7 +243,7 @@ def _cache_steps(what: str, workflow: Workflow) -> list[dict[str, Any]]:
     key = "nbpipeline-${{ github.run_id }}-${{ github.run_attempt }}"
     step = _uses(f"actions/cache/{what}")
     if what == "save":
-        step["if"] = f"always() && !{_FORK}"
+        step["if"] = f"always() && !({_FORK})"
     step["with"] = {"path": "\n".join(ci.cached(workflow)), "key": key}
     if what == "restore":
         step["with"]["restore-keys"] = "nbpipeline-"

@@ -22,9 +22,15 @@ COMMENT = "Comment on the pull request"
 
 
 def pull_request(*, fork: bool) -> dict[str, Any]:
-    event = {"pull_request": {"number": 7, "head": {"repo": {"fork": fork}}}}
+    name = "mallory/flights" if fork else "team/flights"
+    event = {"pull_request": {"number": 7, "head": {"repo": {"full_name": name}}}}
     return {
-        "github": {"event_name": "pull_request", "event": event, "token": TOKEN},
+        "github": {
+            "event_name": "pull_request",
+            "event": event,
+            "token": TOKEN,
+            "repository": "team/flights",
+        },
         "secrets": {},
         "vars": {},
     }

@@ -72,7 +72,7 @@ def test_a_pull_request_gets_no_more_than_it_needs(root: Path) -> None:
     writers = [name for name, job in found["jobs"].items() if "write" in str(job.get("permissions"))]
     assert writers == ["comment"]
     assert not any("nbpipeline " in str(one.get("run")) for one in found["jobs"]["comment"]["steps"])
-    assert "!github.event.pull_request.head.repo.fork" in found["jobs"]["comment"]["if"]
+    assert found["jobs"]["comment"]["if"].endswith("head.repo.full_name == github.repository")
     steps = [step for job in found["jobs"].values() for step in job["steps"]]
     checkouts = [step for step in steps if "checkout" in step.get("uses", "")]
     assert [step["with"]["persist-credentials"] for step in checkouts] == [False, False]
@@ -154,6 +154,33 @@ def test_where_nbpipeline_comes_from_can_stand_in_the_file(root: Path) -> None:
     for given, read in (({}, place), ({"NBPIPELINE": "a.whl"}, "a.whl")):
         assert Expression(text[3:-2], {"vars": given}, failed=False).value() == read
     assert gitlab(root, nbpipeline=place)[1]["variables"]["NBPIPELINE"] == {"value": place, "expand": False}
+
+
+@pytest.mark.parametrize(
+    ("event", "repository", "writes"),
+    [
+        (
+            "pull_request",
+            {"full_name": "team/flights", "fork": True},
+            True,
+        ),  # in a fork that is the team's own
+        ("pull_request", {"full_name": "mallory/flights", "fork": True}, False),
+        ("pull_request", None, False),  # the fork is gone
+        ("push", None, True),
+    ],
+)
+def test_what_counts_as_a_fork(root: Path, event: str, repository: Any, *, writes: bool) -> None:
+    stage(root)
+    found = github(root)["jobs"]
+    payload = {"pull_request": {"head": {"repo": repository}}} if event == "pull_request" else {}
+    contexts = {"github": {"event_name": event, "event": payload, "repository": "team/flights"}}
+    steps = found["pipeline"]["steps"]
+    (push,) = [one["env"]["FORK"] for one in steps if "FORK" in one.get("env", {})]
+    assert Expression(push[3:-2], contexts, failed=False).value() == ("" if writes else "--no-push")
+    (save,) = [one["if"] for one in steps if "cache/save" in one.get("uses", "")]
+    assert Expression(save, contexts, failed=True).value() is writes
+    told = Expression(found["comment"]["if"], contexts, failed=True).value()
+    assert told is (writes and event == "pull_request")
 
 
 # --- both ------------------------------------------------------------------------------------
