@@ -34,6 +34,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "dagster": "nbpipeline.exporters.dagster",
         "dvc": "nbpipeline.exporters.dvc",
         "github-actions": "nbpipeline.exporters.github_actions",
+        "gitlab-ci": "nbpipeline.exporters.gitlab_ci",
         "kubeflow": "nbpipeline.exporters.kubeflow",
         "prefect": "nbpipeline.exporters.prefect",
         "sagemaker": "nbpipeline.exporters.sagemaker",

@@ -15,6 +15,7 @@ from nbpipeline.exporters.azureml_zones import windows_name
 from nbpipeline.exporters.rendering import cluster, container
 from nbpipeline.exporters.rendering.names import identifiers
 from nbpipeline.exporters.rendering.parameters import Given, masked_text
+from nbpipeline.exporters.rendering.schedule import cron_of
 from nbpipeline.exporters.rendering.source import comment, made_by, yaml_text
 from nbpipeline.model import at_name
 from nbpipeline.model.exported import ExportGiven, Loss, Schedule, Task, Workflow
@@ -221,7 +222,7 @@ def _schedule(name: str, schedule: Schedule) -> str:
             "$schema": f"{_SCHEMAS}/schedule.schema.json",
             "name": name,
             "display_name": name,
-            "trigger": {"type": "cron", "expression": cluster.cron(schedule), "time_zone": zone},
+            "trigger": {"type": "cron", "expression": cron_of(schedule), "time_zone": zone},
             "create_job": "./pipeline.yml",
         }
     )

@@ -7,6 +7,7 @@ from nbpipeline.exporters.kubeflow_parameters import INSTANCE
 from nbpipeline.exporters.rendering import cluster, cluster_readme
 from nbpipeline.exporters.rendering import program as pieces
 from nbpipeline.exporters.rendering.parameters import Given
+from nbpipeline.exporters.rendering.schedule import cron_of
 from nbpipeline.exporters.rendering.source import lines, made_by
 from nbpipeline.model.exported import ExportGiven, Workflow
 
@@ -135,6 +136,6 @@ def readme(workflow: Workflow, given: ExportGiven) -> str:
 def _recurring(workflow: Workflow, name: str) -> list[str]:
     if workflow.schedule is None:
         return []
-    when = f"--cron-expression '0 {cluster.cron(workflow.schedule)}'"
+    when = f"--cron-expression '0 {cron_of(workflow.schedule)}'"
     what = f"--experiment-name {name} --job-name {name} --pipeline-package-path kubeflow.yaml"
     return [f"$ kfp recurring-run create {what} {when}"]

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from nbpipeline.errors import UsageError
 from nbpipeline.exporters.rendering.container import image_name
 from nbpipeline.exporters.rendering.names import identifiers, kebab
-from nbpipeline.exporters.rendering.schedule import weekdays
-from nbpipeline.model.exported import ExportGiven, Loss, Schedule, Task, Workflow
+from nbpipeline.model.exported import ExportGiven, Loss, Task, Workflow
 
 OPTIONS: Mapping[str, str] = {
     "image": "the image that tasks run in, with its registry, in place of the pipeline's name",
@@ -105,11 +104,3 @@ def stages(workflow: Workflow) -> Mapping[str, Task]:
     for task in workflow.tasks:
         found.setdefault(task.stage, task)
     return found
-
-
-def cron(schedule: Schedule) -> str:
-    """Write the five fields as Go's cron reads them, for which Sunday is 0 and never 7."""
-    *fields, days = schedule.cron.split(" ")
-    if "7" in days:
-        days = ",".join(str(one) for one in weekdays(days))
-    return " ".join([*fields, days])

@@ -107,3 +107,11 @@ def _wrong_zone(zone: str) -> Iterator[tuple[str, str]]:
         near = did_you_mean(zone, available_timezones())
         mend = f"did you mean '{near}'?" if near else "give a name such as UTC or Europe/Berlin"
         yield f"there is no time zone '{zone}'.", mend
+
+
+def cron_of(schedule: Schedule) -> str:
+    """Write the five fields as POSIX, Go and GitHub read them, for which Sunday is 0 and never 7."""
+    *fields, days = schedule.cron.split(" ")
+    if "7" in days:
+        days = ",".join(str(one) for one in weekdays(days))
+    return " ".join([*fields, days])
