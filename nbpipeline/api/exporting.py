@@ -9,6 +9,7 @@ import os
 import posixpath
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,10 +78,12 @@ class Exporting:
                 requirements=upkeep.requirements.pinned(pipeline, place.fingerprinter),
                 python=upkeep.requirements.python_version(pipeline, place.fingerprinter),
                 options=options or {},
+                repository=_way_to_repository(folder),
             )
         found = (*rendering.features.losses(workflow, exporter.KEEPS), *exporter.losses(workflow, given))
         if not allow_loss:
             rendering.features.refuse(exporter.TITLE, found)
+        given = replace(given, lossy=bool(found))
         return Export(
             target=target, folder=folder, files=_sound(exporter.render(workflow, given)), losses=found
         )
@@ -122,6 +125,12 @@ def _refuse_unknown(target: str, exporter: Exporter, options: Mapping[str, str])
 def _way_to_root(project: ProjectSpec, folder: Path) -> str:
     """Give the relative way from the export's folder to the project's root."""
     return Path(os.path.relpath(project.root, folder)).as_posix()
+
+
+def _way_to_repository(folder: Path) -> str:
+    """Give the relative way from the export's folder to the root of its git repository."""
+    root = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), folder)
+    return Path(os.path.relpath(root, folder)).as_posix()
 
 
 def _sound(files: Mapping[str, str]) -> Mapping[str, str]:

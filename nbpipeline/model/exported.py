@@ -133,6 +133,10 @@ class ExportGiven:
     """Python's version of the stages' kernels."""
     options: Mapping[str, str] = field(default_factory=dict)
     """What `--set` says, by names of the exporter's `OPTIONS`."""
+    lossy: bool = False
+    """Something is left out that the target cannot say, as the user allowed."""
+    repository: str = "."
+    """The way from the export's folder to the root of its git repository; `.`: it is that, or in none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
