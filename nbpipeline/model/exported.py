@@ -88,7 +88,9 @@ class Task:
     tags: tuple[str, ...] = ()
     checks: tuple[TaskCheck, ...] = ()
     always: bool = False
-    """It is to be called every time: `cache: false`, or `fresh_for` that may have passed."""
+    """It is to be called every time: `cache: false`, a `fresh_for` that may have passed, a URL it reads."""
+    frozen: bool = False
+    """Nothing ever makes its outputs: they come with the project."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,8 +63,12 @@ def _dockerfile(
 
 
 def _ignored(target: str, workflow: Workflow) -> str:
-    """Leave out what runs leave behind, and what stages make: it comes from the store."""
-    made = sorted({path for task in workflow.tasks for path in task.outputs if "://" not in path})
+    """Leave out what runs leave behind, and what stages make: it comes from the store.
+
+    What a frozen stage once made comes from nowhere else.
+    """
+    makers = [task for task in workflow.tasks if not task.frozen]
+    made = sorted({path for task in makers for path in task.outputs if "://" not in path})
     return lines(
         [
             made_by(target, workflow.profile).rstrip("\n"),
