@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nbpipeline.api.exporting import Export
     from nbpipeline.upkeep.exporting import Compared
 
-_STATES = ("new", "changed", "by_hand", "gone")
+_STATES = ("new", "changed", "by_hand", "gone", "left")
 
 
 def complete_targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -63,7 +63,7 @@ def command(
 
     A task is one instance, and calls `nbpipeline run-stage`. What the target cannot say is refused (exit
     code 6) or, with --allow-loss, listed. With `--format json`: {"version", "target", "folder", "new",
-    "changed", "by_hand", "gone", "losses": [{"feature", "tasks", "what"}]}.
+    "changed", "by_hand", "gone", "left", "losses": [{"feature", "tasks", "what"}]}.
     """
     exporting = open_project(given).exporting
     export = exporting.rendered(target, output, options=_options(settings), allow_loss=allow_loss)
@@ -81,7 +81,7 @@ def command(
 
 def _options(settings: tuple[str, ...]) -> dict[str, str]:
     for one in settings:
-        if not one.partition("=")[1]:
+        if not one.partition("=")[2].strip():
             raise UsageError.of(f"--set {one} sets nothing.", mend="write --set NAME=VALUE")
     return {one.partition("=")[0]: one.partition("=")[2] for one in settings}
 
@@ -106,6 +106,7 @@ def _tell(export: "Export", found: "Compared", *, written: bool) -> None:
         "changed": "updated" if written else "not up to date",
         "by_hand": "written over" if written else "changed by hand",
         "gone": "removed" if written else "no longer part of it",
+        "left": "no longer part of it, and changed by hand, so it stays",
     }
     for state in _STATES:
         for path in getattr(found, state):

@@ -24,11 +24,13 @@ class Compared:
     """Others than an export wrote, and than would be written: to write them loses what they hold."""
     gone: tuple[str, ...]
     """Written by an earlier export, and no longer rendered."""
+    left: tuple[str, ...]
+    """Such ones that somebody has changed since: nothing removes them, and what reads them goes on to."""
 
     @property
     def same(self) -> bool:
         """Whether what is there is what would be written."""
-        return not (self.new or self.changed or self.by_hand or self.gone)
+        return not (self.new or self.changed or self.by_hand or self.gone or self.left)
 
 
 def list_of(target: str) -> str:
@@ -39,7 +41,7 @@ def list_of(target: str) -> str:
 def compare(folder: Path, target: str, files: Mapping[str, str]) -> Compared:
     """Compare what stands in the folder. Raises StorageError for what cannot be read."""
     before = _listed(folder / list_of(target))
-    kinds: dict[str, list[str]] = {"new": [], "changed": [], "by_hand": [], "gone": []}
+    kinds: dict[str, list[str]] = {"new": [], "changed": [], "by_hand": [], "gone": [], "left": []}
     for path, text in files.items():
         present = _digest_of(folder / path)
         if present is None:
@@ -47,8 +49,9 @@ def compare(folder: Path, target: str, files: Mapping[str, str]) -> Compared:
         elif present != _digest(text):
             kinds["changed" if present == before.get(path) else "by_hand"].append(path)
     for path, digest in before.items():
-        if path not in files and _digest_of(folder / path) == digest:
-            kinds["gone"].append(path)
+        present = _digest_of(folder / path) if path not in files else None
+        if present is not None:
+            kinds["gone" if present == digest else "left"].append(path)
     return Compared(**{name: tuple(sorted(found)) for name, found in kinds.items()})
 
 
@@ -90,13 +93,20 @@ def _listed(place: Path) -> Mapping[str, str]:
 
 
 def _digest(text: str) -> str:
-    """Digest what is under version control: unlike `content`, by a method that hangs on nothing installed."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return _digest_of_bytes(text.encode())
+
+
+def _digest_of_bytes(data: bytes) -> str:
+    """Digest what is under version control: unlike `content`, by a method that hangs on nothing installed.
+
+    A checkout may have made other line ends of ours (git's `core.autocrlf`); they mean the same.
+    """
+    return hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest()
 
 
 def _digest_of(place: Path) -> str | None:
     try:
-        return hashlib.sha256(place.read_bytes()).hexdigest()
+        return _digest_of_bytes(place.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
