@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def list_of(target: str) -> str:
 
 def compare(folder: Path, target: str, files: Mapping[str, str]) -> Compared:
     """Compare what stands in the folder. Raises StorageError for what cannot be read."""
-    before = _listed(folder / list_of(target))
+    before = _listed(_read(folder / list_of(target)))
     kinds: dict[str, list[str]] = {"new": [], "changed": [], "by_hand": [], "gone": [], "left": []}
     for path, text in files.items():
         present = _digest_of(folder / path)
@@ -55,7 +55,13 @@ def compare(folder: Path, target: str, files: Mapping[str, str]) -> Compared:
     return Compared(**{name: tuple(sorted(found)) for name, found in kinds.items()})
 
 
-def write(folder: Path, target: str, files: Mapping[str, str]) -> None:
+def asked_of(folder: Path, target: str) -> tuple[str, ...] | None:
+    """Give the words that the export there was asked for with; None where that is not known."""
+    found = _read(folder / list_of(target)).get("asked")
+    return tuple(map(str, found)) if isinstance(found, list) else None
+
+
+def write(folder: Path, target: str, files: Mapping[str, str], asked: Sequence[str] = ()) -> None:
     """Write all files, then the list of them. Raises StorageError where the disk refuses."""
     gone = compare(folder, target, files).gone
     try:
@@ -66,8 +72,8 @@ def write(folder: Path, target: str, files: Mapping[str, str]) -> None:
                 replace_text(place, text)
         for path in gone:
             (folder / path).unlink(missing_ok=True)
-        listed = {"version": VERSION, "files": {path: _digest(files[path]) for path in sorted(files)}}
-        text = json.dumps(listed, indent=1) + "\n"
+        listed = {path: _digest(files[path]) for path in sorted(files)}
+        text = json.dumps({"version": VERSION, "asked": list(asked), "files": listed}, indent=1) + "\n"
         place = folder / list_of(target)
         if _digest_of(place) != _digest(text):
             replace_text(place, text)
@@ -75,15 +81,19 @@ def write(folder: Path, target: str, files: Mapping[str, str]) -> None:
         raise _refused(folder, error) from error
 
 
-def _listed(place: Path) -> Mapping[str, str]:
-    """Read the list of an earlier export; one that is not there or damaged knows of no file."""
+def _read(place: Path) -> Mapping[str, Any]:
+    """Read the list of an earlier export; one that is not there or damaged knows of nothing."""
     try:
         found: Any = json.loads(place.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError):
         return {}
-    files = found.get("files") if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _listed(found: Mapping[str, Any]) -> Mapping[str, str]:
+    files = found.get("files")
     if not isinstance(files, dict):
         return {}
     inside = {path: one for path, one in files.items() if isinstance(one, str)}

@@ -45,6 +45,25 @@ def test_check_says_what_is_not_up_to_date(project: Path) -> None:
     assert json.loads(stale.stdout)["changed"] == ["Snakefile"]
 
 
+def test_words_that_were_left_out_are_told(project: Path) -> None:
+    assert command("export", "prefect", "--set", "work-pool=big one", cwd=project).stderr == ""
+    assert command("export", "prefect", "--set", "work-pool=big one", "--check", cwd=project).stderr == ""
+    bare = command("export", "prefect", "--check", cwd=project)
+    assert bare.returncode == 1
+    assert "asked for with --set 'work-pool=big one', this one with nothing\n" in bare.stderr
+
+
+def test_a_pipeline_without_a_name_is_told(tmp_path: Path) -> None:
+    for name in ("here", "there"):
+        zoo.diamond(tmp_path / name)
+        (tmp_path / name / "pipeline.yaml").write_text("params: {factor: 3}\n")
+    done = command("export", "airflow", cwd=tmp_path / "here")
+    assert done.returncode == 0
+    assert "note: no `name:` in pipeline.yaml" in done.stderr
+    (tmp_path / "here/deploy").rename(tmp_path / "there/deploy")
+    assert command("export", "airflow", "--check", cwd=tmp_path / "there").returncode == 1
+
+
 def test_line_ends_that_a_checkout_made_are_nobodys_hand(project: Path) -> None:
     assert command("export", "snakemake", cwd=project).returncode == 0
     for file in (project / "deploy/snakemake").iterdir():
