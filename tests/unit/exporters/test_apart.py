@@ -36,3 +36,13 @@ def test_what_a_frozen_stage_once_made_is_in_the_image(root: Path) -> None:
     ignored = Project(root).exporting.rendered("argo").files["Dockerfile.dockerignore"].split("\n")
     assert "new.txt" in ignored
     assert "old.txt" not in ignored
+
+
+def test_what_stages_go_on_in_begins_as_the_project_has_it(root: Path) -> None:
+    """A first run in a container would else begin with none, and one in the project with what is committed."""
+    write_files(root, {"pipeline.yaml": STORE, "x.db": "rows"})
+    grow = header("outputs: {db: {path: ../x.db, mode: update}, log: ../log.txt}")
+    write_notebook(root / "notebooks/grow.ipynb", grow, code("1"))
+    ignored = Project(root).exporting.rendered("argo").files["Dockerfile.dockerignore"].split("\n")
+    assert "log.txt" in ignored
+    assert "x.db" not in ignored
