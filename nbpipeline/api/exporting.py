@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -57,14 +56,16 @@ class Exporting:
     ) -> Export:
         """Render the files of a target; writes nothing. `output` is by default the target's own folder.
 
-        Raises MissingPluginError for a target that nobody offers, LossError (with all that would be lost)
-        unless `allow_loss`, UsageError for an option that the target does not know.
+        Raises MissingPluginError for a target that nobody offers, or whose plug-in is faulty, LossError (with
+        all that would be lost) unless `allow_loss`, UsageError for an option that the target does not know.
         """
+        plugins.refuse_clash("exporters", target)
         exporter: Exporter = plugins.load("exporters", target)
+        own = rendering.guard.folder(target, exporter)
         _refuse_unknown(target, exporter, options or {})
         with self._opened() as (pipeline, place):
             project = pipeline.project
-            wanted = Path(project.root, exporter.FOLDER) if output is None else output.absolute()
+            wanted = Path(project.root, own) if output is None else output.absolute()
             folder = Path(os.path.normpath(wanted))
             glance = Glance()
             workflow = rendering.workflow.workflow_of(
@@ -78,12 +79,14 @@ class Exporting:
                 python=upkeep.requirements.python_version(pipeline, place.fingerprinter),
                 options=options or {},
             )
-        found = (*rendering.features.losses(workflow, exporter.KEEPS), *exporter.losses(workflow, given))
+        found = (
+            *rendering.features.losses(workflow, exporter.KEEPS),
+            *rendering.guard.losses(target, exporter, workflow, given),
+        )
         if not allow_loss:
             rendering.features.refuse(exporter.TITLE, found)
-        return Export(
-            target=target, folder=folder, files=_sound(exporter.render(workflow, given)), losses=found
-        )
+        files = rendering.guard.render(target, exporter, workflow, given)
+        return Export(target=target, folder=folder, files=files, losses=found)
 
     def compared(self, export: Export) -> upkeep.exporting.Compared:
         """Say how the files on disk differ from what was rendered."""
@@ -122,14 +125,3 @@ def _refuse_unknown(target: str, exporter: Exporter, options: Mapping[str, str])
 def _way_to_root(project: ProjectSpec, folder: Path) -> str:
     """Give the relative way from the export's folder to the project's root."""
     return Path(os.path.relpath(project.root, folder)).as_posix()
-
-
-def _sound(files: Mapping[str, str]) -> Mapping[str, str]:
-    """Refuse a path that leaves the export's folder: a plug-in's bug must not write elsewhere."""
-    for path in files:
-        if path.startswith("/") or posixpath.normpath(path).split("/")[0] == ".." or not path:
-            raise UsageError.of(
-                f"the exporter wants to write '{path}', which is outside its folder.",
-                mend="tell its authors",
-            )
-    return files

@@ -20,9 +20,14 @@ _STATES = ("new", "changed", "by_hand", "gone")
 
 
 def complete_targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete the names of built-in targets."""
+    """Complete the names of targets."""
     del ctx, param
-    return [one for one in plugins.BUILT_IN["exporters"] if one.startswith(incomplete)]
+    return [one for one in plugins.names("exporters") if one.startswith(incomplete)]
+
+
+def _further() -> str:
+    found = ", ".join(plugins.further("exporters"))
+    return f"Targets of other packages: {found}" if found else ""
 
 
 @define(
@@ -31,6 +36,7 @@ def complete_targets(ctx: click.Context, param: click.Parameter, incomplete: str
     "nbpipeline export prefect -o deploy/prefect --profile prod\n"
     "nbpipeline export github-actions --check      # in CI: is what is committed up to date?",
     notes="Targets: " + ", ".join(plugins.BUILT_IN["exporters"]),
+    further=_further,
 )
 @click.argument("target", shell_complete=complete_targets)
 @click.option(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nbpipeline.exporters.rendering import container
-from nbpipeline.exporters.rendering.names import identifiers, kebab
+from nbpipeline.exporters.rendering.names import kebab, labels
 from nbpipeline.exporters.rendering.source import lines, made_by, yaml_text
 from nbpipeline.model.exported import ExportGiven, Workflow
 
@@ -105,7 +105,7 @@ def _readme(workflow: Workflow, given: ExportGiven) -> str:
     pool = given.options.get("work-pool") or POOL
     image = given.options.get("image", "")
     kind = "docker" if image else "process"
-    blocks = identifiers(workflow.secrets, kebab)
+    blocks = labels(workflow.secrets)
     limits = given.options.get("limits", "")
     parts = [
         made_by("prefect", workflow.profile, "").rstrip("\n"),

@@ -19,9 +19,11 @@ from nbpipeline.exporters.rendering.features import FEATURES
 TARGETS = sorted(plugins.BUILT_IN["exporters"])
 
 
-@pytest.fixture(params=TARGETS)
-def target(request) -> str:
-    return str(request.param)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Try each target, or the plug-in that is asked for."""
+    if "target" in metafunc.fixturenames:
+        asked = metafunc.config.getoption("--plugin", default=None)
+        metafunc.parametrize("target", [asked] if asked else TARGETS)
 
 
 @pytest.fixture

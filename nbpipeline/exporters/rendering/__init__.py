@@ -4,14 +4,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nbpipeline.exporters.rendering import features, workflow
+    from nbpipeline.exporters.rendering import features, guard, workflow
     from nbpipeline.model import exported
 
-__all__ = ["exported", "features", "workflow"]
+__all__ = ["exported", "features", "guard", "workflow"]
 
 _HOMES = {
     "exported": "nbpipeline.model.exported",
     "features": "nbpipeline.exporters.rendering.features",
+    "guard": "nbpipeline.exporters.rendering.guard",
     "workflow": "nbpipeline.exporters.rendering.workflow",
 }
 
