@@ -7,6 +7,7 @@ concurrency limits", "Artifacts") and its sources of `ThreadPoolTaskRunner` and 
 import keyword
 import math
 from collections.abc import Iterable, Mapping
+from unicodedata import normalize
 
 from nbpipeline.exporters import prefect_deployment, prefect_task
 from nbpipeline.exporters.rendering.command import argv
@@ -86,7 +87,7 @@ def parameter_names(workflow: Workflow) -> Mapping[str, str]:
     """Give each setting the flow's parameter: its own name, where that is an identifier."""
 
     def own(name: str) -> str:
-        made = name if name.isidentifier() else snake(name)
+        made = normalize("NFKC", name) if name.isidentifier() else snake(name)  # as Python reads it
         return made.strip("_") if made.strip("_").isidentifier() else f"p_{made.strip('_')}"
 
     return identifiers((one.name for one in workflow.settings), own, taken=_RESERVED)

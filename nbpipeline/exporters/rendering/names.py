@@ -37,7 +37,7 @@ def identifiers(
         unique = count[name] == 1 or name == one
         if unique and len(name) <= longest and name not in reserved:
             return name
-        digest = hashlib.sha256(one.encode()).hexdigest()[:8]
+        digest = hashlib.sha256(one.encode(errors="surrogatepass")).hexdigest()[:8]
         return f"{name[: longest - 9].rstrip(separator)}{separator}{digest}"
 
     return {one: final(one, name) for one, name in made.items()}

@@ -7,10 +7,12 @@ from typing import Any
 
 import yaml
 
+from nbpipeline.errors import UsageError
 from nbpipeline.model import Value
 from nbpipeline.reading import yaml12
 
 _WIDTH = 88
+_SHOWN = 60
 
 
 def python(value: Value, indent: int = 0) -> str:
@@ -68,6 +70,11 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _block(dumper: yaml.SafeDumper, data: str) -> yaml.ScalarNode:
+    if any("\ud800" <= one <= "\udfff" for one in data):  # PyYAML writes it, and reads it, as no other does
+        raise UsageError.of(
+            f"{data[:_SHOWN]!a} holds half of a surrogate pair, which no YAML file can hold.",
+            mend="take it out of the notebook, or of pipeline.yaml",
+        )
     plain = all(one.isprintable() or one == "\n" for one in data)  # PyYAML loses U+0085 in other styles
     reads_as_text = isinstance(yaml12.plain(data), str)  # PyYAML quotes by YAML 1.1, where 12e4567 is a text
     style = ("|" if "\n" in data else None) if plain and reads_as_text else '"'
