@@ -37,6 +37,8 @@ class Export:
     """Text by path within the folder."""
     losses: tuple[Loss, ...]
     """What was allowed to be lost."""
+    lacking: tuple[str, ...] = ()
+    """What its lock would have to name, and cannot: it is not installed here."""
 
 
 class Exporting:
@@ -72,11 +74,13 @@ class Exporting:
                 pipeline, lambda one: place.fingerprinter.modules(one, glance)
             )
             way = folder.relative_to(project.root).as_posix() if folder.is_relative_to(project.root) else "."
+            lock = upkeep.requirements.pinned(pipeline, place.fingerprinter)
             given = rendering.exported.ExportGiven(
                 folder="" if way == "." else way,
                 to_root=_way_to_root(project, folder),
-                requirements=upkeep.requirements.pinned(pipeline, place.fingerprinter),
-                python=upkeep.requirements.python_version(pipeline, place.fingerprinter),
+                requirements=lock.pins,
+                lacking=lock.lacking,
+                python=lock.python,
                 options=options or {},
             )
         found = (
@@ -86,7 +90,9 @@ class Exporting:
         if not allow_loss:
             rendering.features.refuse(exporter.TITLE, found)
         files = rendering.guard.render(target, exporter, workflow, given)
-        return Export(target=target, folder=folder, files=files, losses=found)
+        locked = any(one.endswith("requirements.lock") for one in files)
+        lacking = lock.lacking if locked else ()
+        return Export(target=target, folder=folder, files=files, losses=found, lacking=lacking)
 
     def compared(self, export: Export) -> upkeep.exporting.Compared:
         """Say how the files on disk differ from what was rendered."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nbpipeline import plugins
-from nbpipeline.cli.frame import define, format_option, open_project, print_json, settings_options
+from nbpipeline.cli.frame import define, format_option, note, open_project, print_json, settings_options
 from nbpipeline.cli.wording import counted
 from nbpipeline.errors import ExitCode, UsageError
 from nbpipeline.exporters.rendering.features import line
@@ -116,6 +116,9 @@ def _tell(export: "Export", found: "Compared", *, written: bool) -> None:
     for state in _STATES:
         for path in getattr(found, state):
             click.echo(f"{words[state]}: {_shown(export.folder / path)}")
+    if export.lacking:
+        named = ", ".join(export.lacking)
+        note(f"the lock has no version of {named}, which tasks need: it is not installed here")
     for loss in export.losses:
         click.echo(f"lost: {line(loss)}", err=True)
     if found.same:

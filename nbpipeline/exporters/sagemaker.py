@@ -13,7 +13,7 @@ from nbpipeline.errors import UsageError
 from nbpipeline.exporters import sagemaker_machines, sagemaker_parameters, sagemaker_programs
 from nbpipeline.exporters.rendering import cluster, cluster_readme, container
 from nbpipeline.exporters.rendering.command import argv
-from nbpipeline.exporters.rendering.names import identifiers, kebab
+from nbpipeline.exporters.rendering.names import labels
 from nbpipeline.exporters.rendering.source import lines, made_by
 from nbpipeline.exporters.sagemaker_parameters import IMAGE, OUTPUTS, ROLE, Given, reference
 from nbpipeline.model import shell_name
@@ -91,7 +91,7 @@ def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
 
 
 def _definition(workflow: Workflow, given: ExportGiven, all_given: tuple[Given, ...]) -> dict[str, Any]:
-    names = identifiers((task.id for task in workflow.tasks), kebab)
+    names = labels(task.id for task in workflow.tasks)
     clusters = sagemaker_machines.resources(workflow, given)
     environment = sagemaker_parameters.environment(
         all_given
