@@ -24,7 +24,7 @@ from oracle import Breach, Find, shape
 
 from nbpipeline import plugins
 from nbpipeline.errors import UsageError
-from nbpipeline.exporters import dvc, kubeflow_parameters
+from nbpipeline.exporters import dvc, kubeflow_parameters, sagemaker_parameters
 from nbpipeline.exporters.rendering import guard
 from nbpipeline.model import Resources, at_name
 from nbpipeline.model.exported import ExportGiven, Schedule, Setting, Task, TaskCheck, Workflow
@@ -624,6 +624,20 @@ def _argo(workflow: Workflow, files: Mapping[str, str], parsed: Mapping[str, Any
     return defaults, instances
 
 
+def _sagemaker(workflow: Workflow, files: Mapping[str, str], parsed: Mapping[str, Any]) -> Found:
+    found = parsed["pipeline.json"]
+    values = {one["Name"]: one.get("DefaultValue") for one in found["Parameters"]}
+    defaults = {}
+    for one in sagemaker_parameters.given(workflow):
+        value = values[one.name]
+        if one.kind == "env":
+            continue
+        if one.kind == "number" and isinstance(value, float) and value.is_integer():
+            value = int(value)
+        defaults[one.source] = json.loads(value) if one.kind == "JSON" else value
+    return defaults, [one["Arguments"]["AppSpecification"]["ContainerArguments"][2] for one in found["Steps"]]
+
+
 READ: Mapping[str, Callable[..., Found]] = {
     "airflow": _airflow,
     "argo": _argo,
@@ -632,6 +646,7 @@ READ: Mapping[str, Callable[..., Found]] = {
     "github-actions": _github,
     "kubeflow": _ir("kubeflow.yaml"),
     "prefect": _prefect,
+    "sagemaker": _sagemaker,
     "snakemake": _snakemake,
     "vertex": _ir("vertex.yaml"),
 }

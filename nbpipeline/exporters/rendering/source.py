@@ -12,7 +12,7 @@ from nbpipeline.model import Value
 from nbpipeline.reading import yaml12
 
 _WIDTH = 88
-_SHOWN = 60
+_SHOWN = 30
 
 
 def python(value: Value, indent: int = 0) -> str:
@@ -70,15 +70,22 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _block(dumper: yaml.SafeDumper, data: str) -> yaml.ScalarNode:
-    if any("\ud800" <= one <= "\udfff" for one in data):  # PyYAML writes it, and reads it, as no other does
-        raise UsageError.of(
-            f"{data[:_SHOWN]!a} holds half of a surrogate pair, which no YAML file can hold.",
-            mend="take it out of the notebook, or of pipeline.yaml",
-        )
+    refuse_halves(data)
     plain = all(one.isprintable() or one == "\n" for one in data)  # PyYAML loses U+0085 in other styles
     reads_as_text = isinstance(yaml12.plain(data), str)  # PyYAML quotes by YAML 1.1, where 12e4567 is a text
     style = ("|" if "\n" in data else None) if plain and reads_as_text else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+def refuse_halves(value: str) -> None:
+    """Raise UsageError for half of a surrogate pair: PyYAML writes and reads it, as nobody else does."""
+    for place, one in enumerate(value):
+        if "\ud800" <= one <= "\udfff":
+            shown = value[max(0, place - _SHOWN) : place + _SHOWN]
+            raise UsageError.of(
+                f"{shown!a} holds half of a surrogate pair, which the target's files cannot hold.",
+                mend="take it out of the notebook, or of pipeline.yaml",
+            )
 
 
 _Dumper.add_representer(str, _block)
