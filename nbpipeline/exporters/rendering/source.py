@@ -79,13 +79,14 @@ def _block(dumper: yaml.SafeDumper, data: str) -> yaml.ScalarNode:
 
 def refuse_halves(value: str) -> None:
     """Raise UsageError for half of a surrogate pair: PyYAML writes and reads it, as nobody else does."""
-    for place, one in enumerate(value):
-        if "\ud800" <= one <= "\udfff":
-            shown = value[max(0, place - _SHOWN) : place + _SHOWN]
-            raise UsageError.of(
-                f"{shown!a} holds half of a surrogate pair, which the target's files cannot hold.",
-                mend="take it out of the notebook, or of pipeline.yaml",
-            )
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        shown = value[max(0, error.start - _SHOWN) : error.start + _SHOWN]
+        raise UsageError.of(
+            f"{shown!a} holds half of a surrogate pair, which the target's files cannot hold.",
+            mend="take it out of the notebook, or of pipeline.yaml",
+        ) from error
 
 
 _Dumper.add_representer(str, _block)
