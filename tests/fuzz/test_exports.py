@@ -25,10 +25,10 @@ def of(**setting) -> Workflow:
 
 
 def test_every_exporter_is_read() -> None:
-    assert set(exports.READ) == set(plugins.BUILT_IN["exporters"])
+    assert {*exports.READ, *exports.UNREAD} == set(plugins.BUILT_IN["exporters"])
 
 
-@pytest.mark.parametrize("target", sorted(exports.READ))
+@pytest.mark.parametrize("target", sorted({*exports.READ, *exports.UNREAD}))
 @settings(max_examples=FEW, deadline=None)
 @given(workflow=exports.workflows(), given_=exports.GIVENS)
 def test_what_goes_in_comes_back(target: str, workflow, given_) -> None:
@@ -50,7 +50,7 @@ FOUND = {
 
 
 @pytest.mark.parametrize("case", FOUND)
-@pytest.mark.parametrize("target", sorted(exports.READ))
+@pytest.mark.parametrize("target", sorted({*exports.READ, *exports.UNREAD}))
 def test_what_was_found_once(target: str, case: str) -> None:
     exports.judge(target, FOUND[case], ExportGiven())
 
