@@ -8,7 +8,9 @@ from nbpipeline.model.exported import Task, Workflow
 def argv(workflow: Workflow, task: Task, *, retries_elsewhere: bool = False) -> tuple[str, ...]:
     """Give the command without the values of parameters; add `--params` and their JSON.
 
-    `retries_elsewhere`: the target itself tries again, so one try fails the task. Raises UsageError for a profile that is a template.
+    `retries_elsewhere`: the target itself tries again, so one try fails the task.
+
+    Raises UsageError for a profile that is a template.
     """
     if "{{" in (workflow.profile or ""):  # orchestrators would put something else there, or nothing
         raise UsageError.of(
