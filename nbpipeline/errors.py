@@ -7,7 +7,7 @@
     |-- ReadingError           2    a notebook, header, pipeline.yaml or state file that cannot be read
     |-- PipelineError          3    the DAG: circles, two makers, unknown stages
     |-- MissingInputError      3    an input that nobody makes and that is not there, at run
-    |-- MissingPluginError     5    an extra or plug-in that is not installed
+    |-- MissingPluginError     5    an extra or plug-in that is not installed, or does not work
     |-- LossError              6    an export or import that would lose something
     |-- BusyError              7    somebody else holds what is needed
     |-- ExecutorError          2    machines that stages run on cannot be reached, do not fit, or were lost
@@ -108,7 +108,7 @@ class MissingInputError(NbpipelineError):
 
 
 class MissingPluginError(NbpipelineError):
-    """An extra or plug-in is not installed."""
+    """An extra or plug-in is not installed, or does not work."""
 
     exit_code = ExitCode.MISSING_PLUGIN
 

@@ -1,13 +1,20 @@
 """Finds the implementation of a port by name: built-ins in a table, others by their entry points.
 
 Entry points are scanned only for a name that the table lacks, since the scan takes longer than a plan.
+What others offer may be broken in any way: it is refused as such (exit code 5), and never taken for a bug of
+ours.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from nbpipeline.errors import MissingPluginError, did_you_mean
+from nbpipeline.errors import MissingPluginError, NbpipelineError, did_you_mean
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+Given = TypeVar("Given")
 
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "executors": {"dask": "nbpipeline.executors.dask", "local": "nbpipeline.executors.local"},
@@ -88,22 +95,93 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
 }
 """Extra -> what it installs, as in pyproject.toml."""
 
+_A_TEXT, _A_MAPPING, _A_FUNCTION = "a text", "a mapping", "a function"
+_KINDS: Mapping[str, Any] = {_A_TEXT: str, _A_MAPPING: Mapping, _A_FUNCTION: Callable, "a bool": bool}
+NEEDED: Mapping[str, Mapping[str, str]] = {
+    "executors": {"APART": "a bool", "open_executor": _A_FUNCTION},
+    "kernels": {"open_kernels": _A_FUNCTION},
+    "validators": {
+        "knows": _A_FUNCTION,
+        "complaints": _A_FUNCTION,
+        "validate": _A_FUNCTION,
+    },
+    "trackers": {
+        "open_tracker": _A_FUNCTION,
+        "require": _A_FUNCTION,
+        "complaints": _A_FUNCTION,
+        "files": _A_FUNCTION,
+    },
+    "exporters": {
+        "TITLE": _A_TEXT,
+        "FOLDER": _A_TEXT,
+        "KEEPS": _A_MAPPING,
+        "OPTIONS": _A_MAPPING,
+        "losses": _A_FUNCTION,
+        "render": _A_FUNCTION,
+    },
+}
+"""Port -> what must be there of it, and what that is; `ports` says what for."""
+
 
 def load(port: str, name: str) -> Any:
     """Load an implementation: a module for a built-in, what the entry point names for others.
 
-    Raises MissingPluginError for a name that nobody offers, and for one whose libraries are not installed.
+    Raises MissingPluginError for a name that nobody offers, for one whose libraries are not installed, and
+    for a plug-in that cannot be loaded or lacks what the port asks for.
     """
     module = BUILT_IN[port].get(name)
+    if module is None:
+        return _foreign(port, name)
     try:
-        if module is not None:
-            return import_module(module)
-        offered = _offered(port)
-        if name in offered:
-            return offered[name].load()
+        return import_module(module)
     except ModuleNotFoundError as error:
         raise missing_library(error.name or "", f"{port[:-1]} '{name}'") from error
-    raise _unknown(port, name, sorted({*BUILT_IN[port], *offered}))
+
+
+def trusted(port: str, name: str, work: Callable[[], Given]) -> Given:
+    """Do something by an implementation; what a plug-in raises is told as its own trouble.
+
+    Raises MissingPluginError then; what is told as the tool's own trouble stays, and bugs of ours do.
+    """
+    try:
+        return work()
+    except NbpipelineError:
+        raise
+    except Exception as error:
+        if name in BUILT_IN[port]:
+            raise
+        raise faulty(port, name, f"failed: {_told(error)}", _place_of(error)) from error
+
+
+def faulty(port: str, name: str, what: str, known: str = "") -> MissingPluginError:
+    """Say what is wrong with an implementation; of a plug-in, with the package that has it."""
+    package, how = "", "tell the authors of nbpipeline"
+    for one in _offers(port).get(name, ()) if name not in BUILT_IN[port] else ():
+        package, how = f" of {_package(one)}", f"pip install --upgrade {_project(one)}, or tell its authors"
+    return MissingPluginError.of(f"{port[:-1]} '{name}'{package} {what}.", known=known, mend=how)
+
+
+def refuse_clash(port: str, name: str) -> None:
+    """Raise MissingPluginError where a package offers what is built in; scans entry points."""
+    others = _offers(port).get(name, ()) if name in BUILT_IN[port] else ()
+    if others:
+        raise MissingPluginError.of(
+            f"{port[:-1]} '{name}' is built in, and {_package(others[0])} offers another of that name.",
+            mend=f"pip uninstall {_project(others[0])}, or have its authors take another name",
+        )
+
+
+def installed() -> Iterable[tuple[str, str]]:
+    """Give port and name of all that other packages offer; scans entry points once."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 - start-up is counted
+
+    found = entry_points()
+    return sorted({(port, one.name) for port in BUILT_IN for one in found.select(group=f"nbpipeline.{port}")})
+
+
+def package_of(port: str, name: str) -> str:
+    """Name the package that offers an implementation, with its version; scans entry points."""
+    return next((_package(one) for one in _offers(port).get(name, ())), "")
 
 
 def missing_library(library: str, needed_by: str) -> MissingPluginError:
@@ -127,18 +205,78 @@ def install(extra: str) -> str:
 
 def names(port: str) -> tuple[str, ...]:
     """Every name that can be loaded for the port; scans entry points."""
-    return tuple(sorted({*BUILT_IN[port], *_offered(port)}))
+    return tuple(sorted({*BUILT_IN[port], *_offers(port)}))
 
 
 def further(port: str) -> tuple[str, ...]:
     """Every name that others offer for the port; scans entry points."""
-    return tuple(sorted(set(_offered(port)) - set(BUILT_IN[port])))
+    return tuple(sorted(set(_offers(port)) - set(BUILT_IN[port])))
 
 
-def _offered(port: str) -> dict[str, Any]:
+def _foreign(port: str, name: str) -> Any:
+    """Load what another package offers, and see that it is what the port asks for."""
+    offers = _offers(port)
+    if name not in offers:
+        raise _unknown(port, name, sorted({*BUILT_IN[port], *offers}))
+    first, *others = offers[name]
+    if others:
+        both = " and ".join(sorted(_package(one) for one in (first, *others)))
+        raise MissingPluginError.of(
+            f"there are several {port} '{name}': of {both}.", mend="uninstall all but one of them"
+        )
+    if not name.replace("-", "").replace("_", "").isalnum():
+        raise faulty(port, name, "cannot be called so: letters, digits, `-` and `_` make a name")
+    try:
+        found = first.load()
+    except ModuleNotFoundError as error:
+        raise missing_library(error.name or "", f"{port[:-1]} '{name}'") from error
+    except (Exception, SystemExit) as error:
+        raise faulty(port, name, f"cannot be loaded: {_told(error)}", _place_of(error)) from error
+    wrong = "; ".join(_wrong(port, found))
+    if wrong:
+        raise faulty(port, name, f"is none: {wrong}", f"it needs: {', '.join(NEEDED[port])}")
+    return found
+
+
+def _wrong(port: str, found: Any) -> Iterable[str]:
+    for name, kind in NEEDED.get(port, {}).items():
+        if not hasattr(found, name):
+            yield f"it has no {name}"
+        elif not isinstance(getattr(found, name), _KINDS[kind]):
+            yield f"its {name} is not {kind}"
+
+
+def _told(error: BaseException) -> str:
+    said = str(error).strip()
+    return f"{type(error).__name__}: {said.splitlines()[0]}" if said else type(error).__name__
+
+
+def _place_of(error: BaseException) -> str:
+    """Say where something was raised: the last place outside Python's own import machinery."""
+    from traceback import extract_tb  # noqa: PLC0415 - for what is broken alone
+
+    places = [one for one in extract_tb(error.__traceback__) if not one.filename.startswith("<")]
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"in {error.filename}, line {error.lineno}"
+    return f"raised in {places[-1].filename}, line {places[-1].lineno}" if places else ""
+
+
+def _offers(port: str) -> Mapping[str, tuple["EntryPoint", ...]]:
+    """Find who offers what for the port; one that is found twice, as by two paths to it, counts once."""
     from importlib.metadata import entry_points  # noqa: PLC0415 - start-up is counted
 
-    return {one.name: one for one in entry_points(group=f"nbpipeline.{port}")}
+    found: dict[str, dict[tuple[str, str], EntryPoint]] = {}
+    for one in entry_points(group=f"nbpipeline.{port}"):
+        found.setdefault(one.name, {}).setdefault((one.value, _package(one)), one)
+    return {name: tuple(ones.values()) for name, ones in found.items()}
+
+
+def _package(one: "EntryPoint") -> str:
+    return f"{one.dist.name} {one.dist.version}" if one.dist else one.module
+
+
+def _project(one: "EntryPoint") -> str:
+    return one.dist.name if one.dist else one.module
 
 
 def _unknown(port: str, name: str, known: list[str]) -> MissingPluginError:

@@ -49,7 +49,7 @@ def settled(options: RunOptions, project: ProjectSpec, *, push: bool) -> RunOpti
         raise UsageError.of(
             "--address is given, and stages are to run here.", mend="name the executor, too: --executor dask"
         )
-    elsewhere = name != LOCAL and bool(plugins.load("executors", name).APART)
+    elsewhere = name != LOCAL and _leaves(name)
     if elsewhere and options.on_failure == "keep":
         raise UsageError.of(
             f"--on-failure keep leaves a kernel on this machine, and executor '{name}' runs none here.",
@@ -63,15 +63,26 @@ def settled(options: RunOptions, project: ProjectSpec, *, push: bool) -> RunOpti
     return replace(options, executor=name, address=address, elsewhere=elsewhere)
 
 
+def _leaves(name: str) -> bool:
+    """Whether an executor has jobs leave this process. Raises MissingPluginError where it is none."""
+    plugins.refuse_clash("executors", name)
+    return bool(plugins.load("executors", name).APART)
+
+
 def executor_of(work: Work, options: RunOptions, project: ProjectSpec) -> Executor:
-    """Open the executor by its name."""
+    """Open the executor by its name. Raises MissingPluginError where that is not to be had."""
     settings = {**project.executor, "address": options.address}
     if options.elsewhere and not options.address:
         settings["gpus"] = options.gpus if options.gpus is not None else visible_gpus()
     module = plugins.load("executors", options.executor)
-    found: Executor = module.open_executor(
-        work, slots=options.slots, memory=options.memory, settings=settings
+    found: Executor = plugins.trusted(
+        "executors",
+        options.executor,
+        lambda: module.open_executor(work, slots=options.slots, memory=options.memory, settings=settings),
     )
+    if not all(hasattr(found, one) for one in ("submit", "cancel", "__enter__", "__exit__")):
+        what = f"opens a {type(found).__name__}, which is no executor"
+        raise plugins.faulty("executors", options.executor, what, "see nbpipeline.ports.Executor")
     return found
 
 

@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import os
-import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -62,39 +61,45 @@ class Exporting:
     ) -> Export:
         """Render the files of a target; writes nothing. `output` is by default the target's own folder.
 
-        Raises MissingPluginError for a target that nobody offers, LossError (with all that would be lost)
-        unless `allow_loss`, UsageError for an option that the target does not know.
+        Raises MissingPluginError for a target that nobody offers, or whose plug-in is faulty, LossError (with
+        all that would be lost) unless `allow_loss`, UsageError for an option that the target does not know.
         """
+        plugins.refuse_clash("exporters", target)
         exporter: Exporter = plugins.load("exporters", target)
+        own = rendering.guard.folder(target, exporter)
         _refuse_unknown(target, exporter, options or {})
         with self._opened() as (pipeline, place):
             project = pipeline.project
-            wanted = Path(project.root, exporter.FOLDER) if output is None else output.absolute()
+            wanted = Path(project.root, own) if output is None else output.absolute()
             folder = Path(os.path.normpath(wanted))
-            glance = Glance()
-            workflow = rendering.workflow.workflow_of(
-                pipeline, lambda one: place.fingerprinter.modules(one, glance)
-            )
+            workflow = _workflow(pipeline, place)
             way = folder.relative_to(project.root).as_posix() if folder.is_relative_to(project.root) else "."
+            lock = upkeep.requirements.pinned(pipeline, place.fingerprinter)
             given = rendering.exported.ExportGiven(
                 folder="" if way == "." else way,
                 to_root=_way_to_root(project, folder),
-                requirements=upkeep.requirements.pinned(pipeline, place.fingerprinter),
-                python=upkeep.requirements.python_version(pipeline, place.fingerprinter),
+                requirements=lock.pins,
+                lacking=lock.lacking,
+                python=lock.python,
                 options=options or {},
                 repository=_way_to_repository(folder),
             )
-        found = (*rendering.features.losses(workflow, exporter.KEEPS), *exporter.losses(workflow, given))
+        found = (
+            *rendering.features.losses(workflow, exporter.KEEPS),
+            *rendering.guard.losses(target, exporter, workflow, given),
+        )
         if not allow_loss:
             rendering.features.refuse(exporter.TITLE, found)
-        given = replace(given, lossy=bool(found))
+        files = rendering.guard.render(target, exporter, workflow, replace(given, lossy=bool(found)))
+        locked = any(one.endswith("requirements.lock") for one in files)
+        lacking = lock.lacking if locked else ()
         return Export(
             target=target,
             folder=folder,
-            files=_sound(exporter.render(workflow, given)),
+            files=files,
             losses=found,
             asked=rendering.command.asked(workflow, given),
-            notes=() if project.named else (_unnamed(project),),
+            notes=tuple(_notes(project, lacking)),
         )
 
     def compared(self, export: Export) -> upkeep.exporting.Compared:
@@ -113,10 +118,7 @@ class Exporting:
     def workflow(self) -> Workflow:
         """Give what exporters render: tasks, settings, schedule."""
         with self._opened() as (pipeline, place):
-            glance = Glance()
-            return rendering.workflow.workflow_of(
-                pipeline, lambda one: place.fingerprinter.modules(one, glance)
-            )
+            return _workflow(pipeline, place)
 
 
 def _workflow(pipeline: Pipeline, place: Workplace) -> Workflow:
@@ -136,11 +138,14 @@ def _refuse_unknown(target: str, exporter: Exporter, options: Mapping[str, str])
             )
 
 
-def _unnamed(project: ProjectSpec) -> str:
-    return (
-        f"no `name:` in pipeline.yaml, so files are called after its folder, {project.name}: "
-        "exported from a folder of another name they would differ"
-    )
+def _notes(project: ProjectSpec, lacking: Sequence[str]) -> Iterator[str]:
+    if not project.named:
+        yield (
+            f"no `name:` in pipeline.yaml, so files are called after its folder, {project.name}: "
+            "exported from a folder of another name they would differ"
+        )
+    if lacking:
+        yield (f"the lock has no version of {', '.join(lacking)}, which tasks need: it is not installed here")
 
 
 def _way_to_root(project: ProjectSpec, folder: Path) -> str:
@@ -152,14 +157,3 @@ def _way_to_repository(folder: Path) -> str:
     """Give the relative way from the export's folder to the root of its git repository."""
     root = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), folder)
     return Path(os.path.relpath(root, folder)).as_posix()
-
-
-def _sound(files: Mapping[str, str]) -> Mapping[str, str]:
-    """Refuse a path that leaves the export's folder: a plug-in's bug must not write elsewhere."""
-    for path in files:
-        if path.startswith("/") or posixpath.normpath(path).split("/")[0] == ".." or not path:
-            raise UsageError.of(
-                f"the exporter wants to write '{path}', which is outside its folder.",
-                mend="tell its authors",
-            )
-    return files

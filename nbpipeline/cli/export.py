@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nbpipeline import plugins
-from nbpipeline.cli.frame import define, format_option, open_project, print_json, settings_options
+from nbpipeline.cli.frame import define, format_option, note, open_project, print_json, settings_options
 from nbpipeline.cli.wording import counted
 from nbpipeline.errors import ExitCode, UsageError
 from nbpipeline.exporters.rendering.features import line
@@ -22,9 +22,14 @@ _STATES = ("new", "changed", "by_hand", "gone", "left")
 
 
 def complete_targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete the names of built-in targets."""
+    """Complete the names of targets."""
     del ctx, param
-    return [one for one in plugins.BUILT_IN["exporters"] if one.startswith(incomplete)]
+    return [one for one in plugins.names("exporters") if one.startswith(incomplete)]
+
+
+def _further() -> str:
+    found = ", ".join(plugins.further("exporters"))
+    return f"Targets of other packages: {found}" if found else ""
 
 
 @define(
@@ -33,6 +38,7 @@ def complete_targets(ctx: click.Context, param: click.Parameter, incomplete: str
     "nbpipeline export prefect -o deploy/prefect --profile prod\n"
     "nbpipeline export github-actions --check      # in CI: is what is committed up to date?",
     notes="Targets: " + ", ".join(plugins.BUILT_IN["exporters"]),
+    further=_further,
 )
 @click.argument("target", shell_complete=complete_targets)
 @click.option(
@@ -79,8 +85,8 @@ def command(
         print_json(_as_json(export, found))
     else:
         _tell(export, found, written=not check)
-    for note in notes:
-        click.echo(f"note: {note}", err=True)
+    for one in notes:
+        note(one)
     return int(ExitCode.STAGE_FAILED if check and not found.same else ExitCode.OK)
 
 

@@ -32,7 +32,15 @@ SELECTORS = """Selectors:
 
 
 class Command(click.Command):
-    """A command that returns its exit code and tells the tool's errors as they are meant to be read."""
+    """A command that returns its exit code and tells the tool's errors as they are meant to be read.
+
+    `further` gives what its help says beside, of what is installed on this machine.
+    """
+
+    def __init__(self, *given: Any, further: Callable[[], str] = str, **named: Any) -> None:
+        """Take what click takes, and `further`."""
+        super().__init__(*given, **named)
+        self._further = further
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; an `NbpipelineError` becomes text on stderr (and JSON on stdout) and its exit code."""
@@ -44,13 +52,27 @@ class Command(click.Command):
             raise RuntimeError(str(error)) from error
         return int(code or 0)
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what is installed, which is looked for when somebody asks, and the examples."""
+        found = self._further()
+        if found:
+            formatter.write_paragraph()
+            formatter.write_text(found)
+        super().format_epilog(ctx, formatter)
 
-def define(name: str, *, example: str, notes: str = "") -> Callable[[Callable[..., Any]], Command]:
-    """Make a command of a function; `example`: one or more real command lines, `notes`: shown as they are."""
+
+def define(
+    name: str, *, example: str, notes: str = "", further: Callable[[], str] = str
+) -> Callable[[Callable[..., Any]], Command]:
+    """Make a command of a function; `example`: one or more real command lines, `notes`: shown as they are.
+
+    `further` is asked for more notes when somebody asks for help.
+    """
     title = "Examples" if "\n" in example else "Example"
     blocks = [notes] if notes else []
     blocks.append("\n".join([f"{title}:", *(f"  {line}" for line in example.splitlines())]))
-    return click.command(name, cls=Command, epilog="\n\n".join(f"\b\n{block}" for block in blocks))
+    epilog = "\n\n".join(f"\b\n{block}" for block in blocks)
+    return click.command(name, cls=Command, epilog=epilog, further=further)
 
 
 def tell(error: NbpipelineError, *, as_json: bool = False) -> ExitCode:

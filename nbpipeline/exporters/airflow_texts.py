@@ -20,9 +20,8 @@ def dockerfile(workflow: Workflow, given: ExportGiven, head: str) -> str:
     return lines(
         [
             head.rstrip("\n"),
-            "# Airflow's scheduler, processor of DAGs, server and workers. Build it from the project's root:",
-            f"#   docker build -f {place}Dockerfile -t {container.image_name(workflow)}-airflow \\",
-            "#     --build-arg NBPIPELINE=WHEEL_OR_URL .",
+            "# Airflow's scheduler, processor of DAGs, server and workers.",
+            *container.build_lines(place, f"{container.image_name(workflow)}-airflow"),
             f"FROM apache/airflow:{VERSION}-python{given.python}",
             "",
             "# Where nbpipeline comes from: a wheel in the project's folder, or a URL that pip takes",
@@ -35,12 +34,12 @@ def dockerfile(workflow: Workflow, given: ExportGiven, head: str) -> str:
             "# The stages' packages stay out of the environment that Airflow runs in.",
             "ENV PIP_NO_CACHE_DIR=1",
             "RUN python -m venv /opt/stages && ln -s /opt/stages/bin/nbpipeline /home/airflow/.local/bin/",
-            f"COPY {place}requirements.lock /tmp/requirements.lock",
-            "RUN /opt/stages/bin/pip install --no-deps -r /tmp/requirements.lock",
+            container.copy_lock(place),
+            f"RUN /opt/stages/bin/pip install --no-deps -r {container.LOCK}",
             "WORKDIR /project",
             "COPY --chown=airflow:0 . /project",
             'RUN /opt/stages/bin/pip install --no-deps "${NBPIPELINE:?say --build-arg NBPIPELINE=...}"',
-            f"ENV AIRFLOW__CORE__DAGS_FOLDER=/project/{given.folder or '.'}",
+            f"ENV AIRFLOW__CORE__DAGS_FOLDER={container.env_text('/project/' + (given.folder or '.'))}",
         ]
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from nbpipeline.exporters.rendering import cluster, cluster_readme, container
 from nbpipeline.exporters.rendering.command import argv
-from nbpipeline.exporters.rendering.names import identifiers, kebab, snake
+from nbpipeline.exporters.rendering.names import identifiers, labels, snake
 from nbpipeline.exporters.rendering.schedule import cron_of
 from nbpipeline.exporters.rendering.source import lines, made_by, yaml_text
 from nbpipeline.model import Value, at_name
@@ -74,7 +74,7 @@ def _template(workflow: Workflow, given: ExportGiven) -> dict[str, Any]:
     patterns: dict[str, Task] = {}
     for task in workflow.tasks:
         patterns.setdefault(_pattern(task), task)
-    names = identifiers(patterns, kebab, taken=[_ENTRY])
+    names = labels(patterns, taken=[_ENTRY])
     return {
         "apiVersion": _API,
         "kind": "WorkflowTemplate",
@@ -106,7 +106,7 @@ def _takes_instance(task: Task) -> bool:
 
 
 def _tasks(workflow: Workflow, templates: Mapping[str, str]) -> list[dict[str, Any]]:
-    names = identifiers((task.id for task in workflow.tasks), kebab)
+    names = labels(task.id for task in workflow.tasks)
     return [
         {
             "name": names[task.id],

@@ -5,6 +5,7 @@ Written after the documentation of Dagster 1.13 ("Asset factories", "Asset check
 """
 
 import keyword
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -161,7 +162,9 @@ def _parameters(workflow: Workflow, names: Mapping[str, str]) -> list[str]:
     for one in workflow.settings:
         described = f", description={text(one.help)}" if one.help else ""
         bounds = "".join(
-            f", {word}={value!r}" for word, value in (("ge", one.min), ("le", one.max)) if value is not None
+            f", {word}={value!r}"
+            for word, value in (("ge", one.min), ("le", one.max))
+            if value is not None and math.isfinite(value)
         )
         default = python(one.default, 8)
         rows += ["", f"    {names[one.name]}: {_annotation(one)} = dg_field({default}{bounds}{described})"]

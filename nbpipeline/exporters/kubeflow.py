@@ -9,7 +9,7 @@ from typing import Any
 from nbpipeline.exporters import kubeflow_component, kubeflow_parameters
 from nbpipeline.exporters.kubeflow_parameters import INSTANCE, OPENED
 from nbpipeline.exporters.rendering import cluster, container
-from nbpipeline.exporters.rendering.names import identifiers, kebab
+from nbpipeline.exporters.rendering.names import labels
 from nbpipeline.exporters.rendering.parameters import Given, masked_text
 from nbpipeline.exporters.rendering.source import made_by, yaml_text
 from nbpipeline.model import at_name
@@ -68,8 +68,8 @@ def pipeline(
 ) -> dict[str, Any]:
     """Give the pipeline's specification; `resources` writes what a task takes as the service wants it."""
     stages = cluster.stages(workflow)
-    names = identifiers(stages, kebab)
-    tasks = identifiers((task.id for task in workflow.tasks), kebab)
+    names = labels(stages)
+    tasks = labels(task.id for task in workflow.tasks)
     defined = {one.name: kubeflow_parameters.definition(one) for one in parameters.values()}
     return {
         "pipelineInfo": {"name": cluster.name_of(workflow), "description": workflow.name},
@@ -171,7 +171,7 @@ def _resources(task: Task) -> dict[str, Any]:
 
 def _platform(workflow: Workflow, given: ExportGiven) -> dict[str, Any]:
     stages = cluster.stages(workflow)
-    names = identifiers(stages, kebab)
+    names = labels(stages)
     executors = {
         f"exec-{names[stage]}": found
         for stage, task in stages.items()

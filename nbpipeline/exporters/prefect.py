@@ -7,10 +7,11 @@ concurrency limits", "Artifacts") and its sources of `ThreadPoolTaskRunner` and 
 import keyword
 import math
 from collections.abc import Iterable, Mapping
+from unicodedata import normalize
 
 from nbpipeline.exporters import prefect_deployment, prefect_task
 from nbpipeline.exporters.rendering.command import argv
-from nbpipeline.exporters.rendering.names import PYDANTIC, identifiers, kebab, snake
+from nbpipeline.exporters.rendering.names import PYDANTIC, identifiers, labels, snake
 from nbpipeline.exporters.rendering.source import lines, made_by, python, text
 from nbpipeline.model.exported import ExportGiven, Loss, Setting, Task, Workflow
 
@@ -86,7 +87,7 @@ def parameter_names(workflow: Workflow) -> Mapping[str, str]:
     """Give each setting the flow's parameter: its own name, where that is an identifier."""
 
     def own(name: str) -> str:
-        made = name if name.isidentifier() else snake(name)
+        made = normalize("NFKC", name) if name.isidentifier() else snake(name)  # as Python reads it
         return made.strip("_") if made.strip("_").isidentifier() else f"p_{made.strip('_')}"
 
     return identifiers((one.name for one in workflow.settings), own, taken=_RESERVED)
@@ -104,7 +105,7 @@ def _flow(workflow: Workflow, given: ExportGiven, function: str, parameters: Map
     names = identifiers(
         (task.id for task in workflow.tasks), snake, taken=_RESERVED | set(parameters.values())
     )
-    keys = identifiers((f"{workflow.name} {task.id}" for task in workflow.tasks), kebab, longest=90)
+    keys = labels((f"{workflow.name} {task.id}" for task in workflow.tasks), longest=90)
     name = "".join("-" if one in _BANNED else one for one in workflow.name)
     stages = [names[task.id] for task in workflow.tasks]
     return lines(
@@ -237,7 +238,7 @@ def _asked(task: Task, waits: tuple[float, ...] | None) -> dict[str, str]:
     if task.timeout is not None:
         asked["limit"] = python(_number(_limit(task, tries=1 if waits is not None else task.retries + 1)))
     if task.secrets:
-        blocks = identifiers(task.secrets, kebab)
+        blocks = labels(task.secrets)
         asked["secrets"] = python({one: blocks[one] for one in task.secrets}, 12)
     return asked
 

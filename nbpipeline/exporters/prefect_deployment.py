@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nbpipeline.exporters.rendering import container
-from nbpipeline.exporters.rendering.names import identifiers, kebab
+from nbpipeline.exporters.rendering.names import kebab, labels
 from nbpipeline.exporters.rendering.source import lines, made_by, yaml_text
 from nbpipeline.model.exported import ExportGiven, Workflow
 
@@ -78,9 +78,7 @@ def _dockerfile(workflow: Workflow, given: ExportGiven) -> str:
     return lines(
         [
             made_by("prefect", workflow.profile).rstrip("\n"),
-            "# Build it from the project's root:",
-            f"#   docker build -f {place}Dockerfile -t {container.image_name(workflow)} \\",
-            "#     --build-arg NBPIPELINE=WHEEL_OR_URL .",
+            *container.build_lines(place, container.image_name(workflow)),
             f"FROM prefecthq/prefect:{PREFECT}-python{given.python}",
             "",
             "# Where nbpipeline comes from: a wheel in the project's folder, or a URL that pip takes",
@@ -90,9 +88,9 @@ def _dockerfile(workflow: Workflow, given: ExportGiven) -> str:
             "ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 HOME=/home/runner PATH=$PATH:/opt/stages/bin",
             "RUN useradd --create-home --uid 10001 runner && mkdir /project && chown runner /project",
             "WORKDIR /project",
-            f"COPY {place}requirements.lock /tmp/requirements.lock",
+            container.copy_lock(place),
             "RUN python -m venv /opt/stages",
-            "RUN /opt/stages/bin/pip install --no-deps -r /tmp/requirements.lock",
+            f"RUN /opt/stages/bin/pip install --no-deps -r {container.LOCK}",
             "COPY --chown=runner . /project",
             "RUN /opt/stages/bin/pip install --no-deps \\",
             '  "${NBPIPELINE:?say --build-arg NBPIPELINE=WHEEL_OR_URL}"',
@@ -105,7 +103,7 @@ def _readme(workflow: Workflow, given: ExportGiven) -> str:
     pool = given.options.get("work-pool") or POOL
     image = given.options.get("image", "")
     kind = "docker" if image else "process"
-    blocks = identifiers(workflow.secrets, kebab)
+    blocks = labels(workflow.secrets)
     limits = given.options.get("limits", "")
     parts = [
         made_by("prefect", workflow.profile, "").rstrip("\n"),

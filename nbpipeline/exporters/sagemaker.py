@@ -13,8 +13,8 @@ from nbpipeline.errors import UsageError
 from nbpipeline.exporters import sagemaker_machines, sagemaker_parameters, sagemaker_programs
 from nbpipeline.exporters.rendering import cluster, cluster_readme, container
 from nbpipeline.exporters.rendering.command import argv
-from nbpipeline.exporters.rendering.names import identifiers, kebab
-from nbpipeline.exporters.rendering.source import lines, made_by
+from nbpipeline.exporters.rendering.names import labels
+from nbpipeline.exporters.rendering.source import lines, made_by, refuse_halves
 from nbpipeline.exporters.sagemaker_parameters import IMAGE, OUTPUTS, ROLE, Given, reference
 from nbpipeline.model import shell_name
 from nbpipeline.model.exported import ExportGiven, Loss, Task, Workflow
@@ -76,13 +76,15 @@ def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
     """Give `pipeline.json`, the program of its steps, `submit.py`, a README, and the files of the image."""
     all_given = sagemaker_parameters.given(workflow)
     definition = _definition(workflow, given, all_given)
+    text = json.dumps(definition, indent=2, ensure_ascii=False) + "\n"
+    refuse_halves(text)
     if len(json.dumps(definition)) > _LARGEST:
         raise UsageError.of(
             "The pipeline's definition is longer than the 1,048,576 characters that SageMaker takes.",
             mend="make several pipelines of it, or fewer instances",
         )
     return {
-        "pipeline.json": json.dumps(definition, indent=2, ensure_ascii=False) + "\n",
+        "pipeline.json": text,
         "step.py": sagemaker_programs.step(workflow, given, all_given),
         "submit.py": sagemaker_programs.submit(workflow),
         "README.md": _readme(workflow, given, all_given),
@@ -91,7 +93,7 @@ def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
 
 
 def _definition(workflow: Workflow, given: ExportGiven, all_given: tuple[Given, ...]) -> dict[str, Any]:
-    names = identifiers((task.id for task in workflow.tasks), kebab)
+    names = labels(task.id for task in workflow.tasks)
     clusters = sagemaker_machines.resources(workflow, given)
     environment = sagemaker_parameters.environment(
         all_given

@@ -131,6 +131,8 @@ class ExportGiven:
     """The way from the export's folder to the project's root, with `/`."""
     requirements: tuple[str, ...] = ()
     """`pandas==3.0.6` and the like: what the stages import, and what that needs, pinned."""
+    lacking: tuple[str, ...] = ()
+    """Names of what is needed there, too, and whose version nobody knows here: it is not installed."""
     python: str = "3.11"
     """Python's version of the stages' kernels."""
     options: Mapping[str, str] = field(default_factory=dict)

@@ -248,6 +248,7 @@ def _layered(plugin_keys: Collection[str]) -> tuple[Key, ...]:
                     _key("name", TEXT, "`local` (threads here), `dask`, or a plug-in's.", "local"),
                     _key("address", TEXT, "Of its scheduler (`tcp://host:8786`); default: one started here."),
                     _key("wait", DURATION, "How long a run goes on without any worker.", "1m"),
+                    _key("settings", MapOf(item=ANY), "What a plug-in's executor takes beside."),
                 )
             ),
             "Where stages run.",

@@ -23,7 +23,7 @@ from nbpipeline.run.folder import (
 )
 from nbpipeline.stage import journal, lock
 from nbpipeline.stage.rescue import look_for_stranded, settle_stranded
-from nbpipeline.upkeep import installation, trackers
+from nbpipeline.upkeep import installation, plug_ins, trackers
 from nbpipeline.upkeep.alerting import tried_alerts
 from nbpipeline.upkeep.finding import Finding
 from nbpipeline.upkeep.telling import untold
@@ -44,6 +44,7 @@ def examine(
     parts = (
         ("Python", installation.python()),
         ("kernels", installation.kernels(project)),
+        ("plug-ins", plug_ins.findings()),
         ("trackers", trackers.findings(project)),
         (STATE_FOLDER, _folder(root, fix=fix)),
         ("history", _history(project, fix=fix)),

@@ -1,7 +1,10 @@
 """What has to be installed where exported tasks run: what the stages import, with all that needs, pinned."""
 
+import platform
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
+from typing import NamedTuple
 
 from nbpipeline import __version__, validators
 from nbpipeline.fingerprint import Fingerprinter, Glance
@@ -15,6 +18,15 @@ _OF_VALIDATORS: Mapping[str, str] = {
     "great_expectations": "expectations",
     "pandera": "pandera",
 }
+_OF_PROTOCOLS: Mapping[str, str] = {
+    **dict.fromkeys(("http", "https"), "aiohttp"),
+    **dict.fromkeys(("s3", "s3a"), "s3fs"),
+    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
+    **dict.fromkeys(("abfs", "abfss", "az"), "adlfs"),
+    **dict.fromkeys(("sftp", "ssh"), "paramiko"),
+    "hdfs": "pyarrow",
+}
+"""Protocol of a store, an input, an output -> what fsspec needs for it."""
 _CONVERTED = {".html": "convert", ".md": "convert", ".pdf": "pdf"}
 
 
@@ -26,11 +38,22 @@ def python_version(pipeline: Pipeline, fingerprinter: Fingerprinter) -> str:
     return max(sorted(set(known)), key=known.count, default="3.11")
 
 
-def pinned(pipeline: Pipeline, fingerprinter: Fingerprinter) -> tuple[str, ...]:
+class Lock(NamedTuple):
+    """What is to be installed in an image of Linux."""
+
+    python: str
+    """Minor version of its Python: the kernels'."""
+    pins: tuple[str, ...]
+    """`NAME==VERSION` each, sorted."""
+    lacking: tuple[str, ...]
+    """Names of what is needed there, and not installed here, so that nobody knows a version."""
+
+
+def pinned(pipeline: Pipeline, fingerprinter: Fingerprinter) -> Lock:
     """Pin what stages of the pipeline import, nbpipeline with the extras that it needs, and all behind them.
 
-    As installed where the kernels look; `NAME==VERSION` each, sorted. A stage whose kernel is no Python adds
-    nothing.
+    As installed where the kernels look, else where nbpipeline is; what is needed is asked for the image's
+    Python, on Linux. A stage whose kernel is no Python adds nothing.
     """
     glance = Glance()
     sites: dict[str, None] = {}
@@ -42,10 +65,40 @@ def pinned(pipeline: Pipeline, fingerprinter: Fingerprinter) -> tuple[str, ...]:
             if name != "python":
                 wanted.setdefault(_normal(name), set())
         wanted.setdefault("ipykernel", set())
-    installed = _installed(sites)
-    versions = _closure(wanted, installed)
+    for name in libraries(pipeline):
+        wanted.setdefault(name, set())
+    installed = _installed([*sites, *sys.path])
+    python = python_version(pipeline, fingerprinter)
+    versions, lacking = _closure(wanted, installed, _there(python))
     versions[_OURS] = __version__
-    return tuple(f"{name}=={version}" for name, version in sorted(versions.items()))
+    pins = tuple(f"{name}=={version}" for name, version in sorted(versions.items()))
+    return Lock(python, pins, tuple(sorted(lacking - {_OURS})))
+
+
+def libraries(pipeline: Pipeline) -> Iterator[str]:
+    """Name what fsspec needs for the URLs of the store, of inputs and outputs."""
+    found = [str(pipeline.project.store.get("path") or "")]
+    found += [path for one in pipeline for artifact in (*one.inputs, *one.outputs) for path in artifact.paths]
+    for one in found:
+        protocol, separator, _ = one.partition("://")
+        if separator and protocol in _OF_PROTOCOLS:
+            yield from ("fsspec", _OF_PROTOCOLS[protocol])
+
+
+def _there(python: str) -> dict[str, str]:
+    """Give what markers of requirements ask for, as it is in the image, on a machine like this one."""
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    machine = platform.machine()
+    return {
+        "os_name": "posix",
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "platform_machine": {"arm64": "aarch64", "AMD64": "x86_64"}.get(machine, machine),
+        "platform_release": "",
+        "platform_version": "",
+        "python_version": python,
+        "python_full_version": platform.python_version() if python == here else f"{python}.0",
+    }
 
 
 def extras(pipeline: Pipeline) -> Iterator[str]:
@@ -81,22 +134,30 @@ def _installed(sites: Iterable[str]) -> Mapping[str, metadata.Distribution]:
 
 
 def _closure(
-    wanted: Mapping[str, set[str]], installed: Mapping[str, metadata.Distribution]
-) -> dict[str, str]:
-    """Follow what distributions require, with their extras, as far as it is installed."""
+    wanted: Mapping[str, set[str]],
+    installed: Mapping[str, metadata.Distribution],
+    there: Mapping[str, str],
+) -> tuple[dict[str, str], set[str]]:
+    """Follow what distributions require, with their extras; gives versions, and names of what is not here."""
     done: dict[str, set[str]] = {}
+    lacking: set[str] = set()
     waiting = [(name, {"", *extra}) for name, extra in wanted.items()]
     while waiting:
         name, extra = waiting.pop()
+        if name not in installed:
+            lacking.add(name)
+            continue
         new = extra - done.get(name, set())
-        if not new or name not in installed:
+        if not new:
             continue
         done.setdefault(name, set()).update(new)
-        waiting += _required(installed[name], new)
-    return {name: installed[name].version for name in done}
+        waiting += _required(installed[name], new, there)
+    return {name: installed[name].version for name in done}, lacking
 
 
-def _required(distribution: metadata.Distribution, extra: set[str]) -> Iterator[tuple[str, set[str]]]:
+def _required(
+    distribution: metadata.Distribution, extra: set[str], there: Mapping[str, str]
+) -> Iterator[tuple[str, set[str]]]:
     from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - start-up is counted
 
     for line in distribution.requires or ():
@@ -104,7 +165,7 @@ def _required(distribution: metadata.Distribution, extra: set[str]) -> Iterator[
             one = Requirement(line)
         except InvalidRequirement:
             continue
-        if one.marker is None or any(one.marker.evaluate({"extra": name}) for name in extra):
+        if one.marker is None or any(one.marker.evaluate({**there, "extra": name}) for name in extra):
             yield _normal(one.name), {"", *one.extras}
 
 

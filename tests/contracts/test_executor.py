@@ -1,5 +1,6 @@
 """What every executor must do (`ports.Executor`)."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ import pytest
 from distributed import LocalCluster
 from stages import instance
 
+from nbpipeline import plugins
 from nbpipeline.executors import dask
 from nbpipeline.executors.local import LocalExecutor
 from nbpipeline.model import Event, Fingerprint, Job, Resources, StageResult, Status
@@ -52,10 +54,34 @@ class Known:
         return HERE[self.number](job, emit, cancel)
 
 
-@pytest.fixture(params=["local", "dask"])
+def of_others(name: str, settings: dict[str, Any]) -> Make:
+    """A plug-in's; what is apart is given work that is itself only in this process."""
+    module = plugins.load("executors", name)
+
+    def make(work: Work, *, slots: int, memory: int | None = None) -> Executor:
+        given = Known(work) if module.APART else work
+        return module.open_executor(given, slots=slots, memory=memory, settings=settings)
+
+    return make
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Try what is built in, or the plug-in that is asked for."""
+    if "make" in metafunc.fixturenames:
+        asked = metafunc.config.getoption("--plugin", default=None)
+        metafunc.parametrize("make", [asked] if asked else ["local", "dask"], indirect=True)
+
+
+@pytest.fixture
 def make(request: pytest.FixtureRequest) -> Iterator[Make]:
     with ExitStack() as stack:
-        yield LocalExecutor if request.param == "local" else on_dask(stack)
+        if request.param == "local":
+            yield LocalExecutor
+        elif request.param == "dask":
+            yield on_dask(stack)
+        else:
+            text = request.config.getoption("--plugin-settings", default="{}")
+            yield of_others(request.param, json.loads(text))
 
 
 def job(run: str, **resources: Any) -> Job:

@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 import yaml
 import zoo
+
+sys.path.append(str(Path(__file__).parents[1] / "fuzz"))
+
+import exports
 from builders import code, command, header, write_files, write_notebook
 
 from nbpipeline import Project, plugins
@@ -19,9 +23,11 @@ from nbpipeline.exporters.rendering.features import FEATURES
 TARGETS = sorted(plugins.BUILT_IN["exporters"])
 
 
-@pytest.fixture(params=TARGETS)
-def target(request) -> str:
-    return str(request.param)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Try each target, or the plug-in that is asked for."""
+    if "target" in metafunc.fixturenames:
+        asked = metafunc.config.getoption("--plugin", default=None)
+        metafunc.parametrize("target", [asked] if asked else TARGETS)
 
 
 @pytest.fixture
@@ -166,6 +172,34 @@ def test_names_are_data_and_never_code(target: str, root: Path) -> None:
             if "class@kind" in text:  # a file beside the one with the tasks knows none of them
                 assert any("class@kind={{ b }}" in str(one) for one in literals), path
             assert not {"ds", "b"} & names
+
+
+UNTOUCHED = """
+tag: str = None
+count: int = None
+weights = {0: 1.0, 1: 5.0}
+deep: dict = {'a': {1: [{2: None}]}}
+pair = (1, 2)
+"""
+
+
+def test_untouched_defaults_come_back_as_the_notebook_has_them(target: str, root: Path) -> None:
+    """What stands in the files, handed over as JSON, is what the stage has by itself: None of a text's type, keys that are numbers."""
+    if target not in exports.READ:
+        pytest.skip("where it writes defaults only its author knows")
+    write_files(root, {"pipeline.yaml": "name: x\n"})
+    write_notebook(
+        root / "notebooks/a.ipynb", header("outputs: {o: ../o.txt}"), code(UNTOUCHED, "parameters")
+    )
+    files = rendered(root, target)
+    parsed = {path: exports.parse(path, text) for path, text in files.items()}
+    defaults, _ = exports.READ[target](Project(root).exporting.workflow(), files, parsed)
+    # what no form of GitHub's holds is not handed over unless it is set
+    wanted = set() if target == "github-actions" else {"tag", "count", "weights", "deep", "pair"}
+    assert set(defaults) == wanted
+    own = Project(root).pipeline.instances["a"].parameters
+    handed = json.loads(json.dumps(dict(defaults)))
+    assert repr(Project(root, params=handed).pipeline.instances["a"].parameters) == repr(own)
 
 
 def test_its_libraries_are_not_loaded_to_render(target: str, root: Path) -> None:

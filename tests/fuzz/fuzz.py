@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-NAMES = ("header", "tags", "cells", "pipeline", "suite", "notebook", "records")
+NAMES = ("header", "tags", "cells", "pipeline", "suite", "notebook", "records", "exports")
 _LAST = re.compile(r"#\d+\s+\w+\s+cov: (\d+) ft: (\d+) corp: (\d+)")
 _RUNS = re.compile(r"Done (\d+) runs|stat::number_of_executed_units:\s*(\d+)")
 _MOST_FINDS = 2000

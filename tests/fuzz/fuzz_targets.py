@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import exports
 from oracle import Breach, Find, judge_complaints, judge_same, scratch, watched
 
 from nbpipeline import content
@@ -401,6 +402,11 @@ def records(one: Bench, data: bytes) -> Any:
     return found
 
 
+def exported(_bench: Bench, data: bytes) -> None:
+    """Make a workflow of the bytes and export it: what went in has to come back as data."""
+    exports.tried(data)
+
+
 TARGETS: dict[str, Callable[[Bench, bytes], Any]] = {
     "header": header,
     "tags": tags,
@@ -409,4 +415,5 @@ TARGETS: dict[str, Callable[[Bench, bytes], Any]] = {
     "suite": suite,
     "notebook": whole_notebook,
     "records": records,
+    "exports": exported,
 }

@@ -1,6 +1,7 @@
 """What the fuzzer begins with: the project's own notebooks, papermill's samples, the docs' examples, awkward ones of ours."""
 
 import json
+import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,10 +123,10 @@ def of(target: str) -> tuple[bytes, ...]:
     if target == "pipeline":
         own = (ROOT / "pipeline.yaml").read_bytes()
         return (own, *(text.encode() for text in _PIPELINES), *_documented(header=False))
-    if target == "suite":
-        return tuple(text.encode() for text in _SUITES)
-    if target == "records":
-        return tuple(text.encode() for text in _RECORDS)
+    if target == "exports":  # what Hypothesis draws from; anything will do
+        return tuple(random.Random(number).randbytes(600) for number in range(20))
+    if target in ("records", "suite"):
+        return tuple(text.encode() for text in (_RECORDS if target == "records" else _SUITES))
     if target == "notebook":
         return (*_texts(), *_notebooks())
     as_json = target == "tags"

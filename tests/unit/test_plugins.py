@@ -6,10 +6,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from builders import write_files
+from builders import code, command, header, write_files, write_notebook
 
 from nbpipeline import plugins
 from nbpipeline.errors import MissingPluginError
+from nbpipeline.upkeep import plug_ins
 
 
 def test_every_built_in_is_there() -> None:
@@ -40,7 +41,7 @@ def test_a_name_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     write_files(
         tmp_path,
         {
-            "theirs.py": "class Tracker:\n    pass\n",
+            "theirs.py": "class Tracker:\n    open_tracker = require = complaints = files = print\n",
             "theirs-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: theirs\nVersion: 1\n",
             "theirs-1.dist-info/entry_points.txt": "[nbpipeline.trackers]\ntheirs = theirs:Tracker\n"
             "broken = theirs_not:Tracker\n",
@@ -64,6 +65,231 @@ def test_a_name_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert str(caught.value) == (
         "tracker 'broken' needs the library theirs_not, which is not installed.\n  mend: pip install 'theirs-not'"
     )
+
+
+EXPORTER = """
+from nbpipeline.model.exported import Loss
+TITLE = "Theirs"
+FOLDER = "deploy/theirs"
+KEEPS = {"order": "so"}
+OPTIONS = {}
+def losses(workflow, given):
+    return ()
+def render(workflow, given):
+    return {"a.txt": "a"}
+"""
+EXECUTOR = "APART = False\ndef open_executor(work, **given):\n    return None\n"
+
+
+def offer(folder: Path, name: str, source: str, port: str = "exporters", package: str = "theirs") -> None:
+    """Lay out a package as pip does, with one module that offers something."""
+    module = f"{package.replace('-', '_')}_module"
+    write_files(
+        folder,
+        {
+            f"{package}-1.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n",
+            f"{package}-1.dist-info/entry_points.txt": f"[nbpipeline.{port}]\n{name} = {module}\n",
+        },
+    )
+    (folder / f"{module}.py").write_text(source)
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of packages that this process and those that it starts look into."""
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    return folder
+
+
+def export(installed: Path, root: Path, *options: str, name: str = "theirs") -> tuple[int, str]:
+    write_notebook(root / "notebooks/a.ipynb", header("outputs: {o: ../o.txt}"), code("x = 1"))
+    done = command("export", name, "--allow-loss", *options, cwd=root)
+    return done.returncode, done.stderr.replace(f"{installed}/", "")
+
+
+def test_a_plug_in_exports(installed: Path, root: Path) -> None:
+    offer(installed, "theirs", EXPORTER)
+    assert export(installed, root)[0] == 0
+    assert (root / "deploy/theirs/a.txt").read_text() == "a"
+    assert "Targets of other packages: theirs" in command("export", "--help", cwd=root).stdout
+
+
+HOW = "mend: pip install --upgrade theirs, or tell its authors"
+BROKEN = {
+    "raises when it is imported": (
+        "import os\n1 / 0\n",
+        (
+            "exporter 'theirs' of theirs 1 cannot be loaded: ZeroDivisionError: division by zero.\n"
+            f"  raised in theirs_module.py, line 2\n  {HOW}\n"
+        ),
+    ),
+    "ends the process when it is imported": (
+        "raise SystemExit(0)\n",
+        (
+            "exporter 'theirs' of theirs 1 cannot be loaded: SystemExit: 0.\n"
+            f"  raised in theirs_module.py, line 1\n  {HOW}\n"
+        ),
+    ),
+    "is no Python": (
+        "x = 1\ndef (:\n",
+        (
+            "exporter 'theirs' of theirs 1 cannot be loaded: SyntaxError: invalid syntax (theirs_module.py, line 2).\n"
+            f"  in theirs_module.py, line 2\n  {HOW}\n"
+        ),
+    ),
+    "needs what is not there": (
+        "import nowhere_to_be_found\n",
+        (
+            "exporter 'theirs' needs the library nowhere_to_be_found, which is not installed.\n"
+            "  mend: pip install 'nowhere-to-be-found'\n"
+        ),
+    ),
+    "lacks attributes": (
+        EXPORTER.replace("FOLDER", "PLACE").replace("KEEPS =", "KEEPT ="),
+        (
+            "exporter 'theirs' of theirs 1 is none: it has no FOLDER; it has no KEEPS.\n"
+            f"  it needs: TITLE, FOLDER, KEEPS, OPTIONS, losses, render\n  {HOW}\n"
+        ),
+    ),
+    "has others than are meant": (
+        EXPORTER.replace('{"order": "so"}', '["order"]'),
+        (
+            "exporter 'theirs' of theirs 1 is none: its KEEPS is not a mapping.\n"
+            f"  it needs: TITLE, FOLDER, KEEPS, OPTIONS, losses, render\n  {HOW}\n"
+        ),
+    ),
+    "stands outside": (
+        EXPORTER.replace("deploy/theirs", "../theirs"),
+        f"exporter 'theirs' of theirs 1 has a FOLDER outside the project: '../theirs'.\n  {HOW}\n",
+    ),
+    "raises when it is asked": (
+        EXPORTER.replace('return {"a.txt": "a"}', "return workflow.nothing"),
+        (
+            "exporter 'theirs' of theirs 1 failed: AttributeError: 'Workflow' object has no attribute 'nothing'.\n"
+            f"  raised in theirs_module.py, line 10\n  {HOW}\n"
+        ),
+    ),
+    "loses what is no loss": (
+        EXPORTER.replace("return ()", "return ['all']"),
+        f"exporter 'theirs' of theirs 1 gives losses that are none.\n  each is a nbpipeline Loss\n  {HOW}\n",
+    ),
+    "gives no files": (
+        EXPORTER.replace('{"a.txt": "a"}', '["a.txt"]'),
+        f"exporter 'theirs' of theirs 1 gives a list.\n  `render` gives {{path: text}}\n  {HOW}\n",
+    ),
+    "gives bytes": (
+        EXPORTER.replace('"a"}', 'b"a"}'),
+        f"exporter 'theirs' of theirs 1 gives a bytes for 'a.txt'.\n  `render` gives texts\n  {HOW}\n",
+    ),
+    "gives half a character": (
+        EXPORTER.replace('"a"}', '"\\ud800"}'),
+        (
+            "exporter 'theirs' of theirs 1 gives a text for 'a.txt' that no file can hold.\n"
+            f"  it has half of a surrogate pair\n  {HOW}\n"
+        ),
+    ),
+    "writes a file and into it": (
+        EXPORTER.replace('"a"}', '"a", "a.txt/b": "b"}'),
+        (
+            "exporter 'theirs' of theirs 1 wants to write 'a.txt', and files in a folder of that name.\n"
+            f"  {HOW}\n"
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_plug_in_that(installed: Path, root: Path, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, said = BROKEN[case]
+    offer(installed, "theirs", source)
+    assert export(installed, root) == (5, said)
+    assert not (root / "deploy").exists()
+    monkeypatch.delitem(sys.modules, "theirs_module", raising=False)
+    (found,) = plug_ins.findings()
+    monkeypatch.delitem(sys.modules, "theirs_module", raising=False)
+    loads = not any(word in said for word in ("loaded", "is none", "needs the library"))
+    assert (found.state, found.what == "exporter 'theirs', of theirs 1") == (
+        "good" if loads else "bad",
+        loads,
+    )
+
+
+@pytest.mark.parametrize(
+    "path", ["../x", "/absolute/x", "a/../../x", "a/./b", "", "a//b", "a/", "a\\\\b", "a\\nb", "a\\0b"]
+)
+def test_a_path_that_leaves_the_folder(installed: Path, root: Path, path: str) -> None:
+    offer(installed, "theirs", EXPORTER.replace("a.txt", path))
+    code_, said = export(installed, root)
+    assert code_ == 5
+    assert said.startswith("exporter 'theirs' of theirs 1 wants to write ")
+    assert "which is no path in its folder.\n  paths are within the export's folder" in said
+    assert [one.name for one in root.iterdir() if one.name != ".nbpipeline"] == ["notebooks"]
+
+
+def test_a_plug_in_of_a_built_in_name(installed: Path, root: Path) -> None:
+    offer(installed, "dvc", EXPORTER)
+    said = (
+        "exporter 'dvc' is built in, and theirs 1 offers another of that name.\n"
+        "  mend: pip uninstall theirs, or have its authors take another name\n"
+    )
+    assert export(installed, root, name="dvc") == (5, said)
+    assert "theirs 1 offers another of that name" in command("doctor", cwd=root).stdout
+    assert "other packages" not in command("export", "--help", cwd=root).stdout
+
+
+def test_two_plug_ins_of_one_name(installed: Path, root: Path) -> None:
+    offer(installed, "theirs", EXPORTER)
+    offer(installed, "theirs", EXPORTER, package="a-third")
+    said = "there are several exporters 'theirs': of a-third 1 and theirs 1.\n  mend: uninstall all but one of them\n"
+    assert export(installed, root) == (5, said)
+
+
+def test_a_name_that_is_a_path(installed: Path, root: Path) -> None:
+    offer(installed, "../theirs", EXPORTER)
+    assert "cannot be called so" in export(installed, root, name="../theirs")[1]
+
+
+def test_executors_that_are_none(installed: Path, root: Path) -> None:
+    write_notebook(
+        root / "notebooks/a.ipynb", header("outputs: {o: ../o.txt}"), code("open(o, 'w').write('x')")
+    )
+    for number, (source, said) in enumerate(
+        (
+            (EXECUTOR.replace("APART", "A_PART"), "is none: it has no APART."),
+            (EXECUTOR, "opens a NoneType, which is no executor."),
+            (EXECUTOR.replace("return None", "raise OSError('no machine')"), "failed: OSError: no machine."),
+        )
+    ):
+        offer(installed, f"one{number}", source, "executors", f"theirs{number}")
+        done = command("run", "--executor", f"one{number}", cwd=root)
+        assert done.returncode == 5, done.stderr
+        assert f"executor 'one{number}' of theirs{number} 1 {said}" in done.stderr
+        assert not (root / "o.txt").exists()
+    offer(installed, "dask", EXECUTOR, "executors", "fourth")
+    refused = command("run", "--executor", "dask", cwd=root)
+    assert (refused.returncode, "fourth 1 offers another" in refused.stderr) == (5, True)
+    assert command("run", cwd=root).returncode == 0
+
+
+def test_a_plan_and_a_run_scan_no_entry_points(root: Path) -> None:
+    write_notebook(
+        root / "notebooks/a.ipynb", header("outputs: {o: ../o.txt}"), code("open(o, 'w').write('x')")
+    )
+    assert command("run", cwd=root).returncode == 0
+    script = (
+        "import importlib.metadata as m, sys; m.entry_points = None\n"
+        "from nbpipeline.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    )
+    for words in (("plan",), ("run",), ("--help",), ("run", "--help"), ("run", "--executor", "local")):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *words], cwd=root, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    asked = [sys.executable, "-c", script, "export", "--help"]
+    assert subprocess.run(asked, cwd=root, capture_output=True, check=False).returncode == 70, "it does look"
 
 
 def test_a_missing_library_names_its_extra() -> None:

@@ -16,6 +16,8 @@ SUMMARY = "Summary"
 OPTIONS: Mapping[str, str] = {
     "nbpipeline": "where pip finds nbpipeline, where the variable NBPIPELINE does not say it, as for forks",
 }
+_EXACT = 2**53
+"""Numbers of forms are doubles."""
 COMMENT = "ci_comment.py"
 PARAMS = "ci_params.py"
 FURTHER = 'Further parameters as JSON, such as {"train.C": 0.5}'
@@ -79,8 +81,8 @@ def in_form(workflow: Workflow, most: int) -> Mapping[str, Setting]:
 
 def _fits(default: object) -> bool:
     if isinstance(default, str):
-        return len(default.encode()) < _LONGEST_DEFAULT
-    return isinstance(default, bool | int) or (isinstance(default, float) and math.isfinite(default))
+        return len(default.encode(errors="surrogatepass")) < _LONGEST_DEFAULT
+    return isinstance(default, int | float) and math.isfinite(default) and abs(default) <= _EXACT
 
 
 def program(name: str, target: str, workflow: Workflow) -> str:

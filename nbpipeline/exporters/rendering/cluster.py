@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from nbpipeline.errors import UsageError
 from nbpipeline.exporters.rendering.container import image_name
-from nbpipeline.exporters.rendering.names import identifiers, kebab
+from nbpipeline.exporters.rendering.names import labels
 from nbpipeline.model.exported import ExportGiven, Loss, Task, Workflow
 
 OPTIONS: Mapping[str, str] = {
@@ -40,7 +40,7 @@ def volume(given: ExportGiven) -> str:
 
 def name_of(workflow: Workflow, longest: int = 50) -> str:
     """Name the pipeline as Kubernetes allows it."""
-    return identifiers([workflow.name], kebab, longest=longest)[workflow.name]
+    return labels([workflow.name], longest=longest)[workflow.name]
 
 
 def option(name: str, default: str, given: ExportGiven) -> str:

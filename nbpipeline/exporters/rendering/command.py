@@ -1,5 +1,6 @@
 """The command that every task calls: one instance, by the same code path as a local run."""
 
+from nbpipeline.errors import UsageError
 from nbpipeline.model import at_name
 from nbpipeline.model.exported import ExportGiven, Task, Workflow
 
@@ -8,7 +9,14 @@ def argv(workflow: Workflow, task: Task, *, retries_elsewhere: bool = False) -> 
     """Give the command without the values of parameters; add `--params` and their JSON.
 
     `retries_elsewhere`: the target itself tries again, so one try fails the task.
+
+    Raises UsageError for a profile that is a template.
     """
+    if "{{" in (workflow.profile or ""):  # orchestrators would put something else there, or nothing
+        raise UsageError.of(
+            f"The profile '{workflow.profile}' has {{{{ in its name, which targets take for a template.",
+            mend="give it another name in pipeline.yaml",
+        )
     words = ["nbpipeline", "run-stage", at_name(task.id), "--fetch"]
     if retries_elsewhere and task.retries:
         words.append("--no-retries")

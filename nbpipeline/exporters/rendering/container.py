@@ -1,5 +1,7 @@
 """The image that tasks run in: a Dockerfile, the lock of what it installs, what stays out of it."""
 
+import json
+import shlex
 from collections.abc import Mapping
 from typing import Literal
 
@@ -10,6 +12,13 @@ from nbpipeline.model.exported import ExportGiven, Workflow
 _OURS = "nbpipeline=="
 User = Literal["runner", "root", "anyone"]
 """Who tasks run as in the image."""
+LOCK = "/tmp/requirements.lock"  # noqa: S108 - a path in the image
+_EXACT: Mapping[str, str] = {
+    **{one: f"[{one}]" for one in "*?["},
+    **{one: f"\\{one}" for one in "$'\""},
+    "\\": 4 * "\\",
+}
+"""What Docker's COPY takes for a pattern, a variable, a quote, an escape -> how it means itself."""
 
 
 def files(
@@ -40,9 +49,7 @@ def _dockerfile(
     return lines(
         [
             made_by(target, workflow.profile).rstrip("\n"),
-            "# Build it from the project's root:",
-            f"#   docker build -f {place}Dockerfile -t {image_name(workflow)} \\",
-            "#     --build-arg NBPIPELINE=WHEEL_OR_URL .",
+            *build_lines(place, image_name(workflow)),
             f"FROM python:{given.python}-slim",
             "",
             "# Where nbpipeline comes from: a wheel in the project's folder, or a URL that pip takes",
@@ -51,8 +58,8 @@ def _dockerfile(
             "ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 HOME=/home/runner",
             made,
             "WORKDIR /project",
-            f"COPY {place}requirements.lock /tmp/requirements.lock",
-            "RUN pip install --no-deps -r /tmp/requirements.lock",
+            copy_lock(place),
+            f"RUN pip install --no-deps -r {LOCK}",
             "COPY . /project" if user == "root" else "COPY --chown=runner . /project",
             'RUN pip install --no-deps "${NBPIPELINE:?say --build-arg NBPIPELINE=WHEEL_OR_URL}"',
             *opened,
@@ -60,6 +67,30 @@ def _dockerfile(
             'ENTRYPOINT ["nbpipeline"]',
         ]
     )
+
+
+def build_lines(place: str, image: str) -> list[str]:
+    """Say how an image is built; `place` is the folder of its Dockerfile, with `/` at its end."""
+    file = " ".join(shlex.quote(f"{place}Dockerfile").splitlines())
+    return [
+        "# Build it from the project's root:",
+        f"#   docker build -f {file} -t {image} \\",
+        "#     --build-arg NBPIPELINE=WHEEL_OR_URL .",
+    ]
+
+
+def copy_lock(place: str) -> str:
+    """Copy the lock, whatever its folder is called: what COPY would read in the name means itself."""
+    source = f"{place}requirements.lock"
+    exact = "".join(_EXACT.get(one, one) for one in source)
+    if exact == source and " " not in source and source.isprintable():
+        return f"COPY {source} {LOCK}"
+    return f"COPY {json.dumps([exact, LOCK], ensure_ascii=False)}"
+
+
+def env_text(value: str) -> str:
+    """Write the value of a variable of the image."""
+    return '"' + "".join(f"\\{one}" if one in '"\\$' else one for one in value) + '"'
 
 
 def _ignored(target: str, workflow: Workflow) -> str:
@@ -91,10 +122,12 @@ def _pattern(path: str) -> str:
 def lock(target: str, workflow: Workflow, given: ExportGiven) -> str:
     """Pin what is installed, but for nbpipeline itself, which comes from where its user says."""
     pinned = [one for one in given.requirements if not one.startswith(_OURS)]
-    return lines([made_by(target, workflow.profile).rstrip("\n"), *pinned])
+    head = made_by(target, workflow.profile).rstrip("\n")
+    lacking = [f"# Needed there, and not installed where it was exported: {one}" for one in given.lacking]
+    return lines([head, f"# For Python {given.python} on Linux.", *lacking, *pinned])
 
 
 def image_name(workflow: Workflow) -> str:
     """Suggest a name for the image: the pipeline's, as registries allow it."""
     kept = "".join(one if one.isascii() and one.isalnum() else "-" for one in workflow.name.lower())
-    return kept.strip("-") or "pipeline"
+    return "-".join(one for one in kept.split("-") if one) or "pipeline"

@@ -28,12 +28,17 @@ def kebab(text: str) -> str:
 
 
 def identifiers(
-    ids: Iterable[str], make: Callable[[str], str], longest: int = 60, taken: Iterable[str] = ()
+    ids: Iterable[str],
+    make: Callable[[str], str],
+    longest: int = 60,
+    taken: Iterable[str] = (),
+    separator: str = "_",
 ) -> Mapping[str, str]:
     """Give each id a name of its own.
 
     Where several would get the same, each but one that is its own name is told apart by a hash of the id, so
-    that no name hangs on the order of the others. `taken` are names that are not to be given.
+    that no name hangs on the order of the others. `taken` are names that are not to be given; `separator`
+    stands before the hash: a character that `make` gives, too.
     """
     all_ids = tuple(ids)
     made = {one: make(one) for one in all_ids}
@@ -44,8 +49,7 @@ def identifiers(
         unique = count[name] == 1 or name == one
         if unique and len(name) <= longest and name not in reserved:
             return name
-        separator = "-" if make is kebab else "_"
-        digest = hashlib.sha256(one.encode()).hexdigest()[:8]
+        digest = hashlib.sha256(one.encode(errors="surrogatepass")).hexdigest()[:8]
         return f"{name[: longest - 9].rstrip(separator)}{separator}{digest}"
 
     return {one: final(one, name) for one, name in made.items()}
@@ -58,3 +62,8 @@ def _made(text: str, filler: str, lead: str) -> str:
         name = name.replace(filler * 2, filler)
     name = name.strip(filler) or "x"
     return name if name[0].isalpha() else f"{lead}{name}"
+
+
+def labels(ids: Iterable[str], longest: int = 60, taken: Iterable[str] = ()) -> Mapping[str, str]:
+    """Give each id a DNS label of its own."""
+    return identifiers(ids, kebab, longest, taken, separator="-")

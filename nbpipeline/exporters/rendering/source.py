@@ -7,10 +7,12 @@ from typing import Any
 
 import yaml
 
+from nbpipeline.errors import UsageError
 from nbpipeline.model import Value
 from nbpipeline.reading import yaml12
 
 _WIDTH = 88
+_SHOWN = 30
 
 
 def python(value: Value, indent: int = 0) -> str:
@@ -68,10 +70,23 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _block(dumper: yaml.SafeDumper, data: str) -> yaml.ScalarNode:
+    refuse_halves(data)
     plain = all(one.isprintable() or one == "\n" for one in data)  # PyYAML loses U+0085 in other styles
     reads_as_text = isinstance(yaml12.plain(data), str)  # PyYAML quotes by YAML 1.1, where 12e4567 is a text
     style = ("|" if "\n" in data else None) if plain and reads_as_text else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+def refuse_halves(value: str) -> None:
+    """Raise UsageError for half of a surrogate pair: PyYAML writes and reads it, as nobody else does."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        shown = value[max(0, error.start - _SHOWN) : error.start + _SHOWN]
+        raise UsageError.of(
+            f"{shown!a} holds half of a surrogate pair, which the target's files cannot hold.",
+            mend="take it out of the notebook, or of pipeline.yaml",
+        ) from error
 
 
 _Dumper.add_representer(str, _block)

@@ -110,7 +110,7 @@ def test_the_lock_holds_what_stages_import_and_what_that_needs(root: Path) -> No
     write_notebook(root / "notebooks/a.ipynb", header("outputs: {o: ../o.txt}"), code("import pandas"))
     project = Project(root)
     with project._open() as (pipeline, place):
-        pinned = requirements.pinned(pipeline, place.fingerprinter)
+        pinned = requirements.pinned(pipeline, place.fingerprinter).pins
         assert set(requirements.extras(pipeline)) == {"s3", "mlflow"}
         assert requirements.python_version(pipeline, place.fingerprinter).startswith("3.")
     names = [one.partition("==")[0] for one in pinned]
