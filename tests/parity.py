@@ -295,7 +295,7 @@ def earlier(page: str) -> dict[str, dict[str, str]]:
     """Read the rows of a page that was written before; none where its cases were others."""
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
-        for line in page.splitlines()
+        for line in page[page.find("| target |") :].splitlines()
         if line.startswith("| ")
     ]
     notes = re.findall(r"^\d+\. (.*)$", page, flags=re.MULTILINE)

@@ -323,7 +323,7 @@ CASES = {
         Case("retried", retried, facts=_tries),
         Case("odd", odd, {"text": "line\nbreak 'and' \"quotes\" ${A} {{ b }} \\ é"}),
         Case("backoff", backoff, facts=_waits),
-        Case("values", values, {"plain.region": "south", "scale": 2, "big": 9007199254740993}),
+        Case("values", values, {"plain.region": "south", "scale": 2.5}),
         Case(
             "secrets", secrets, fails=True, variables={"ZOO_SECRET": "s3cr3t/of+the zoo", "ZOO_COLOUR": "é b"}
         ),

@@ -11,7 +11,10 @@ PACKAGE = "kfp"
 QUICK = ()
 NOTHING = "nothing to run"
 _STOPS = "kfp's local runner stops at the first failed task"
-CANNOT = {"failing": _STOPS}
+CANNOT = {
+    "failing": _STOPS,
+    "values": "kfp's local runner wants a value for every optional parameter, of those without a default, too",
+}
 PROGRAM = """
 import json, sys
 from kfp import components, local

@@ -77,7 +77,7 @@ def test_a_target_that_fails_does_not_end_the_others(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "parity.md"
-    page.write_text("# Parity\n\n| target |\n")
+    page.write_text("# Parity\n\n| case | holds |\n\n| target |\n")
     monkeypatch.setattr(parity, "PAGE", page)
     monkeypatch.setattr(parity, "targets", lambda: ("bad", "good", "offline"))
     stands = {"bad": SimpleNamespace(), "good": SimpleNamespace(CANNOT={"odd": "it cannot"}), "offline": None}
@@ -95,7 +95,7 @@ def test_a_target_that_fails_does_not_end_the_others(
     assert "bad, failing: outputs of x: 1 instead of 2" in said.out
     assert "bad, odd: same (0 s)" in said.err
     assert "good, example: same (0 s)" in said.err
-    assert page.read_text() == "# Parity\n\n| target |\n"
+    assert page.read_text() == "# Parity\n\n| case | holds |\n\n| target |\n"
     assert parity.main(["good", "offline"]) == 0
     first = page.read_text()
     assert "| (1) |" in first
