@@ -3,7 +3,7 @@
     python tests/parity.py                       # all targets; writes docs/reference/parity.md where nothing differs
     python tests/parity.py snakemake dvc         # these alone; writes their rows
     python tests/parity.py -j 2 --no-page        # two targets side by side; writes nothing
-    python tests/parity.py dask --case again     # one case
+    python tests/parity.py dask --case fresh     # one case
 
 A target is a module in tests/runners with `NAME`, `QUICK` (the cases that .ci/run takes; the others are this program's) and
 `run(project, case, place)`, which exports, has the target run all of the pipeline, returns when it has ended, well or not, and gives
@@ -203,7 +203,6 @@ def apart(place: Place, root: Path, folder: Path) -> tuple[Place, Path]:
 
 def compared(name: str, case: zoo.Case, folder: Path, local: Local | None = None) -> list[str]:
     """Run a case here and on the target; gives what differs, a line each."""
-    here = (local or Local(folder)).of(case)
     there = folder / "there"
     there.mkdir(parents=True)
     case.write(there)
@@ -212,6 +211,7 @@ def compared(name: str, case: zoo.Case, folder: Path, local: Local | None = None
     target = runner(name)
     if hasattr(target, "validate"):
         return list(target.validate(there, case, place))
+    here = (local or Local(folder)).of(case)
     roots = [there]
     if case.apart:
         place, machines = apart(place, there, folder)
@@ -292,19 +292,14 @@ def table(found: Mapping[str, Row], notes: list[str]) -> str:
 
 
 def earlier(page: str) -> dict[str, dict[str, str]]:
-    """Read the rows of a page that was written before; none where its cases were others."""
-    rows = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in page[page.find("| target |") :].splitlines()
-        if line.startswith("| ")
-    ]
+    """Read the rows of a page that was written before."""
+    lines = [line for line in page[page.find("| target |") :].splitlines() if line.startswith("| ")]
+    heads, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines] or [[]]
     notes = re.findall(r"^\d+\. (.*)$", page, flags=re.MULTILINE)
-    if not rows or rows[0] != [*_HEAD, *(one.replace("_", " ") for one in zoo.CASES)]:
-        return {}
-    names = ["version", "run on", *zoo.CASES]
+    by_title = {one.replace("_", " "): one for one in zoo.CASES}
     return {
-        row[0]: {name: _noted(cell, notes) for name, cell in zip(names, row[1:], strict=True)}
-        for row in rows[1:]
+        row[0]: {by_title.get(head, head): _noted(cell, notes) for head, cell in zip(heads, row, strict=True)}
+        for row in rows
     }
 
 
@@ -314,10 +309,15 @@ def _noted(cell: str, notes: Sequence[str]) -> str:
 
 
 def write_page(found: Mapping[str, Row]) -> None:
-    """Write rows into the docs' page; the others stay."""
+    """Write what was run into the docs' page; the rest stays, as far as the target's version is the same."""
     page = PAGE.read_text(encoding="utf-8")
+    rows = earlier(page)
+    for name, row in found.items():
+        stands = rows.get(name, {})
+        same = stands.get("version", "") in {"", row["version"]}
+        rows[name] = {**(stands if same else {}), **row}
     known = {title(name) for name in targets()}
-    rows = {name: row for name, row in {**earlier(page), **found}.items() if name in known}
+    rows = {name: row for name, row in rows.items() if name in known}
     notes: list[str] = []
     text = page.partition("| target |")[0] + table(rows, notes)
     listed = "".join(f"{number}. {one}\n" for number, one in enumerate(notes, start=1))
@@ -378,7 +378,7 @@ def main(arguments: Sequence[str]) -> int:
         f"\n{table(found, notes)}", *(f"{at}. {one}" for at, one in enumerate(notes, start=1)), "", sep="\n"
     )
     print(*wrong, sep="\n")
-    if not wrong and not given.case and not given.no_page:
+    if not wrong and not given.no_page:
         write_page(found)
     return int(bool(wrong))
 

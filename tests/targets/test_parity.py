@@ -115,4 +115,5 @@ def test_the_page_has_all_targets_and_cases() -> None:
             assert row["version"] == parity.OFFLINE
             continue
         for case, why in parity.cases_of(name):
-            assert row[case.name] == (f"not run: {why}" if why else expected), (name, case.name)
+            # An empty place is a case that is new, or another version of the target: it has not been run yet.
+            assert row[case.name] in ({f"not run: {why}"} if why else {expected, ""}), (name, case.name)
