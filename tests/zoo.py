@@ -278,6 +278,7 @@ def chain(root: Path) -> None:
 def ever(root: Path) -> None:
     """The chain, with a stage that is never fresh, and one after it that stays so: it writes the same every time."""
     chain(root)
+    write_files(root, {"pipeline.yaml": "name: ever\n"})
     _stage(root, "always", "outputs: {a: ../data/a.txt}\ncache: false", "Path(a).write_text('a')")
     _stage(
         root,
