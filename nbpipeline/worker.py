@@ -208,7 +208,8 @@ def _followed(job: Job, place: Workplace) -> Iterator[str]:
     """Give the job's modules, named by the code or not, each to be compared by what it counted by."""
     for path, digest in job.fingerprint.modules.items():
         present = place.digests.of_file(Path(job.root, path)) or ""
-        yield f"{BY_BYTES}{path}" if present.startswith(digest) else path
+        by_bytes = digest and present.startswith(digest)  # an empty module has no digest as code
+        yield f"{BY_BYTES}{path}" if by_bytes else path
 
 
 def run_job(job: Job, emit: Emit, cancel: Cancel | None = None) -> StageResult:

@@ -140,6 +140,8 @@ class Done:
     used: list[str] = field(default_factory=list)
     """The actions that were used."""
     summary: str = ""
+    left_out: bool = False
+    """Its own `if` did not hold."""
 
 
 def run_job(
@@ -154,6 +156,8 @@ def run_job(
     text = yaml.safe_load(workflow.read_text(encoding="utf-8"))
     found = text["jobs"][job]
     done = Done()
+    if not Expression(str(found.get("if", "success()")), contexts, failed=False).value():
+        return Done(left_out=True)
     summary = cwd.parent / f"{cwd.name}-summary.md"
     base = {
         **environment,

@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nbpipeline.apart import desk, executor, shipping, supply, survey
+    from nbpipeline.apart import desk, executor, roots, shipping, supply, survey
 
-__all__ = ["desk", "executor", "shipping", "supply", "survey"]
+__all__ = ["desk", "executor", "roots", "shipping", "supply", "survey"]
 
 
 def __getattr__(name: str) -> Any:

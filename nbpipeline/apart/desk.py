@@ -6,18 +6,21 @@ loaded already.
 """
 
 import atexit
+import os
 import shutil
 import threading
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
+from nbpipeline import tracking
 from nbpipeline.apart.shipping import Returned, collected
-from nbpipeline.apart.supply import Supply
-from nbpipeline.apart.survey import refuse_other
-from nbpipeline.errors import MissingPluginError, StorageError
+from nbpipeline.apart.survey import Survey, refusal, refuse_other
+from nbpipeline.apart.withheld import completed
+from nbpipeline.errors import StorageError
 from nbpipeline.fingerprint import state_digest
 from nbpipeline.kernels.resolve import kernel_of
 from nbpipeline.location import STATE_FOLDER
@@ -63,15 +66,19 @@ class FarWork:
     run: str
     project: ProjectSpec
     """Without stages, and without what only the near side does."""
-    supply: Supply
+    survey: Survey
+    """What a worker is asked before its first job, where it was not before all."""
     kernels: str = ""
+    untracked: tuple[str, ...] = ()
+    """Trackers that are not told of this run: what a notebook logs to them itself stays with its papers."""
     coming: tuple[Coming, ...] = ()
 
     def __call__(self, job: Job, emit: Emit, cancel: Cancel) -> StageResult:
-        """Do a job. Raises MissingPluginError where this worker is not what the plan counts on."""
-        complaints = refuse_other(job.instance, job.fingerprint.environment)
+        """Do a job. Raises MissingPluginError, ExecutorError where this worker is unlike the plan's."""
+        complaints = self.survey.first_time(self.run, job.root)
+        complaints = complaints or refuse_other(job.instance, job.fingerprint.environment)
         if complaints:
-            raise MissingPluginError(complaints)
+            raise refusal(complaints)
         with _desk_of(self, Path(job.root)).seat() as seat:
             return seat.done(job, emit, cancel)
 
@@ -106,11 +113,15 @@ class Desk:
         finally:
             with self._lock:
                 self._busy -= 1
-                self._free.append(seat)
+                if not seat.spoilt:
+                    self._free.append(seat)
                 if not self._busy:
                     self._timer = threading.Timer(IDLE, self.close)
                     self._timer.daemon = True
                     self._timer.start()
+            if seat.spoilt:
+                with suppress(Exception):  # as in `close`
+                    seat.close()
 
     def close(self) -> None:
         """Close the seats that nobody has."""
@@ -130,7 +141,9 @@ class Seat:
         # Another desk of the run may have stood here before: no two have a folder in common.
         self.base = home / "seats" / f"{work.run}-{number}-{uuid.uuid4().hex[:8]}"
         self.root = self.base / slug_of(work.project.name)
-        self._store = work.supply.opened(home)
+        self.spoilt = False
+        """Something of a job could not be removed: the next one shall not find it."""
+        self._store = work.survey.supply.opened(home)
         self._stack = ExitStack()
         self._place: Workplace | None = None
 
@@ -144,7 +157,10 @@ class Seat:
     def done(self, job: Job, emit: Emit, cancel: Cancel) -> StageResult:
         """Do a job here; its outputs and record are in the store then, its papers in the result."""
         folder = self.root / STATE_FOLDER / "runs" / job.run / job.instance.slug
-        job = replace(job, root=str(self.root), folder=str(folder))
+        environment = completed(job.environment)
+        if self._work.untracked:
+            environment |= tracking.link.apart(self._work.untracked, job.imports, folder / "untracked")
+        job = replace(job, root=str(self.root), folder=str(folder), environment=environment)
         try:
             before = self._finished_before(job)
             if before is not None:
@@ -152,10 +168,14 @@ class Seat:
             result = self._lived(job, emit, cancel)
             papers, left = collected(folder)
         finally:
-            self._clear()
-        told = (f"too much to bring back from the worker: {', '.join(left)}",) if left else ()
+            self.spoilt = not self._cleared()
+        told = [*result.notices]
+        if left:
+            told.append(f"too much to bring back from the worker: {', '.join(left)}")
+        if self.spoilt:
+            told.append(f"the worker's folder {self.base} could not be cleared; it is not used again")
         values = {one.name: getattr(result, one.name) for one in fields(StageResult)}
-        return Returned(**{**values, "notices": (*result.notices, *told)}, papers=papers)
+        return Returned(**{**values, "notices": tuple(told)}, papers=papers)
 
     def _finished_before(self, job: Job) -> StageResult | None:
         """Give the result that a worker which is lost by now had of this job in this run."""
@@ -208,7 +228,7 @@ class Seat:
         for one in job.files:
             if not self._laid(one, absolute(self.root, one.path)):
                 raise StorageError.of(
-                    f"{one.path} could not be brought from the store at {self._work.supply.name}.",
+                    f"{one.path} could not be brought from the store at {self._work.survey.supply.name}.",
                     mend="see that the workers reach it; then run again",
                 )
         for folder in (spec.working_folder, spec.notebook.folder):
@@ -227,24 +247,40 @@ class Seat:
         finally:
             shutil.rmtree(beside, ignore_errors=True)
 
-    def _clear(self) -> None:
-        """Remove what the job and its files were; what it learned of sources stays."""
+    def _cleared(self) -> bool:
+        """Remove what the job and its files were; what it learned of sources stays. Says whether all went."""
         state = self.root / STATE_FOLDER
         stays = {state, *(one for one in _entries(state) if one.name.startswith(_STAYS))}
         for coming in self._work.coming:  # kernels wait there: a new folder of the same name is not theirs
             folder = absolute(self.root, coming.spec.working_folder)
             stays |= {folder, *folder.parents}
-        _emptied(self.root, stays)
+        try:
+            _empty(self.root, stays)
+        except OSError:
+            return False
+        return True
 
 
-def _emptied(folder: Path, stays: Collection[Path]) -> None:
+def _empty(folder: Path, stays: Collection[Path]) -> None:
+    """Remove all in a folder but what stays. Raises OSError."""
     for one in _entries(folder):
         if one in stays:
-            _emptied(one, stays)
+            _empty(one, stays)
         elif one.is_dir() and not one.is_symlink():
-            shutil.rmtree(one, ignore_errors=True)
+            shutil.rmtree(one, onerror=_opened_up)
         else:
             one.unlink(missing_ok=True)
+
+
+def _opened_up(act: Callable[[str], Any], path: str, _error: Any) -> None:
+    """Remove what a notebook made read-only (a clone's objects, say). Raises OSError."""
+    for one in (Path(path).parent, Path(path)):
+        if one.is_dir() and not one.is_symlink():
+            one.chmod(0o700)
+    if act in (os.unlink, os.rmdir):
+        act(path)
+    else:  # it could not be looked into
+        shutil.rmtree(path)
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -9,7 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from nbpipeline.apart.shipping import Returned, Shipper, laid_out
-from nbpipeline.model import Failure, Job, StageRecord, StageResult, Status, shell_name
+from nbpipeline.apart.withheld import told
+from nbpipeline.model import Event, Failure, Job, StageRecord, StageResult, Status, shell_name
 from nbpipeline.ports import Cancel, DistantExecutor, Emit
 from nbpipeline.run.cancel import CancelSwitch
 
@@ -62,12 +63,16 @@ class ShippingExecutor:
             if self._given_up():
                 future.set_result(cancelled)
                 return
-            packed = self._shipper.packed(self._joined(job, emit, self._switch))
+            there = self._joined(job, emit, self._switch)
+            for text in told(there.environment):
+                data = {"text": text}
+                emit(Event(kind="notice", run=job.run, stage=job.instance.id, data=data))
+            packed = self._shipper.packed(there)
             if self._given_up():
                 future.set_result(cancelled)
                 return
-            there = self._inner.submit(packed, emit)
-            there.add_done_callback(partial(self._back, job, future))
+            done = self._inner.submit(packed, emit)
+            done.add_done_callback(partial(self._back, job, future))
         except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
             future.set_exception(error)
 

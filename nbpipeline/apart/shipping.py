@@ -7,15 +7,19 @@ import io
 import os
 import tarfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from nbpipeline.apart.roots import taught_job
+from nbpipeline.apart.withheld import bare_variables
 from nbpipeline.errors import StorageError
 from nbpipeline.location import is_url
 from nbpipeline.model import Job, ProjectSpec, StageInstance, StageResult, StoredOutput
 from nbpipeline.ports import Digests, Store
 from nbpipeline.values import dataclass
+
+Roots = tuple[str, ...]
 
 MOST = 64 << 20
 """Bytes of papers that come back with a result; what is over stays behind, which is said."""
@@ -32,12 +36,15 @@ class Returned(StageResult):
 class Shipper:
     """Puts what jobs need into the store, where workers find it. Safe from several threads."""
 
-    def __init__(self, project: ProjectSpec, store: Store, digests: Digests) -> None:
-        """Ship nothing yet."""
+    def __init__(
+        self, project: ProjectSpec, store: Store, digests: Digests, roots: Callable[[StageInstance], Roots]
+    ) -> None:
+        """Ship nothing yet. `roots` gives the project's folders in which the environment finds modules."""
         self._root = Path(project.root)
         self._own = tuple(_own_files(project))
         self._store = store
         self._digests = digests
+        self._roots = roots
         self._there: set[str] = set()
         self._lock = threading.Lock()
 
@@ -53,10 +60,9 @@ class Shipper:
             name: os.environ[name] for name in spec.env if name in os.environ and name not in spec.secrets
         }
         return replace(
-            job,
-            instance=replace(job.instance, executed=None),  # the copy is made here
+            taught_job(job, self._roots(job.instance)),
             files=tuple(files),
-            environment={**kept, **job.environment},
+            environment={**kept, **bare_variables(job.environment)},
         )
 
     def _shipped(self, path: str, digest: str) -> StoredOutput | None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -10,7 +11,7 @@ from nbpipeline import apart, plugins
 from nbpipeline.api.planning import Begun
 from nbpipeline.api.warming import expected_validators
 from nbpipeline.content import digest_bytes
-from nbpipeline.errors import Complaint, ExecutorError, ExitCode, MissingPluginError, UsageError
+from nbpipeline.errors import Complaint, ExecutorError, UsageError
 from nbpipeline.location import is_url
 from nbpipeline.model import Action, ProjectSpec, Step, StoredOutput
 from nbpipeline.plan import Planner
@@ -82,6 +83,7 @@ def apart_executor(
     *,
     settle: "Settle",
     joined: "Joined",
+    track: bool,
 ) -> Executor:
     """Open an executor of other machines, once it is known that they can do what is planned.
 
@@ -90,34 +92,38 @@ def apart_executor(
     steps = [one for one in run.plan.steps if one.action in (Action.RUN, Action.MAYBE)]
     project = place.project
     _refuse_impossible(steps, apart.shipping.refusals)
-    supply = apart.supply.supply_of(project)
-    bare = replace(project, root="", stages=(), tracking={}, params={}, plugins={}, executor={})
+    around = apart.roots.Around(project.root, place.fingerprinter.roots, run.planner.imports)
+    survey = apart.survey.Survey(
+        supply=apart.supply.supply_of(project),
+        probe=_probe(place.store),
+        kernels=apart.survey.wanted(steps, around.outside),
+        secrets=tuple(sorted({name for one in steps for name in one.instance.spec.secrets})),
+        validators=expected_validators(run.plan),
+    )
+    bare = replace(project, root="", stages=(), store={}, tracking={}, params={}, plugins={}, executor={})
     work = apart.desk.FarWork(
         run=run.folder.run,
         project=bare,
-        supply=supply,
+        survey=survey,
         kernels=place.kind,
-        coming=tuple(_coming(steps, run.planner)),
+        untracked=() if track else tuple(project.tracking),
+        coming=tuple(_coming(steps, run.planner, around)),
     )
     inner: Any = executor_of(work, options, project)
     inner.__enter__()
     stack.push(inner)
-    survey = apart.survey.Survey(
-        supply=supply,
-        probe=_probe(place.store),
-        kernels=apart.survey.wanted(steps),
-        secrets=tuple(sorted({name for one in steps for name in one.instance.spec.secrets})),
-        validators=expected_validators(run.plan),
-    )
-    _refuse_unfit(inner.ask(survey.asked))
-    shipper = apart.shipping.Shipper(project, place.store, place.digests)
+    _refuse_unfit(inner.ask(partial(survey.first_time, run.folder.run)))
+    shipper = apart.shipping.Shipper(project, place.store, place.digests, around.inside)
     found: Executor = apart.executor.ShippingExecutor(inner, shipper, settle, joined)
     return found
 
 
-def _coming(steps: Sequence[Step], planner: Planner) -> "Iterator[apart.desk.Coming]":
+def _coming(
+    steps: Sequence[Step], planner: Planner, around: "apart.roots.Around"
+) -> "Iterator[apart.desk.Coming]":
     for step in steps[:_EXPECTED]:
-        spec = step.instance.spec
+        folders = around.inside(step.instance)
+        spec = apart.roots.taught(step.instance.spec, folders, step.fingerprint.modules)
         bare = replace(spec, notebook=replace(spec.notebook, cells=()))
         yield apart.desk.Coming(spec=bare, imports=planner.imports(step.instance))
 
@@ -162,5 +168,4 @@ def _refuse_unfit(answers: Mapping[str, Any]) -> None:
             continue
         found += [replace(one, what=f"worker {name}: {one.what}") for one in answer]
     if found:
-        missing = any(one.exit_code == ExitCode.MISSING_PLUGIN for one in found)
-        raise (MissingPluginError if missing else ExecutorError)(found)
+        raise apart.survey.refusal(found)

@@ -35,34 +35,38 @@ _REFRESH = 0.5
 
 
 @contextmanager
-def listener(*, as_json: bool) -> Iterator[Listener]:
+def listener(*, as_json: bool) -> Iterator["Guarded"]:
     """Give what a run tells its events to. An output that takes nothing silences it, and the run goes on."""
     if as_json:
-        yield _Guarded(lambda event: click.echo(encode(event), nl=False), sys.stdout)
+        yield Guarded(lambda event: click.echo(encode(event), nl=False), sys.stdout)
     elif sys.stderr.isatty():
         board = LiveBoard()
         try:
-            yield _Guarded(board, sys.stderr)
+            yield Guarded(board, sys.stderr)
         finally:
             board.close()
     else:
-        yield _Guarded(Lines(), sys.stderr)
+        yield Guarded(Lines(), sys.stderr)
 
 
-class _Guarded:
+class Guarded:
     """Passes events on until the other end is gone."""
 
     def __init__(self, inner: Listener, stream: TextIO) -> None:
+        """Pass events to `inner`, which writes to `stream`."""
         self._inner: Listener | None = inner
         self._stream = stream
+        self.refused: OSError | None = None
+        """Why it takes nothing any more."""
 
     def __call__(self, event: Event) -> None:
+        """Pass an event on."""
         if self._inner is None:
             return
         try:
             self._inner(event)
-        except OSError:
-            self._inner = None
+        except OSError as error:
+            self._inner, self.refused = None, error
             with contextlib.suppress(OSError):  # one that is no file
                 lead_nowhere(self._stream.fileno())  # else Python tries again at its end: exit code 120
 

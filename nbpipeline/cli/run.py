@@ -26,7 +26,6 @@ from nbpipeline.cli.signals import cancelling
 from nbpipeline.cli.summary import conclude, tell_report, tell_untold
 from nbpipeline.encoding import plan_data
 from nbpipeline.model import Plan
-from nbpipeline.run.summary import exit_code
 
 
 @define(
@@ -128,4 +127,4 @@ def command(  # noqa: PLR0913 - an option each
     tell_untold(result)
     if report is not None:
         tell_report(project, result.run, report)
-    return int(exit_code(result)) if as_json else conclude(result, plans[0].pipeline)
+    return conclude(result, plans[0].pipeline, on_event, as_json=as_json)

@@ -19,7 +19,6 @@ from nbpipeline.cli.signals import cancelling
 from nbpipeline.cli.summary import conclude, tell_untold
 from nbpipeline.model import Event, Plan
 from nbpipeline.report.task_result import TaskResult
-from nbpipeline.run.summary import exit_code
 
 
 @define(
@@ -111,4 +110,4 @@ def command(  # noqa: PLR0913 - each is an option
         )
     tell_untold(result)
     task.leave(result, plans[0], executed=executed, target=result_file, mark=mark)
-    return int(exit_code(result)) if as_json else conclude(result, plans[0].pipeline)
+    return conclude(result, plans[0].pipeline, on_event, as_json=as_json)

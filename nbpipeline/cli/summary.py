@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nbpipeline.cli.excerpt import traceback_lines
 from nbpipeline.cli.frame import say
 from nbpipeline.cli.main import close_output, last_words
+from nbpipeline.cli.progress import Guarded
 from nbpipeline.cli.wording import counted
 from nbpipeline.errors import NbpipelineError, StorageError
 from nbpipeline.location import is_url
@@ -34,21 +35,32 @@ _LISTED = 6
 """Outputs that are named; the rest is counted."""
 
 
-def conclude(result: RunResult, pipeline: Pipeline) -> int:
-    """Tell what became of a run; gives its exit code, or, where it went well, that of a disk that refuses."""
+def conclude(result: RunResult, pipeline: Pipeline, events: Guarded, *, as_json: bool) -> int:
+    """Tell what became of a run; gives its exit code, or, where it went well, that of a disk that refuses.
+
+    As JSON, its `events` told all there is.
+    """
     code = exit_code(result)
-    try:
-        say(summary_lines(result, pipeline))
-    except OSError as error:
-        close_output()
+    refused = events.refused if as_json else _refused(summary_lines(result, pipeline))
+    if refused is not None:
         told = StorageError.of(
-            f"what became of the run cannot be written: {error.strerror or error}.",
+            f"what became of the run cannot be written: {refused.strerror or refused}.",
             known=f"run {result.run} has ended, and is on record",
             mend=f"make room, or let it write elsewhere; see the run with nbpipeline show {result.run}",
         )
         last_words(str(told))
         return int(code or told.exit_code)
     return int(code)
+
+
+def _refused(lines: Iterator[str]) -> OSError | None:
+    """Say them; gives the error where their place takes nothing."""
+    try:
+        say(lines)
+    except OSError as error:
+        close_output()
+        return error
+    return None
 
 
 def tell_untold(result: RunResult) -> None:

@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import field
@@ -54,6 +54,7 @@ class _Handed:
     emit: Emit
     future: "Future[StageResult]"
     packed: bytes
+    claim: cluster.Claim = field(default_factory=dict)
     there: Any = None
     """Dask's future."""
     worker: str = ""
@@ -76,6 +77,7 @@ class DaskExecutor:
         """
         given = settings or {}
         self._work = work
+        self._packed = b""
         self._room = (max(1, slots), memory, int(given.get("gpus") or 0))
         self._address = str(given.get("address") or "")
         self._wait = float(given.get("wait") or PATIENCE)
@@ -87,6 +89,8 @@ class DaskExecutor:
         self._news: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._look = threading.Event()
         self._over = False
+        self._idle: set[str] = set()
+        """Keys of jobs that no worker had in hand when the cancel level was told last."""
         self._alone_since: float | None = None
         self._stack = ExitStack()
         self._client: Any = None
@@ -96,6 +100,7 @@ class DaskExecutor:
 
         Raises ExecutorError, MissingPluginError.
         """
+        self._packed = cloudpickle.dumps(self._work)
         with ExitStack() as stack:
             self._client = (
                 cluster.reached(self._address) if self._address else cluster.started(stack, *self._room)
@@ -150,7 +155,7 @@ class DaskExecutor:
             future.set_result(_cancelled(job))
             return future
         key = f"{job.instance.slug}-{self._session[-12:]}-{next(self._numbers)}"
-        packed = cloudpickle.dumps((self._work, job))
+        packed = cloudpickle.dumps(job)
         one = _Handed(key=key, job=job, emit=emit, future=future, packed=packed)
         with self._lock:
             self._handed[key] = one
@@ -159,29 +164,48 @@ class DaskExecutor:
 
     def _send(self, one: _Handed) -> None:
         try:
-            room = cluster.claims(one.job.instance.spec.resources, cluster.offers(self._client))
+            held = [other.claim for other in tuple(self._handed.values()) if other is not one]
+            resources = one.job.instance.spec.resources
+            one.claim = cluster.claims(resources, cluster.offers(self._client), held)
             one.there = self._client.submit(
                 task.do,
+                self._packed,
                 one.packed,
                 self._session,
                 one.key,
+                task.own_versions(),
                 key=one.key,
                 pure=False,
                 retries=0,
-                resources=room,
+                resources=one.claim,
             )
             one.there.add_done_callback(partial(self._came, one))
         except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the future
             self._news.put(partial(self._settle, one, self._told(error)))
 
     def cancel(self, level: int) -> None:
-        """Raise the cancel level of what runs; what no worker has begun ends as cancelled."""
+        """Raise the cancel level of what runs; what no worker has in hand ends as cancelled."""
         self._level.raise_to(level)
         self._look.set()
-        for one in tuple(self._handed.values()):
-            if not one.attempts and one.there is not None:
+        self._drop(one for one in tuple(self._handed.values()) if not one.attempts)
+
+    def _drop(self, unbegun: Iterable[_Handed]) -> None:
+        for one in unbegun:
+            if one.there is not None:
                 with suppress(Exception):  # the scheduler may be gone
                     one.there.cancel()
+
+    def _turn(self, waiting: tuple[_Handed, ...]) -> None:
+        """Tell all workers the cancel level; what none of them has in hand is not begun any more.
+
+        So ends what waits for a worker after the one that had begun it was lost. Seen twice: the outcome of
+        what has just ended may be on its way.
+        """
+        answers = self._client.run(task.turn, self._session, self._level.level, on_error="ignore")
+        begun = {key for keys in answers.values() for key in keys}
+        idle = {one.key for one in waiting if one.key not in begun and one.done is None and _is_open(one)}
+        self._drop(one for one in waiting if one.key in idle & self._idle)
+        self._idle = idle
 
     # --- what comes back ---------------------------------------------------------------------
 
@@ -210,10 +234,18 @@ class DaskExecutor:
             self._news.put(partial(self._conclude, one, done))
 
     def _told(self, error: BaseException) -> BaseException:
-        """Tell a lost scheduler by its name, whatever Dask says of it."""
-        if isinstance(error, NbpipelineError) or self._client.status == "running":
+        """Tell a lost scheduler or a worker unlike this process by its name, whatever Dask says."""
+        if isinstance(error, NbpipelineError):
             return error
-        return cluster.lost(self._address)
+        if self._client.status != "running":
+            return cluster.lost(self._address)
+        try:
+            cluster.refuse_strangers(self._client)
+        except NbpipelineError as known:
+            return known
+        except Exception:  # noqa: BLE001 - it was only to know more
+            return error
+        return error
 
     def _hear_all(self) -> None:
         while (news := self._news.get()) is not None:
@@ -261,7 +293,7 @@ class DaskExecutor:
             one.done, one.since = done, time.monotonic()
         overdue = time.monotonic() > one.since + _LATE
         if overdue or one.attempts.get(done.attempt, 0) >= done.sent:
-            self._settle(one, done.result)
+            self._settle(one, done.outcome)
 
     def _settle(self, one: _Handed, outcome: StageResult | BaseException) -> None:
         with self._lock:
@@ -287,7 +319,7 @@ class DaskExecutor:
                 continue
             with suppress(Exception):  # the scheduler may be gone, which the futures tell
                 if self._level.level:
-                    self._client.run(task.turn, self._session, self._level.level, on_error="ignore")
+                    self._turn(waiting)
                 self._watch_workers(waiting)
             for one in waiting:
                 if one.done is not None:
@@ -309,6 +341,11 @@ class DaskExecutor:
 def open_executor(work: Work, *, slots: int, memory: int | None, settings: Mapping[str, Any]) -> DaskExecutor:
     """Give the executor."""
     return DaskExecutor(work, slots=slots, memory=memory, settings=settings)
+
+
+def _is_open(one: _Handed) -> bool:
+    """Whether Dask has no outcome of it yet."""
+    return one.there is not None and one.there.status == "pending"
 
 
 def _cancelled(job: Job) -> StageResult:

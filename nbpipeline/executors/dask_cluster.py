@@ -1,15 +1,16 @@
 """A Dask cluster as the executor needs it: reached or started, looked at before anything runs, its room."""
 
 import logging
-import sys
-from collections.abc import Iterator, Mapping
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
 from distributed import Client, LocalCluster
 
 from nbpipeline.errors import Complaint, ExecutorError, ExitCode, MissingPluginError
-from nbpipeline.executors.dask_task import Deaf
+from nbpipeline.executors.dask_task import Deaf, own_versions
 from nbpipeline.model import Resources
 from nbpipeline.values import dataclass
 
@@ -57,13 +58,18 @@ def started(stack: ExitStack, slots: int, memory: int | None, gpus: int) -> Any:
 
 def wait_for_workers(client: Any, seconds: float) -> None:
     """Wait until there is a worker. Raises ExecutorError."""
+    # An adaptive cluster starts workers for tasks that wait, not for who waits for workers.
+    demand = client.submit(os.getpid, key=f"nbpipeline-wants-a-worker-{uuid.uuid4().hex}", pure=False)
     try:
         client.wait_for_workers(1, timeout=seconds)
     except TimeoutError as error:
         raise ExecutorError.of(
             f"no worker joined the Dask scheduler at {client.scheduler.address} within {seconds:g} s.",
-            mend="start one, with nbpipeline installed: `dask worker ADDRESS`",
+            mend="start one, with nbpipeline installed: `dask worker ADDRESS`; where a queue starts them, "
+            "`executor: {wait: 10m}` in pipeline.yaml waits longer",
         ) from error
+    finally:
+        demand.release()
 
 
 # --- who is there ----------------------------------------------------------------------------
@@ -84,7 +90,7 @@ def refuse_strangers(client: Any) -> None:
 
 
 def _strange(who: str, packages: Mapping[str, Any]) -> Iterator[Complaint]:
-    ours = "{}.{}".format(*sys.version_info)
+    ours, own = own_versions()
     theirs = ".".join(str(packages["python"]).split(".")[:2])
     if theirs != ours:
         yield Complaint(
@@ -93,7 +99,7 @@ def _strange(who: str, packages: Mapping[str, Any]) -> Iterator[Complaint]:
             mend=f"start it with Python {ours}, from an environment like this one",
         )
         return
-    version, own = packages.get("nbpipeline"), _own_version()
+    version = packages.get("nbpipeline")
     if version != own:
         has = f"has nbpipeline {version}" if version else "has no nbpipeline"
         yield Complaint(
@@ -102,12 +108,6 @@ def _strange(who: str, packages: Mapping[str, Any]) -> Iterator[Complaint]:
             mend="install there what is installed here, with its extra `dask`, and start it anew",
             exit_code=ExitCode.MISSING_PLUGIN,
         )
-
-
-def _own_version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415 - as Dask asks for it
-
-    return version("nbpipeline")
 
 
 # --- what they have --------------------------------------------------------------------------
@@ -137,18 +137,31 @@ def _offer(resources: Mapping[str, float]) -> Offer:
     return Offer(names=names, amounts={ours: float(resources[theirs]) for ours, theirs in names.items()})
 
 
-def claims(resources: Resources, there: tuple[Offer, ...]) -> dict[str, float]:
+Claim = dict[str, float]
+"""Of what, by the workers' name for it -> how much."""
+
+
+def claims(resources: Resources, there: tuple[Offer, ...], held: Iterable[Claim] = ()) -> Claim:
     """Say what a job claims, by the workers' names: of what they speak of, and no more than one of them has.
 
-    So one that asks for more than there is runs alone, as on one machine.
+    One that asks for more than any has runs alone on the one that has most: it claims all that is there.
+    Where workers have several words for one thing, it goes to those whose word has more left, beside what
+    is `held`.
     """
-    spoken = {name: theirs for one in there for name, theirs in one.names.items()}
+    spoken = {name for one in there for name in one.names}
     asked = {"cpus": resources.cpus, "memory": resources.memory or 0, "gpus": resources.gpus}
     wanted = {name: float(amount) for name, amount in asked.items() if name in spoken and amount}
-    if there and all(one.lacks(wanted) for one in there):
+    fitting = [one for one in there if not one.lacks(wanted)]
+    if there and not fitting:
         best = max(there, key=lambda one: [one.amounts.get(name, 0) for name in ("gpus", "memory", "cpus")])
-        wanted = {name: min(amount, best.amounts.get(name, 0)) for name, amount in wanted.items()}
-    return {spoken[name]: amount for name, amount in wanted.items() if amount}
+        return {best.names[name]: amount for name, amount in best.amounts.items() if amount}
+    options = [{one.names[name]: amount for name, amount in wanted.items()} for one in fitting]
+    distinct = {tuple(sorted(one)): one for one in options}
+    if len(distinct) < 2:  # noqa: PLR2004 - there is no choice
+        return next(iter(distinct.values()), {})
+    taken = [tuple(sorted(one)) for one in held]
+    there_are = [tuple(sorted(one)) for one in options]
+    return min(distinct.items(), key=lambda one: taken.count(one[0]) / there_are.count(one[0]))[1]
 
 
 def lost(address: str) -> ExecutorError:

@@ -7,6 +7,7 @@ import asyncio
 import itertools
 import pickle
 import signal
+import sys
 import threading
 import uuid
 from dataclasses import field, replace
@@ -15,13 +16,18 @@ from typing import Any
 
 from distributed import WorkerPlugin, get_worker
 
+from nbpipeline.errors import NbpipelineError
 from nbpipeline.executors.local import Level
 from nbpipeline.model import Event, StageResult
+from nbpipeline.ports import Work
 from nbpipeline.values import dataclass
 
 _REMEMBERED = 64
 """Runs whose cancel level a worker remembers."""
 _switches: dict[str, Level] = {}
+_in_hand: dict[str, set[str]] = {}
+"""Session -> keys of its jobs in this process that have begun."""
+_works: dict[bytes, Work] = {}
 _lock = threading.Lock()
 
 
@@ -41,7 +47,8 @@ class Message:
 class Done:
     """What a job came to, and how many messages were sent of it."""
 
-    result: StageResult
+    outcome: StageResult | BaseException
+    """An exception does not go by Dask, which logs it with all that the task was given."""
     attempt: str
     sent: int
 
@@ -64,14 +71,63 @@ class _Line:
             self.worker.log_event(self.session, pickle.dumps(message))
 
 
-def do(packed: bytes, session: str, key: str) -> bytes:
-    """Do a job's work in this thread of a worker; gives a pickled `Done`."""
+def do(work: bytes, packed: bytes, session: str, key: str, versions: tuple[str, str]) -> bytes:
+    """Do a job's work in this thread of a worker; gives a pickled `Done`.
+
+    Raises RuntimeError where this is not the Python and nbpipeline that packed it.
+    """
+    if versions != own_versions():
+        raise RuntimeError("another Python or nbpipeline")
     worker = get_worker()
     line = _Line(session, key, worker)
-    line.tell(None)
-    work, job = pickle.loads(packed)  # noqa: S301 - it comes from the run, by a scheduler that may run anything
-    result = work(replace(job, root=home_of(worker)), line.tell, switch_of(session))
-    return pickle.dumps(Done(result=result, attempt=line.attempt, sent=line.sent))
+    switch = switch_of(session)
+    with _lock:
+        _in_hand.setdefault(session, set()).add(key)
+    outcome: StageResult | BaseException
+    try:
+        line.tell(None)
+        job = pickle.loads(packed)  # noqa: S301 - it comes from the run, by a scheduler that may run anything
+        outcome = _work_of(work)(replace(job, root=home_of(worker)), line.tell, switch)
+    except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the job
+        outcome = _named(error, worker.address)
+    finally:
+        with _lock:
+            _in_hand[session].discard(key)
+    return _packed(Done(outcome=outcome, attempt=line.attempt, sent=line.sent))
+
+
+def _named(error: BaseException, worker: str) -> BaseException:
+    """Say of which worker it is, where it is of no place in the project."""
+    if not isinstance(error, NbpipelineError):
+        return error
+    complaints = [
+        one if one.where else replace(one, what=f"worker {worker}: {one.what}") for one in error.complaints
+    ]
+    return type(error)(complaints)
+
+
+def _work_of(packed: bytes) -> Work:
+    """Unpack a run's work, once in a process: it is the same for all its jobs."""
+    with _lock:
+        if packed not in _works:
+            _works.clear()
+            _works[packed] = pickle.loads(packed)  # noqa: S301 - see `do`
+        return _works[packed]
+
+
+def _packed(done: Done) -> bytes:
+    try:
+        return pickle.dumps(done)
+    except Exception:  # noqa: BLE001 - an exception of a library that cannot be pickled, whatever that raises
+        told = RuntimeError(f"{type(done.outcome).__name__}: {done.outcome}")
+        return pickle.dumps(replace(done, outcome=told))
+
+
+def own_versions() -> tuple[str, str]:
+    """Say which Python and nbpipeline this is."""
+    from importlib.metadata import version  # noqa: PLC0415 - as Dask asks for it
+
+    return "{}.{}".format(*sys.version_info), version("nbpipeline")
 
 
 def home_of(worker: Any) -> str:
@@ -85,13 +141,16 @@ def switch_of(session: str) -> Level:
         if session not in _switches:
             for old in list(itertools.islice(_switches, max(0, len(_switches) - _REMEMBERED))):
                 del _switches[old]
+                _in_hand.pop(old, None)
             _switches[session] = Level()
         return _switches[session]
 
 
-async def turn(session: str, level: int) -> None:
-    """Raise the cancel level of a session's jobs in this process."""
+async def turn(session: str, level: int) -> tuple[str, ...]:
+    """Raise the cancel level of a session's jobs in this process, and name those that are in hand."""
     await asyncio.to_thread(switch_of(session).raise_to, level)
+    with _lock:
+        return tuple(_in_hand.get(session, ()))
 
 
 async def answer(packed: bytes, dask_worker: Any) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 from nbpipeline.exporters.rendering import cluster, cluster_readme, container
 from nbpipeline.exporters.rendering.command import argv
 from nbpipeline.exporters.rendering.names import identifiers, kebab, snake
+from nbpipeline.exporters.rendering.schedule import cron_of
 from nbpipeline.exporters.rendering.source import lines, made_by, yaml_text
 from nbpipeline.model import Value, at_name
 from nbpipeline.model.exported import ExportGiven, Loss, Schedule, Setting, Task, Workflow
@@ -128,7 +129,7 @@ def _cron(workflow: Workflow, schedule: Schedule) -> dict[str, Any]:
         "kind": "CronWorkflow",
         "metadata": {"name": name},
         "spec": {
-            "schedules": [cluster.cron(schedule)],
+            "schedules": [cron_of(schedule)],
             "timezone": schedule.timezone,
             "concurrencyPolicy": "Forbid",
             "workflowSpec": {"workflowTemplateRef": {"name": name}},

@@ -1,29 +1,25 @@
 """GitHub Actions: a workflow that checks, plans, runs what is stale, and tells the pull request.
 
 Written after GitHub's documentation of workflow syntax, contexts and expressions as of 2026 (`schedule` with
-`timezone`, typed `workflow_dispatch` inputs).
+`timezone`, typed `workflow_dispatch` inputs). What runs the notebooks may write nothing to the repository:
+the comment is put by a job of its own, which runs none of them.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nbpipeline.exporters.rendering import container
-from nbpipeline.exporters.rendering.ci import (
-    INSTALL,
-    SUMMARY,
-    check_lines,
-    install_line,
-    run_words,
-)
-from nbpipeline.exporters.rendering.names import identifiers, snake
+from nbpipeline.exporters.rendering import ci, container
+from nbpipeline.exporters.rendering.schedule import cron_of
 from nbpipeline.exporters.rendering.source import made_by, yaml_text
 from nbpipeline.model.exported import ExportGiven, Loss, Setting, Workflow
 
 TITLE = "GitHub Actions"
 FOLDER = "."
 OPTIONS: Mapping[str, str] = {
+    **ci.OPTIONS,
     "branch": "the branch whose pushes are run, in place of `main`",
     "runs-on": "the runner, in place of `ubuntu-latest`",
+    "secrets": "further secrets that the run needs, with commas, such as the keys of the store",
 }
 _INSIDE = "by `nbpipeline run`"
 KEEPS: Mapping[str, str] = {
@@ -49,8 +45,18 @@ _WORKFLOW = ".github/workflows/nbpipeline.yml"
 _FOLDER = ".github/nbpipeline"
 _MOST_INPUTS = 24
 """GitHub takes 25; one is `params`."""
-_FORK = "github.event.pull_request.head.repo.fork"
-_CACHED = (".nbpipeline/store", ".nbpipeline/state.db")
+_PULL_REQUEST = "github.event_name == 'pull_request'"
+_FROM = "github.event.pull_request.head.repo.full_name"
+_FORK = f"{_PULL_REQUEST} && {_FROM} != github.repository"
+"""Not `head.repo.fork`: no use in a repository that is a fork itself, nor when the fork is gone."""
+_ACTIONS = {
+    "actions/checkout": ("de0fac2e4500dabe0009e67214ff5f5447ce83dd", "v6.0.2"),
+    "actions/setup-python": ("a309ff8b426b58ec0e2a45f0f869d46889d02405", "v6.2.0"),
+    "actions/cache": ("27d5ce7f107fe9357f9df03efb73ab90386fccae", "v5.0.5"),
+    "actions/upload-artifact": ("043fb46d1a93c77aae656e7c1c64a875d1fc6a0a", "v7.0.1"),
+    "actions/download-artifact": ("3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c", "v8.0.1"),
+}
+"""Commits, since a tag can be moved, and the tags that they had."""
 
 
 def losses(workflow: Workflow, given: ExportGiven) -> Iterable[Loss]:
@@ -60,27 +66,36 @@ def losses(workflow: Workflow, given: ExportGiven) -> Iterable[Loss]:
 
 
 def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
-    """Give the workflow and the lock of what it installs."""
+    """Give the workflow, what puts its comment, and the lock of what it installs."""
     head = made_by("github-actions", workflow.profile)
     return {
-        _WORKFLOW: head + yaml_text(_workflow(workflow, given)),
+        _WORKFLOW: head + _tagged(yaml_text(_workflow(workflow, given))),
+        f"{_FOLDER}/comment.py": ci.program(ci.COMMENT, "github-actions", workflow),
         f"{_FOLDER}/requirements.lock": container.lock("github-actions", workflow, given),
     }
 
 
+def _tagged(text: str) -> str:
+    """Say beside each commit of an action which version it is."""
+    for commit, tag in _ACTIONS.values():
+        text = text.replace(f"{commit}\n", f"{commit} # {tag}\n")
+    return text
+
+
 def _workflow(workflow: Workflow, given: ExportGiven) -> dict[str, Any]:
-    inputs = _inputs(workflow)
+    inputs = ci.in_form(workflow, _MOST_INPUTS)
     return {
         "name": _data(workflow.name),
         "on": _triggers(workflow, given, inputs),
-        "permissions": {"contents": "read", "pull-requests": "write"},
+        "permissions": {"contents": "read"},
         "concurrency": {"group": "nbpipeline-${{ github.ref }}", "cancel-in-progress": False},
         "jobs": {
             "pipeline": {
                 "runs-on": given.options.get("runs-on", "ubuntu-latest"),
-                "env": _environment(inputs),
+                "env": _environment(inputs, given),
                 "steps": _steps(workflow, given),
-            }
+            },
+            "comment": _comment(given),
         },
     }
 
@@ -96,25 +111,16 @@ def _triggers(workflow: Workflow, given: ExportGiven, inputs: Mapping[str, Setti
     if workflow.schedule:
         zone = workflow.schedule.timezone
         found["schedule"] = [
-            {"cron": workflow.schedule.cron, **({"timezone": zone} if zone != "UTC" else {})}
+            {"cron": cron_of(workflow.schedule), **({"timezone": zone} if zone != "UTC" else {})}
         ]
     typed = {name: _input(setting) for name, setting in inputs.items()}
     further = {
-        "description": 'Further parameters as JSON, such as {"train.C": 0.5}',
+        "description": ci.FURTHER,
         "type": "string",
         "default": "{}",
     }
     found["workflow_dispatch"] = {"inputs": {**typed, "params": further}}
     return found
-
-
-def _inputs(workflow: Workflow) -> Mapping[str, Setting]:
-    """Choose the settings that a form can hold, by the names of their inputs."""
-    fit = [one for one in workflow.settings if isinstance(one.default, bool | int | float | str)]
-    chosen = {one.name: one for one in fit if "None" not in one.types}
-    first = dict(list(chosen.items())[:_MOST_INPUTS])
-    names = identifiers(first, snake, taken=("params",))
-    return {names[name]: setting for name, setting in first.items()}
 
 
 def _input(setting: Setting) -> dict[str, Any]:
@@ -129,89 +135,116 @@ def _input(setting: Setting) -> dict[str, Any]:
     return {**found, "type": "string", "default": setting.default}
 
 
-def _environment(inputs: Mapping[str, Setting]) -> dict[str, str]:
-    found = {"NBPIPELINE": "${{ vars.NBPIPELINE }}"}
+def _environment(inputs: Mapping[str, Setting], given: ExportGiven) -> dict[str, str]:
+    here = given.options.get("nbpipeline", "").replace("'", "''")
+    found = {"NBPIPELINE": f"${{{{ vars.NBPIPELINE || '{here}' }}}}" if here else "${{ vars.NBPIPELINE }}"}
     pairs = ", ".join(f'"{setting.name}": {{{number}}}' for number, setting in enumerate(inputs.values()))
     values = "".join(f", toJSON(inputs.{name})" for name in inputs)
     empty = "'{}'"
     if inputs:
-        given = f"format('{{{{{pairs}}}}}'{values})"
-        found["PARAMS"] = f"${{{{ github.event_name == 'workflow_dispatch' && {given} || {empty} }}}}"
+        filled = f"format('{{{{{pairs}}}}}'{values})"
+        found["PARAMS"] = f"${{{{ github.event_name == 'workflow_dispatch' && {filled} || {empty} }}}}"
     found["MORE_PARAMS"] = f"${{{{ inputs.params || {empty} }}}}"
     return found
 
 
-def _own(workflow: Workflow) -> dict[str, str]:
+def _secrets(workflow: Workflow, given: ExportGiven) -> list[str]:
+    further = [one.strip() for one in given.options.get("secrets", "").split(",")]
+    return [*dict.fromkeys([*workflow.secrets, *filter(None, further)])]
+
+
+def _own(workflow: Workflow, given: ExportGiven) -> dict[str, str]:
     """Give the steps that need them the stages' secrets and variables; GitHub makes unset ones empty."""
-    found = {f"SECRET_{name}": f"${{{{ secrets.{name} }}}}" for name in workflow.secrets}
+    found = {f"SECRET_{name}": f"${{{{ secrets.{name} }}}}" for name in _secrets(workflow, given)}
     return found | {f"VARIABLE_{name}": f"${{{{ vars.{name} }}}}" for name in workflow.env}
 
 
-def _exported(workflow: Workflow) -> str:
-    names = [("SECRET", name) for name in workflow.secrets] + [("VARIABLE", name) for name in workflow.env]
-    return "".join(f'[ -z "${kind}_{name}" ] || export {name}="${kind}_{name}"\n' for kind, name in names)
+def _exported(workflow: Workflow, given: ExportGiven) -> list[str]:
+    names = [("SECRET", name) for name in _secrets(workflow, given)]
+    names += [("VARIABLE", name) for name in workflow.env]
+    return [f'[ -z "${kind}_{name}" ] || export {name}="${kind}_{name}"' for kind, name in names]
 
 
 # --- steps -----------------------------------------------------------------------------------
 
 
 def _steps(workflow: Workflow, given: ExportGiven) -> list[dict[str, Any]]:
-    own = _own(workflow)
-    cached = [] if workflow.store else _cache_steps("restore")
-    kept = [] if workflow.store else _cache_steps("save")
-    params = ['--params "$PARAMS"'] if _inputs(workflow) else []
-    words = [*run_words(workflow), *params, '--params "$MORE_PARAMS"', "$FORK"]
+    own = _own(workflow, given)
+    exported = _exported(workflow, given)
+    params = ['--params "$PARAMS"'] if ci.in_form(workflow, _MOST_INPUTS) else []
+    words = [*ci.run_words(workflow), *params, '--params "$MORE_PARAMS"', "$FORK"]
+    checked = [*exported, *ci.check_lines("github-actions", workflow, given)]
     return [
-        {"uses": "actions/checkout@v5"},
-        {"uses": "actions/setup-python@v6", "with": {"python-version": given.python, "cache": "pip"}},
-        {"name": INSTALL, "run": install_line(f"{_FOLDER}/requirements.lock")},
-        *cached,
-        {
-            "name": "Check",
-            "run": _exported(workflow) + check_lines("github-actions", workflow),
-            **({"env": own} if own else {}),
-        },
+        _checkout(),
+        _uses("actions/setup-python", {"python-version": given.python, "cache": "pip"}),
+        {"name": ci.INSTALL, "run": "\n".join(ci.install_lines(f"{_FOLDER}/requirements.lock"))},
+        *_cache_steps("restore", workflow),
+        {"name": "Check", "run": "\n".join(checked), **({"env": own} if own else {})},
         {
             "name": "Run what is stale",
-            "run": _exported(workflow) + " ".join(words),
+            "run": "\n".join([*exported, " ".join(words)]),
             "env": {**own, "FORK": f"${{{{ {_FORK} && '--no-push' || '' }}}}"},
         },
         {
-            "name": SUMMARY,
+            "name": ci.SUMMARY,
             "if": "always()",
-            "run": "nbpipeline report --markdown --output summary.md\n"
-            'cat summary.md >> "$GITHUB_STEP_SUMMARY"',
+            "run": "\n".join([*ci.summary_lines(), 'cat summary.md >> "$GITHUB_STEP_SUMMARY"']),
         },
         {
-            "uses": "actions/upload-artifact@v4",
+            **_uses("actions/upload-artifact"),
             "if": "always()",
             "with": {
                 "name": "nbpipeline",
                 "path": "report.html\nsummary.md\n.nbpipeline/runs",
                 "include-hidden-files": True,
-                "if-no-files-found": "ignore",
             },
         },
-        {
-            "name": "Comment on the pull request",
-            "if": f"always() && github.event_name == 'pull_request' && !{_FORK}",
-            "run": 'gh pr comment "$NUMBER" --edit-last --create-if-none --body-file summary.md',
-            "env": {
-                "GH_TOKEN": "${{ github.token }}",
-                "NUMBER": "${{ github.event.pull_request.number }}",
-            },
-        },
-        *kept,
+        *_cache_steps("save", workflow),
     ]
 
 
-def _cache_steps(what: str) -> list[dict[str, Any]]:
+def _comment(given: ExportGiven) -> dict[str, Any]:
+    """Tell the pull request, in a job that alone may: no notebook runs in it, and nothing is installed."""
+    return {
+        "needs": "pipeline",
+        "if": f"always() && {_PULL_REQUEST} && {_FROM} == github.repository",
+        "runs-on": given.options.get("runs-on", "ubuntu-latest"),
+        "permissions": {"contents": "read", "pull-requests": "write"},
+        "steps": [
+            _checkout({"sparse-checkout": _FOLDER}),
+            _uses("actions/download-artifact", {"name": "nbpipeline"}),
+            {
+                "name": "Comment on the pull request",
+                "run": f"python3 {_FOLDER}/comment.py summary.md",
+                "env": {
+                    "GITHUB_TOKEN": "${{ github.token }}",
+                    "NUMBER": "${{ github.event.pull_request.number }}",
+                },
+            },
+        ],
+    }
+
+
+def _checkout(more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Check out without leaving the job's token in the folder, where notebooks could read it."""
+    return _uses("actions/checkout", {"persist-credentials": False, **(more or {})})
+
+
+def _uses(action: str, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    owner, name, *_ = action.split("/")
+    commit, _ = _ACTIONS[f"{owner}/{name}"]
+    return {"uses": f"{action}@{commit}", **({"with": dict(given)} if given else {})}
+
+
+def _cache_steps(what: str, workflow: Workflow) -> list[dict[str, Any]]:
     """Have the store in GitHub's cache: what a fork would save there nobody else could read."""
+    if workflow.store:
+        return []
     key = "nbpipeline-${{ github.run_id }}-${{ github.run_attempt }}"
-    step: dict[str, Any] = {"uses": f"actions/cache/{what}@v4"}
+    step = _uses(f"actions/cache/{what}")
     if what == "save":
-        step["if"] = f"always() && !{_FORK}"
-    step["with"] = {"path": "\n".join(_CACHED), "key": key}
+        step["if"] = f"always() && !({_FORK})"
+    step["with"] = {"path": "\n".join(ci.cached(workflow)), "key": key}
     if what == "restore":
         step["with"]["restore-keys"] = "nbpipeline-"
     return [step]

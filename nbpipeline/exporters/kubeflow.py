@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from nbpipeline.exporters import kubeflow_component, kubeflow_parameters
-from nbpipeline.exporters.kubeflow_parameters import INSTANCE, Given
+from nbpipeline.exporters.kubeflow_parameters import INSTANCE, OPENED
 from nbpipeline.exporters.rendering import cluster, container
 from nbpipeline.exporters.rendering.names import identifiers, kebab
+from nbpipeline.exporters.rendering.parameters import Given, masked_text
 from nbpipeline.exporters.rendering.source import made_by, yaml_text
 from nbpipeline.model import at_name
 from nbpipeline.model.exported import ExportGiven, Loss, Task, Workflow
@@ -96,9 +97,7 @@ def pipeline(
 def _task(
     task: Task, stage: str, tasks: Mapping[str, str], parameters: Mapping[str, Given]
 ) -> dict[str, Any]:
-    name = at_name(task.id)
-    if kubeflow_parameters.has_placeholder(name):
-        name = kubeflow_parameters.masked_json(name)
+    name = masked_text(at_name(task.id), OPENED)
     return {
         "taskInfo": {"name": task.id},
         "componentRef": {"name": f"comp-{stage}"},

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 
 from nbpipeline.exporters import kubeflow_parameters
-from nbpipeline.exporters.kubeflow_parameters import INSTANCE, Given
+from nbpipeline.exporters.kubeflow_parameters import INSTANCE
 from nbpipeline.exporters.rendering import cluster, cluster_readme
-from nbpipeline.exporters.rendering.source import lines, made_by, python
+from nbpipeline.exporters.rendering import program as pieces
+from nbpipeline.exporters.rendering.parameters import Given
+from nbpipeline.exporters.rendering.schedule import cron_of
+from nbpipeline.exporters.rendering.source import lines, made_by
 from nbpipeline.model.exported import ExportGiven, Workflow
 
 _PROGRAM = '''"""What a task's container runs: `nbpipeline run-stage`, with the parameters that it is given.
@@ -36,18 +39,14 @@ def main() -> int:
     given = parser.parse_args()
     values = given.executor_input["inputs"]["parameterValues"]
     words = [*COMMAND, as_text(values["{instance}"]), "--params", json.dumps(settings(values))]
-    process = subprocess.Popen([*words, "--executed", given.executed, "--result", given.result])
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    code = process.wait()
+    code = run([*words, "--executed", given.executed, "--result", given.result])
     if Path(given.result).exists():
         result = json.loads(Path(given.result).read_text("utf-8"))
         hand_over(given.executor_input["outputs"], given.metrics, result)
-    return code if code >= 0 else 128 - code
+    return code
 
 
-def as_text(value):
-    return json.loads(value) if value.startswith('"') else value
-
+{run}
 
 def settings(values):
     """Give the values by the pipeline's names; what is not given keeps the notebook's default."""
@@ -93,11 +92,12 @@ if __name__ == "__main__":
 
 def program(target: str, workflow: Workflow, parameters: Mapping[str, Given]) -> str:
     """Give `component.py`."""
-    command = ["nbpipeline", "run-stage", "--fetch"]
-    if workflow.profile:
-        command += ["--profile", workflow.profile]
-    table = {one.name: (one.setting.name, one.kind) for one in parameters.values()}
-    body = _PROGRAM.format(command=python(command), parameters=python(table), instance=INSTANCE)
+    body = _PROGRAM.format(
+        command=pieces.command(workflow),
+        parameters=pieces.table(parameters),
+        instance=INSTANCE,
+        run=pieces.RUN,
+    )
     return made_by(target, workflow.profile) + body
 
 
@@ -136,6 +136,6 @@ def readme(workflow: Workflow, given: ExportGiven) -> str:
 def _recurring(workflow: Workflow, name: str) -> list[str]:
     if workflow.schedule is None:
         return []
-    when = f"--cron-expression '0 {cluster.cron(workflow.schedule)}'"
+    when = f"--cron-expression '0 {cron_of(workflow.schedule)}'"
     what = f"--experiment-name {name} --job-name {name} --pipeline-package-path kubeflow.yaml"
     return [f"$ kfp recurring-run create {what} {when}"]

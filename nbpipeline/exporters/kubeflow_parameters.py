@@ -1,19 +1,17 @@
 """Parameters of Kubeflow Pipelines: their types, and what a task's program has to make of their values."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from nbpipeline.exporters.rendering.names import identifiers, snake
+from nbpipeline.exporters.rendering.parameters import Given, about, is_beyond, masked_json
 from nbpipeline.model import Value
 from nbpipeline.model.exported import Setting, Workflow
 
 INSTANCE = "instance"
 """The parameter of each component that says which instance to run."""
-_EXACT = 2**53
-"""Numbers travel as doubles."""
-_OPENED = "{{$"
+OPENED = "{{$"
 """What begins a placeholder: Kubeflow would put something else there, in whatever text."""
 _TYPES: Mapping[tuple[str, ...], tuple[str, str]] = {
     ("bool",): ("BOOLEAN", "bool"),
@@ -26,16 +24,6 @@ _TYPES: Mapping[tuple[str, ...], tuple[str, str]] = {
 }
 """What a value may be -> Kubeflow's type, and what the program has to make of it."""
 _AS_JSON = ("STRING", "JSON")
-
-
-class Given(NamedTuple):
-    """A parameter as Kubeflow knows it."""
-
-    setting: Setting
-    name: str
-    type: str
-    kind: str
-    """Of `bool int float number str list dict`; `JSON`: a text that holds JSON."""
 
 
 def given(workflow: Workflow) -> Mapping[str, Given]:
@@ -56,18 +44,13 @@ def definition(one: Given) -> dict[str, Any]:
         "parameterType": one.type,
         **({"defaultValue": default} if default is not None else {}),
         "isOptional": True,
-        **({"description": about} if (about := _about(one)) else {}),
+        **({"description": text} if (text := about(one)) else {}),
     }
-
-
-def masked_json(value: Value) -> str:
-    """Write JSON in which nothing looks like a placeholder."""
-    return json.dumps(value, ensure_ascii=False).replace("{{", "{\\u007b")
 
 
 def has_placeholder(value: Value) -> bool:
     """Say whether Kubeflow would take a part of it for a placeholder."""
-    return _OPENED in json.dumps(value)
+    return OPENED in json.dumps(value)
 
 
 def _types(setting: Setting) -> tuple[str, ...]:
@@ -82,17 +65,13 @@ def _as_json(setting: Setting) -> bool:
     return (
         any(_suffers(one) for one in _inside(default))
         if isinstance(default, list | dict)
-        else _is_beyond(default)
+        else is_beyond(default)
     )
-
-
-def _is_beyond(value: Value) -> bool:
-    return isinstance(value, int | float) and not (math.isfinite(value) and abs(value) <= _EXACT)
 
 
 def _suffers(value: Value) -> bool:
     """Whether a number within a list would come back as another one: 1.0 as 1."""
-    return _is_beyond(value) or (isinstance(value, float) and value.is_integer())
+    return is_beyond(value) or (isinstance(value, float) and value.is_integer())
 
 
 def _inside(value: Value) -> Iterator[Value]:
@@ -101,19 +80,3 @@ def _inside(value: Value) -> Iterator[Value]:
             yield from _inside(one)
     else:
         yield value
-
-
-def _about(one: Given) -> str:
-    setting = one.setting
-    parts = [setting.help] if setting.help else []
-    if one.kind == "JSON":
-        parts.append("as JSON")
-    if setting.choices:
-        parts.append(
-            f"one of {', '.join(json.dumps(value, ensure_ascii=False) for value in setting.choices)}"
-        )
-    if setting.min is not None:
-        parts.append(f"at least {setting.min:g}")
-    if setting.max is not None:
-        parts.append(f"at most {setting.max:g}")
-    return "; ".join(parts)

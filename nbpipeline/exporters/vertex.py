@@ -9,6 +9,7 @@ from typing import Any
 
 from nbpipeline.exporters import kubeflow, kubeflow_component, kubeflow_parameters
 from nbpipeline.exporters.rendering import cluster, cluster_readme, container
+from nbpipeline.exporters.rendering.schedule import cron_of
 from nbpipeline.exporters.rendering.source import lines, made_by, text, yaml_text
 from nbpipeline.model.exported import ExportGiven, Loss, Task, Workflow
 
@@ -83,7 +84,7 @@ def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
     accelerator = given.options.get("accelerator", "NVIDIA_TESLA_T4")
     head = made_by("vertex", workflow.profile)
     schedule = workflow.schedule
-    cron = f"TZ={schedule.timezone} {cluster.cron(schedule)}" if schedule else ""
+    cron = f"TZ={schedule.timezone} {cron_of(schedule)}" if schedule else ""
     pipeline = kubeflow.pipeline(workflow, given, parameters, lambda task: _resources(task, accelerator))
     return {
         "vertex.yaml": head + yaml_text(pipeline),

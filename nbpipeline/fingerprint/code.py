@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from nbpipeline.content import digest_text, source_version
 from nbpipeline.encoding import canonical
 from nbpipeline.fingerprint.facts import ANYTHING, Facts, FactsCache, NotebookFacts
+from nbpipeline.masking.secrets import SHORTEST, Masker
 from nbpipeline.model import Artifact, Cell, Check, Parameter, SavedCells, StageInstance, StageSpec
 from nbpipeline.reading import syntax
 from nbpipeline.reading.syntax import ImportedModule
@@ -171,18 +172,17 @@ def parameters(instance: StageInstance) -> dict[str, str]:
 
 def sealed(values: dict[str, str], secrets: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
     """Put a digest in the place of each value that holds a secret: records are kept, and shared."""
-    hidden = [environ[name] for name in secrets if len(environ.get(name, "")) >= _SHORTEST_SECRET]
+    hidden = tuple(environ[name] for name in secrets if len(environ.get(name, "")) >= SHORTEST)
     if not hidden:
         return values
-    forms = {form for one in hidden for form in (one, canonical(one)[1:-1])}
+    masker = _masker(hidden)
     return {
-        name: canonical(f"[masked {digest_text(text)[:16]}]") if any(one in text for one in forms) else text
+        name: text if masker.text(text) == text else canonical(f"[masked {digest_text(text)[:16]}]")
         for name, text in values.items()
     }
 
 
-_SHORTEST_SECRET = 8
-"""As `masking.secrets.SHORTEST`: shorter values would mask ordinary words."""
+_masker = lru_cache(8)(Masker)  # stages ask for the same secrets, and their forms are many
 
 OPAQUE = "source: "
 """Marks a parameter that counts by its source; no JSON text begins so."""

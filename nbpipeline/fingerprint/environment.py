@@ -1,5 +1,6 @@
 """The environment part of a fingerprint: the kernel's Python, the distributions imported, variables."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -64,12 +65,20 @@ def _distributions(
 
 def import_roots(kernel: KernelSpec, root: Path, interpreters: Interpreters) -> tuple[str, ...]:
     """Folders under the project that the kernel's interpreter has on its path: editable installs."""
+    inside = str(root)
+    found = further_roots(kernel, interpreters)
+    return tuple(one for one in found if one == inside or one.startswith(f"{inside}/"))
+
+
+def given_roots(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Give the absolute folders of PYTHONPATH."""
+    given = environ.get("PYTHONPATH", "").split(os.pathsep)
+    return tuple(os.path.normpath(one) for one in given if os.path.isabs(one))  # noqa: PTH117 - texts
+
+
+def further_roots(kernel: KernelSpec, interpreters: Interpreters) -> tuple[str, ...]:
+    """Folders that the kernel's interpreter has on its path beside its own, wherever they are."""
     if kernel.language.lower() != "python" or not kernel.argv:
         return ()
-    inside = str(root)
-    return tuple(
-        one
-        for site in interpreters.of(kernel.argv[0]).sites
-        for one in interpreters.installed(site).roots
-        if one == inside or one.startswith(f"{inside}/")
-    )
+    sites = interpreters.of(kernel.argv[0]).sites
+    return tuple(one for site in sites for one in interpreters.installed(site).roots)

@@ -1,6 +1,6 @@
 """The fingerprint of an instance: everything that its result depends on, in parts."""
 # Paths are texts here: plans look at thousands.
-# ruff: noqa: PTH117, PTH118
+# ruff: noqa: PTH118
 
 import json
 import os
@@ -18,7 +18,7 @@ from nbpipeline.fingerprint.code import (
     with_checks,
 )
 from nbpipeline.fingerprint.differences import CELL, MISSING
-from nbpipeline.fingerprint.environment import import_roots, packages, variables
+from nbpipeline.fingerprint.environment import further_roots, given_roots, import_roots, packages, variables
 from nbpipeline.fingerprint.facts import SCHEME, Facts, FactsCache
 from nbpipeline.fingerprint.interpreter import Interpreters
 from nbpipeline.fingerprint.kernels import KernelSpec, find_kernel
@@ -167,6 +167,11 @@ class Fingerprinter:
         sites = self._interpreters.of(kernel.argv[0]).sites if "python" in found else ()
         return sites, found
 
+    def roots(self, instance: StageInstance) -> tuple[str, ...]:
+        """Name the folders that this machine's environment adds to the import path, wherever they are."""
+        kernel = self._kernel(instance.spec, Glance())
+        return (*given_roots(self._environ), *further_roots(kernel, self._interpreters))
+
     # --- parts -------------------------------------------------------------------------------
 
     def _inputs(self, instance: StageInstance, known: Mapping[str, str | None]) -> dict[str, str | None]:
@@ -244,9 +249,8 @@ class Fingerprinter:
 
     def _roots(self, spec: StageSpec, kernel: KernelSpec, glance: Glance) -> list[str]:
         if kernel.argv not in glance.roots:
-            given = self._environ.get("PYTHONPATH", "").split(os.pathsep)
             glance.roots[kernel.argv] = (
-                *(os.path.normpath(one) for one in given if os.path.isabs(one)),
+                *given_roots(self._environ),
                 *import_roots(kernel, self._root, self._interpreters),
             )
         own = [os.path.normpath(self._root / one) for one in spec.pythonpath]

@@ -104,6 +104,8 @@ class Workflow:
     """The profile of pipeline.yaml that the tasks run with."""
     store: str = ""
     """The URL of the store that machines share; empty: results stay in the project's folder."""
+    store_folder: str = ""
+    """Where a store without URL stands, a project path or an absolute one; empty: in the default place."""
     trackers: tuple[str, ...] = ()
 
     @property

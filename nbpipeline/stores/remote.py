@@ -280,8 +280,13 @@ def _secrets(options: Mapping[str, Any]) -> "Iterator[str]":
     for name, value in options.items():
         if isinstance(value, Mapping):
             yield from _secrets(value)
-        elif _SECRET.search(name) and isinstance(value, str):
+        elif is_secret(name) and isinstance(value, str):
             yield value
+
+
+def is_secret(name: str) -> bool:
+    """Whether an option or variable of that name is likely to hold a secret."""
+    return _SECRET.search(name) is not None
 
 
 def _refusal(error: Exception) -> str:

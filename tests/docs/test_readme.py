@@ -80,6 +80,15 @@ def test_commands_exist(page: str, text: str) -> None:
         assert name in COMMANDS, f"{page} shows `nbpipeline {name}`"
 
 
+@pytest.mark.parametrize(("page", "text"), [*blocks("console"), *blocks("sh")])
+def test_nothing_takes_nbpipeline_from_an_index(page: str, text: str) -> None:
+    """There, that name is somebody else's package."""
+    for words in re.findall(r"\bpip install ([^#\n]*)", text):
+        assert not re.search(r"(?:^|\s)['\"]?nbpipeline(?:\[[^\s\]]*\])?['\"]?(?:[=<>~ ]|$)", words), (
+            f"{page}: {words}"
+        )
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(path: Path) -> None:
     text = BLOCK.sub("", path.read_text(encoding="utf-8"))

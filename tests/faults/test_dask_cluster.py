@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 import zoo
-from buckets import KEYS, Bucket, service
+from buckets import KEYS, Bucket, Wire, service
 from builders import Gate, code, command, header, write_files, write_notebook
 from dask_machines import Machines, copied
+from distributed import Client
 
 import nbpipeline
 from nbpipeline.errors import ExecutorError
@@ -263,6 +264,172 @@ def test_ctrl_c_reaches_the_worker_of_a_cluster_started_here(tmp_path: Path) -> 
     assert ended["slow"] == "cancelled"
     assert (root / "data/slow.txt").read_text() == "before"
     assert not Path(folder).exists()
+
+
+def until(run: "subprocess.Popen[str]", kind: str) -> None:
+    """Read a run's events until one of the kind comes."""
+    assert run.stdout is not None
+    for line in run.stdout:
+        if json.loads(line)["kind"] == kind:
+            return
+    raise AssertionError(f"no {kind} came")
+
+
+def one_stage(root: Path, said: Told, gate: Gate) -> list[str]:
+    """A project of one slow stage; gives the command that runs it, without the address."""
+    write_notebook(
+        root / "notebooks/slow.ipynb",
+        header("outputs: {slow: ../slow.txt}"),
+        code(f"{said.say}\n{gate.wait}\nopen(slow, 'w').write('done')"),
+    )
+    return [sys.executable, "-m", "nbpipeline", "run", "--executor", "dask", "--format", "json", "--address"]
+
+
+def occupied(client: Client, path: Path, worker: str) -> Any:
+    """Give a worker something else to do until somebody writes into the pipe."""
+    os.mkfifo(path)
+    busy = client.submit(subprocess.call, ["cat", str(path)], pure=False, workers=[worker])
+    with path.open(
+        "wb", buffering=0
+    ):  # that it opens is the sign: `cat` reads; held open by a further writer
+        return busy, os.open(path, os.O_RDWR)
+
+
+def test_ctrl_c_drops_what_waits_for_a_busy_worker(
+    tmp_path: Path, bucket: Bucket, machines: Machines
+) -> None:
+    said, gate = Told(tmp_path / "said"), Gate(tmp_path / "gate")
+    root = tmp_path / "project"
+    order = one_stage(root, said, gate)
+    write_files(root, {"pipeline.yaml": shared(bucket, "busy")})
+    machines.start("one")
+    with Client(machines.address, set_as_default=False) as client:
+        _, held = occupied(client, tmp_path / "held", "one")
+        with subprocess.Popen([*order, machines.address], cwd=root, stdout=subprocess.PIPE, text=True) as run:
+            until(run, "stage_started")
+            run.send_signal(2)
+            told, _ = run.communicate(timeout=120)
+        os.close(held)
+    assert run.returncode == 130
+    assert '"cancelled"' in told
+
+
+def test_ctrl_c_drops_what_waits_anew_after_its_worker_was_lost(
+    tmp_path: Path, bucket: Bucket, machines: Machines
+) -> None:
+    said, gate = Told(tmp_path / "said"), Gate(tmp_path / "gate")
+    root = tmp_path / "project"
+    order = one_stage(root, said, gate)
+    write_files(root, {"pipeline.yaml": shared(bucket, "anew")})
+    machines.start("one")
+    with subprocess.Popen([*order, machines.address], cwd=root, stdout=subprocess.PIPE, text=True) as run:
+        said.wait()
+        machines.start("two")
+        with Client(machines.address, set_as_default=False) as client:
+            _, held = occupied(client, tmp_path / "held", "two")
+            machines.kill("one")
+            run.send_signal(2)
+            told, _ = run.communicate(timeout=120)
+            os.close(held)
+    assert run.returncode == 130
+    assert '"cancelled"' in told
+    assert not (root / "slow.txt").exists()
+
+
+def test_a_worker_that_joins_late_is_asked_as_the_others_were(
+    tmp_path: Path, bucket: Bucket, machines: Machines
+) -> None:
+    said, gate = Told(tmp_path / "said"), Gate(tmp_path / "gate")
+    root = tmp_path / "project"
+    order = one_stage(root, said, gate)
+    write_files(root, {"pipeline.yaml": shared(bucket, "late")})
+    for name in ("slow", "other"):
+        write_notebook(
+            root / f"notebooks/{name}.ipynb",
+            header(f"outputs: {{o: ../{name}.txt}}"),
+            code(f"{said.say}\n{gate.wait}\nopen(o, 'w').write('done')"),
+        )
+    write_notebook(
+        root / "notebooks/secretive.ipynb",
+        header("after: [slow, other]\noutputs: {o: ../secretive.txt}\nsecrets: [WAREHOUSE_TOKEN]"),
+        code("open(o, 'w').write('1')"),
+    )
+    token = {"WAREHOUSE_TOKEN": "hush-hush-1234"}
+    machines.start("one", environment=token)
+    with subprocess.Popen(
+        [*order, machines.address],
+        cwd=root,
+        env={**os.environ, **token},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        said.wait()  # one of them has the only thread
+        machines.start("late")
+        until(run, "stage_finished")
+        gate.open()
+        _, told = run.communicate(timeout=120)
+    assert run.returncode == 2, told
+    assert "secret WAREHOUSE_TOKEN is not in its environment" in told
+    assert "worker tcp://127.0.0.1:" in told
+    assert "start the worker with it: secrets do not travel with jobs" in told
+    assert len([name for name in ("slow", "other") if (root / f"{name}.txt").exists()]) == 1
+
+
+def test_a_worker_that_is_lost_while_it_publishes_leaves_nothing_half(
+    tmp_path: Path, bucket: Bucket, machines: Machines
+) -> None:
+    root = tmp_path / "project"
+    write_files(root, {"pipeline.yaml": f'store: {{path: "{bucket.url}/publishing"}}\n'})
+    write_notebook(
+        root / "notebooks/big.ipynb",
+        header("outputs: {a: ../a.bin, b: ../b.bin}"),
+        code(
+            "import random\nfor path in (a, b):\n    open(path, 'wb').write(random.Random(path).randbytes(2_000_000))"
+        ),
+    )
+    wire = Wire(bucket.endpoint)
+    wire.limit, wire.holds = 3_000_000, True  # in the midst of the second file
+    os.environ["AWS_ENDPOINT_URL"] = bucket.endpoint
+    try:
+        machines.start("one", environment={"AWS_ENDPOINT_URL": wire.endpoint})
+        run = Running(root, machines.address)
+        assert wire.reached.wait(120)
+        machines.kill("one")
+        machines.start("two", environment={"AWS_ENDPOINT_URL": bucket.endpoint})
+        (result,) = run.result().results
+    finally:
+        del os.environ["AWS_ENDPOINT_URL"]
+        wire.close()
+    assert result.status is Status.SUCCEEDED, result.failure
+    begun = [one for one in run.events if one.kind == "attempt_started"]
+    assert len(begun) == 2
+    assert [(root / name).stat().st_size for name in ("a.bin", "b.bin")] == [2_000_000, 2_000_000]
+    assert {str(one.action) for one in nbpipeline.Project(root).plan().steps} == {"skip"}
+
+
+@pytest.mark.nightly
+def test_keys_of_the_store_stay_here_and_workers_have_their_own(tmp_path: Path, bucket: Bucket) -> None:
+    root = tmp_path / "project"
+    keys = "{key: a-key-of-mine, secret: hush-hush-1234}"
+    store = f'store: {{path: "{bucket.url}/keys", endpoint: "{bucket.endpoint}", options: {keys}}}\n'
+    write_files(root, {"pipeline.yaml": store})
+    write_notebook(
+        root / "notebooks/a.ipynb", header("outputs: {n: ../n.txt}"), code("open(n, 'w').write('1')")
+    )
+    how = {"executor": "dask"}
+    with Machines(tmp_path / "machines", {"AWS_EC2_METADATA_DISABLED": "true"}) as machines:
+        machines.start("bare")
+        with pytest.raises(ExecutorError, match="FSSPEC_S3_KEY, FSSPEC_S3_SECRET there stands for it"):
+            nbpipeline.Project(root).run(address=machines.address, **how)
+        machines.kill("bare")
+        own = {"FSSPEC_S3_KEY": "a-key-of-theirs", "FSSPEC_S3_SECRET": "theirs-1234"}
+        machines.start("fit", environment=own)
+        (result,) = nbpipeline.Project(root).run(address=machines.address, **how).results
+        assert result.status is Status.SUCCEEDED
+        logs = [(machines.folder / name / "log").read_text() for name in ("bare", "fit")]
+    assert all(logs)
+    assert not [one for one in logs if "hush-hush-1234" in one]
 
 
 def another_python() -> str:

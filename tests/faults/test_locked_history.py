@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from one_stage import actions, build, left_behind, run, word_in
+from one_stage import build, left_behind, run, word_in
 
 from nbpipeline import Project
 from nbpipeline.errors import StorageError
@@ -49,11 +49,13 @@ def release(holder: "subprocess.Popen[str]") -> None:
     holder.communicate()
 
 
-def test_plans_are_made_meanwhile(ran: Path) -> None:
+def test_plans_are_made_meanwhile(ran: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 0.1)
     holder = hold(ran)
     try:
-        assert actions(ran, "aaaa") == {"a": "skip"}
-        assert actions(ran, "bbbb") == {"a": "run"}
+        for word, action in (("aaaa", "skip"), ("bbbb", "run")):
+            (step,) = Project(ran, params={"word": word}).plan().steps
+            assert step.action == action
     finally:
         release(holder)
 

@@ -18,7 +18,7 @@ from oracle import MEGABYTES, Breach, is_tellable, judge_complaints, judge_same,
 from nbpipeline.errors import Complaint
 from nbpipeline.location import Location
 
-INPUTS = 250
+INPUTS = 60
 """For each target; `fuzz.py` tries as many thousands."""
 
 

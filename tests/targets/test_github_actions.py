@@ -12,19 +12,25 @@ import pytest
 import yaml
 import zoo
 from builders import code, command, header, write_files, write_notebook
+from forges import ME, SOMEBODY, TOKEN, Forge, forge
 from workflow_shell import Done, Expression, run_job
 
 pytestmark = pytest.mark.heavy
 INSTALL = "Install what the stages import"
 RUN = "Run what is stale"
 COMMENT = "Comment on the pull request"
-GH = '#!/bin/sh\nprintf "%s\\n" "$@" > "$HOME/gh-arguments"\ncat summary.md > "$HOME/gh-body"\n'
 
 
 def pull_request(*, fork: bool) -> dict[str, Any]:
-    event = {"pull_request": {"number": 7, "head": {"repo": {"fork": fork}}}}
+    name = "mallory/flights" if fork else "team/flights"
+    event = {"pull_request": {"number": 7, "head": {"repo": {"full_name": name}}}}
     return {
-        "github": {"event_name": "pull_request", "event": event, "token": "t0ken"},
+        "github": {
+            "event_name": "pull_request",
+            "event": event,
+            "token": TOKEN,
+            "repository": "team/flights",
+        },
         "secrets": {},
         "vars": {},
     }
@@ -32,18 +38,19 @@ def pull_request(*, fork: bool) -> dict[str, Any]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> parity.Place:
-    found = parity.place_for("github-actions", tmp_path / "scratch")
-    gh = found.scratch / "bin/gh"
-    gh.parent.mkdir()
-    gh.write_text(GH)
-    gh.chmod(0o755)
-    path = f"{gh.parent}:{found.environment['PATH']}"
-    return parity.Place(found.bin, found.scratch, {**found.environment, "PATH": path})
+    return parity.place_for("github-actions", tmp_path / "scratch")
 
 
-def job(project: Path, place: parity.Place, contexts: dict[str, Any]) -> Done:
+def job(project: Path, place: parity.Place, contexts: dict[str, Any], name: str = "pipeline") -> Done:
     workflow = project / ".github/workflows/nbpipeline.yml"
-    return run_job(workflow, "pipeline", project, contexts, place.environment, without=frozenset({INSTALL}))
+    return run_job(workflow, name, project, contexts, place.environment, without=frozenset({INSTALL}))
+
+
+def told(project: Path, place: parity.Place, hub: Forge) -> Done:
+    """Run the job that comments; the artifact that it wants is in the folder already."""
+    variables = {"GITHUB_API_URL": hub.address, "GITHUB_REPOSITORY": "team/flights"}
+    own = parity.Place(place.bin, place.scratch, {**place.environment, **variables})
+    return job(project, own, pull_request(fork=False), "comment")
 
 
 def test_a_pull_request_is_told_and_a_failed_check_refuses_it(root: Path, place: parity.Place) -> None:
@@ -53,18 +60,27 @@ def test_a_pull_request_is_told_and_a_failed_check_refuses_it(root: Path, place:
     assert not done.ok
     assert done.steps[RUN].returncode == 4
     assert "failed check `between`" in done.summary
-    assert (place.scratch / "gh-body").read_text() == done.summary
-    assert (place.scratch / "gh-arguments").read_text().split() == [
-        "pr",
-        "comment",
-        "7",
-        "--edit-last",
-        "--create-if-none",
-        "--body-file",
-        "summary.md",
-    ]
-    assert "actions/upload-artifact@v4" in done.used
+    assert any(one.startswith("actions/upload-artifact@") for one in done.used)
     assert (root / "report.html").exists()
+    with forge("github") as hub:
+        hub.say("Looks good.", SOMEBODY)
+        hub.say("Coverage: 93 %", ME)
+        assert told(root, place, hub).ok
+        assert [one["body"] for one in hub.comments[2:]] == [f"<!-- nbpipeline -->\n{done.summary}"]
+        zoo.diamond(root)
+        shutil.rmtree(root / "notebooks")
+        zoo.diamond(root)
+        parity.exported(root, "github-actions")
+        (root / "report.html").unlink()
+        assert job(root, place, pull_request(fork=False)).ok
+        assert told(root, place, hub).ok
+        assert [one["body"] for one in hub.comments[:2]] == ["Looks good.", "Coverage: 93 %"]
+        assert "succeeded" in hub.comments[2]["body"]
+        assert len(hub.comments) == 3
+        hub.status = 403
+        refused = told(root, place, hub)
+    assert not refused.ok
+    assert "The summary is no comment: HTTP Error 403" in refused.steps[COMMENT].stderr
 
 
 def test_a_fork_reads_the_shared_store_and_writes_nothing(
@@ -87,8 +103,8 @@ def test_a_fork_reads_the_shared_store_and_writes_nothing(
     assert "3 restored" in done.steps[RUN].stdout
     assert "1 ran" in done.steps[RUN].stdout
     assert sorted(str(one) for one in store.rglob("*")) == before
-    assert COMMENT in done.skipped
-    assert not any("actions/cache/save" in one for one in done.used)
+    assert job(fork, place, pull_request(fork=True), "comment").left_out
+    assert not any("actions/cache" in one for one in done.used)
     assert command("run", "--no-push", cwd=fork).returncode == 0
     assert command("run", cwd=root).returncode == 0
 
@@ -101,6 +117,53 @@ def test_what_is_committed_but_not_up_to_date_is_refused(root: Path, place: pari
     assert not done.ok
     assert "not up to date: .github/workflows/nbpipeline.yml" in done.steps["Check"].stdout
     assert RUN in done.skipped
+    assert done.summary == "nbpipeline ran nothing: the log of the job says why.\n"
+
+
+def test_the_summary_of_an_earlier_run_is_not_told_again(root: Path, place: parity.Place) -> None:
+    zoo.diamond(root)
+    parity.exported(root, "github-actions")
+    assert command("run", cwd=root).returncode == 0  # as if what is on record came from the cache
+    fresh = job(root, place, pull_request(fork=False))
+    assert fresh.ok
+    assert "4 stages were fresh" in fresh.summary
+    (root / "report.html").unlink()
+    write_notebook(root / "notebooks/new.ipynb", header("retires: 2"), code("1"))
+    refused = job(root, place, pull_request(fork=False))
+    assert not refused.ok
+    assert "4 stages were fresh" not in refused.summary.removeprefix(fresh.summary)
+
+
+def test_caches_of_forks_are_read_and_never_saved(root: Path, place: parity.Place) -> None:
+    zoo.diamond(root)
+    parity.exported(root, "github-actions")
+    workflow = root / ".github/workflows/nbpipeline.yml"
+    steps = yaml.safe_load(workflow.read_text())["jobs"]["pipeline"]["steps"]
+    scripts = frozenset(one["name"] for one in steps if "run" in one)
+    used = {
+        fork: {
+            one.split("@")[0]
+            for one in run_job(
+                workflow, "pipeline", root, pull_request(fork=fork), place.environment, scripts
+            ).used
+        }
+        for fork in (False, True)
+    }
+    assert used[False] - used[True] == {"actions/cache/save"}
+    assert "actions/cache/restore" in used[True]
+
+
+def test_what_was_exported_with_options_and_losses_is_up_to_date(root: Path, place: parity.Place) -> None:
+    zoo.diamond(root)
+    write_notebook(
+        root / "notebooks/big.ipynb",
+        header("outputs: {o: ../o.txt}\nresources: {gpus: 1}"),
+        code("open(o, 'w').write('x')"),
+    )
+    options = ("--set", "branch=release's", "--set", "secrets=AWS_SECRET_ACCESS_KEY", "--allow-loss")
+    assert command("export", "github-actions", *options, cwd=root).returncode == 0
+    done = job(root, place, {"github": {"event_name": "push", "event": {}}})
+    assert done.steps["Check"].returncode == 0, done.steps["Check"].stdout
 
 
 def test_a_faulty_header_is_refused(root: Path, place: parity.Place) -> None:

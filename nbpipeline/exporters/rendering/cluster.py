@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from nbpipeline.errors import UsageError
 from nbpipeline.exporters.rendering.container import image_name
 from nbpipeline.exporters.rendering.names import identifiers, kebab
-from nbpipeline.exporters.rendering.schedule import DAYS
-from nbpipeline.model.exported import ExportGiven, Loss, Schedule, Task, Workflow
+from nbpipeline.model.exported import ExportGiven, Loss, Task, Workflow
 
 OPTIONS: Mapping[str, str] = {
     "image": "the image that tasks run in, with its registry, in place of the pipeline's name",
@@ -26,17 +25,17 @@ _GRACE = 120
 
 def image(workflow: Workflow, given: ExportGiven) -> str:
     """Name the image. Raises UsageError for what no image is called."""
-    return _option("image", image_name(workflow), given)
+    return option("image", image_name(workflow), given)
 
 
-def resource(workflow: Workflow, option: str, given: ExportGiven) -> str:
+def resource(workflow: Workflow, kind: str, given: ExportGiven) -> str:
     """Name the Secret, the ConfigMap. Raises UsageError for what nothing is called."""
-    return _option(option, name_of(workflow), given)
+    return option(kind, name_of(workflow), given)
 
 
 def volume(given: ExportGiven) -> str:
     """Name the claim that holds the project; empty: none does."""
-    return _option("volume", "", given)
+    return option("volume", "", given)
 
 
 def name_of(workflow: Workflow, longest: int = 50) -> str:
@@ -44,7 +43,8 @@ def name_of(workflow: Workflow, longest: int = 50) -> str:
     return identifiers([workflow.name], kebab, longest=longest)[workflow.name]
 
 
-def _option(name: str, default: str, given: ExportGiven) -> str:
+def option(name: str, default: str, given: ExportGiven) -> str:
+    """Give what `--set` says. Raises UsageError for what nothing is called."""
     value = given.options.get(name, default)
     if name in given.options and (not value.isascii() or not value.isprintable() or {*value} & {*" \"'{}"}):
         raise UsageError.of(f"--set {name}={value}: nothing is called so.", mend=f"write --set {name}=NAME")
@@ -104,24 +104,3 @@ def stages(workflow: Workflow) -> Mapping[str, Task]:
     for task in workflow.tasks:
         found.setdefault(task.stage, task)
     return found
-
-
-def cron(schedule: Schedule) -> str:
-    """Write the five fields as Go's cron reads them, for which Sunday is 0 and never 7."""
-    *fields, days = schedule.cron.split(" ")
-    if "7" in days:
-        found = {day % 7 for part in days.split(",") for day in _days(part)}
-        days = ",".join(str(one) for one in sorted(found))
-    return " ".join([*fields, days])
-
-
-def _days(part: str) -> Iterator[int]:
-    ends, _, step = part.partition("/")
-    first, _, last = ("0-6" if ends == "*" else ends).partition("-")
-    begin = _day(first)
-    end = _day(last) if last else 7 if step else begin
-    yield from range(begin, end + 1, int(step or 1))
-
-
-def _day(name: str) -> int:
-    return int(name) if name.isdigit() else DAYS.index(name)

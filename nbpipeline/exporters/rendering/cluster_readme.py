@@ -6,6 +6,8 @@ from nbpipeline.exporters.rendering import cluster
 from nbpipeline.exporters.rendering.container import image_name
 from nbpipeline.model.exported import ExportGiven, Workflow
 
+_ACCESS = "The store's credentials belong among the\n`secrets`, or to the service account."
+
 
 def image_lines(workflow: Workflow, given: ExportGiven) -> list[str]:
     """Say how the image is made."""
@@ -22,8 +24,8 @@ def image_lines(workflow: Workflow, given: ExportGiven) -> list[str]:
     ]
 
 
-def storage_lines(workflow: Workflow, given: ExportGiven) -> list[str]:
-    """Say how files come from task to task."""
+def storage_lines(workflow: Workflow, given: ExportGiven, access: str = _ACCESS) -> list[str]:
+    """Say how files come from task to task; `access`: by what a container may use the store."""
     claim = cluster.volume(given)
     if claim:
         return [
@@ -35,9 +37,13 @@ def storage_lines(workflow: Workflow, given: ExportGiven) -> list[str]:
     if workflow.store:
         return [
             "Tasks share no folder: what a stage makes goes to the pipeline's store, and comes from there.",
-            "The image holds the project with its raw inputs. The store's credentials belong among the",
-            "`secrets`, or to the service account.",
+            f"The image holds the project with its raw inputs. {access}",
         ]
+    return lacking_lines()
+
+
+def lacking_lines() -> list[str]:
+    """Say that files do not come from task to task."""
     return ["**Tasks share no folder, and the pipeline has no store: what a stage makes is lost.**"]
 
 

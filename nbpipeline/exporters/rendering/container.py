@@ -1,29 +1,42 @@
 """The image that tasks run in: a Dockerfile, the lock of what it installs, what stays out of it."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from nbpipeline.exporters.rendering.source import lines, made_by
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model.exported import ExportGiven, Workflow
 
 _OURS = "nbpipeline=="
+User = Literal["runner", "root", "anyone"]
+"""Who tasks run as in the image."""
 
 
-def files(target: str, workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
+def files(
+    target: str, workflow: Workflow, given: ExportGiven, *, source: str = "", user: User = "runner"
+) -> Mapping[str, str]:
     """Give `Dockerfile`, `Dockerfile.dockerignore` and `requirements.lock`, to be built from the root.
 
-    The image is pinned, runs as a user without rights, holds the project, and needs no network for itself
-    when it runs. `Dockerfile.dockerignore` is what BuildKit reads beside a Dockerfile of that name.
+    The image is pinned, holds the project, and needs no network for itself when it runs: as a `user` without
+    rights, but where the service mounts folders that `root` alone may write to; `anyone`: the service may run
+    tasks as a user of its own, who has to be able to write there. `Dockerfile.dockerignore` is what BuildKit
+    reads beside a Dockerfile of that name. `source` is where nbpipeline comes from if the build does not say.
     """
     place = f"{given.folder}/" if given.folder else ""
     return {
-        "Dockerfile": _dockerfile(target, workflow, given, place),
+        "Dockerfile": _dockerfile(target, workflow, given, place, source, user),
         "Dockerfile.dockerignore": _ignored(target, workflow),
         "requirements.lock": lock(target, workflow, given),
     }
 
 
-def _dockerfile(target: str, workflow: Workflow, given: ExportGiven, place: str) -> str:
+def _dockerfile(
+    target: str, workflow: Workflow, given: ExportGiven, place: str, source: str, user: User
+) -> str:
+    made = "RUN useradd --create-home --uid 10001 runner && mkdir /project && chown runner /project"
+    opened = ["RUN find /project /home/runner -type d -exec chmod a+rwx {} +"] if user == "anyone" else []
+    if user == "root":
+        made = "RUN mkdir /home/runner /project"
     return lines(
         [
             made_by(target, workflow.profile).rstrip("\n"),
@@ -33,16 +46,17 @@ def _dockerfile(target: str, workflow: Workflow, given: ExportGiven, place: str)
             f"FROM python:{given.python}-slim",
             "",
             "# Where nbpipeline comes from: a wheel in the project's folder, or a URL that pip takes",
-            "ARG NBPIPELINE",
+            f"ARG NBPIPELINE={source}" if source else "ARG NBPIPELINE",
             "",
             "ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 HOME=/home/runner",
-            "RUN useradd --create-home --uid 10001 runner && mkdir /project && chown runner /project",
+            made,
             "WORKDIR /project",
             f"COPY {place}requirements.lock /tmp/requirements.lock",
             "RUN pip install --no-deps -r /tmp/requirements.lock",
-            "COPY --chown=runner . /project",
+            "COPY . /project" if user == "root" else "COPY --chown=runner . /project",
             'RUN pip install --no-deps "${NBPIPELINE:?say --build-arg NBPIPELINE=WHEEL_OR_URL}"',
-            "USER runner",
+            *opened,
+            "USER root" if user == "root" else "USER runner",
             'ENTRYPOINT ["nbpipeline"]',
         ]
     )

@@ -83,6 +83,23 @@ def _number(text: str, lowest: int, names: tuple[str, ...]) -> int | None:
     return names.index(text) + lowest if text in names else None
 
 
+def expanded(field: str, place: int) -> list[int]:
+    """Give the numbers that one of the five fields means; `place` counts from 0. Sunday is 0 or 7."""
+    _, lowest, highest, names = _FIELDS[place]
+    found: set[int] = set()
+    for part in field.split(","):
+        ends, _, step = part.partition("/")
+        first, _, last = (f"{lowest}-{highest}" if ends == "*" else ends).partition("-")
+        begin, end = (_number(one, lowest, names) or 0 for one in (first, last or first))
+        found.update(range(begin, (highest if step and not last else end) + 1, int(step or 1)))
+    return sorted(found)
+
+
+def weekdays(field: str) -> list[int]:
+    """Give the days of the week that the last field means: Sunday is 0."""
+    return sorted({day % 7 for day in expanded(field, len(_FIELDS) - 1)})
+
+
 def _wrong_zone(zone: str) -> Iterator[tuple[str, str]]:
     try:
         ZoneInfo(zone)
@@ -90,3 +107,11 @@ def _wrong_zone(zone: str) -> Iterator[tuple[str, str]]:
         near = did_you_mean(zone, available_timezones())
         mend = f"did you mean '{near}'?" if near else "give a name such as UTC or Europe/Berlin"
         yield f"there is no time zone '{zone}'.", mend
+
+
+def cron_of(schedule: Schedule) -> str:
+    """Write the five fields as POSIX, Go and GitHub read them, for which Sunday is 0 and never 7."""
+    *fields, days = schedule.cron.split(" ")
+    if "7" in days:
+        days = ",".join(str(one) for one in weekdays(days))
+    return " ".join([*fields, days])

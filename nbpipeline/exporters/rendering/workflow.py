@@ -46,6 +46,7 @@ def workflow_of(pipeline: Pipeline, modules: Modules) -> Workflow:
         schedule=read_schedule(project.schedule, project.file or ""),
         profile=project.profile,
         store=store if is_url(store) else "",
+        store_folder="" if is_url(store) else store,
         trackers=tuple(project.tracking),
     )
 

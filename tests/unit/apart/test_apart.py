@@ -1,25 +1,33 @@
 """A stage on another machine without one: what is shipped, laid out, brought back, and asked before."""
 
+import errno
 import pickle
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders import code, header, write_files, write_notebook
 
 import nbpipeline
-from nbpipeline.apart import shipping
+from nbpipeline.apart import desk, shipping, withheld
 from nbpipeline.apart.desk import Coming, FarWork, Seat
 from nbpipeline.apart.executor import ShippingExecutor
+from nbpipeline.apart.roots import Around
 from nbpipeline.apart.supply import supply_of
 from nbpipeline.apart.survey import Survey, refuse_other, wanted
-from nbpipeline.api.executing import settled
-from nbpipeline.errors import UsageError
+from nbpipeline.api.executing import _probe, settled
+from nbpipeline.errors import ExecutorError, UsageError
 from nbpipeline.executors.local import LocalExecutor
-from nbpipeline.model import Job, StageResult, Status, StoredOutput
+from nbpipeline.fingerprint import interpreter
+from nbpipeline.model import Imported, Job, StageInstance, StageResult, Status, StoredOutput
+from nbpipeline.ports import Store
 from nbpipeline.run.cancel import CancelSwitch
 from nbpipeline.run.options import RunOptions
 from nbpipeline.stage import restore
+from nbpipeline.stores.local import LocalStore
 from nbpipeline.worker import Workplace
 
 RUN = "20260101-000000-0000"
@@ -41,13 +49,18 @@ def project(root: Path, **more: str) -> nbpipeline.Project:
     return nbpipeline.Project(root)
 
 
+def nowhere(instance: StageInstance) -> tuple[str, ...]:
+    return ()
+
+
 class Away(LocalExecutor):
     """Another machine that is this process: work and job cross as bytes, and the root is its own."""
 
-    def __init__(self, work: FarWork, home: Path) -> None:
+    def __init__(self, work: FarWork, home: Path, there: Callable[[], None]) -> None:
         def far(job, emit, cancel):
-            crossed, there = pickle.loads(pickle.dumps((work, job)))  # noqa: S301 - our own bytes
-            return crossed(replace(there, root=str(home)), emit, cancel)
+            there()
+            crossed, packed = pickle.loads(pickle.dumps((work, job)))  # noqa: S301 - our own bytes
+            return crossed(replace(packed, root=str(home)), emit, cancel)
 
         super().__init__(far, slots=2)
 
@@ -63,15 +76,28 @@ def job_of(one: nbpipeline.Project, root: Path) -> Job:
     )
 
 
-def run_away(one: nbpipeline.Project, root: Path, home: Path, job: Job) -> StageResult:
+def work_of(one: nbpipeline.Project, store: Store, **more: Any) -> FarWork:
+    survey = more.pop("survey", None) or Survey(supply=supply_of(one.spec), probe=_probe(store))
+    return FarWork(run=RUN, project=replace(one.spec, root="", stages=()), survey=survey, **more)
+
+
+def run_away(
+    one: nbpipeline.Project,
+    root: Path,
+    home: Path,
+    job: Job,
+    there: Callable[[], None] = lambda: None,
+    **more: Any,
+) -> StageResult:
     spec = one.spec
-    work = FarWork(
-        run=RUN, project=replace(spec, root="", stages=()), supply=supply_of(spec), kernels="plain"
-    )
     with Workplace(spec, "plain") as place:
-        shipper = shipping.Shipper(spec, place.store, place.digests)
+        work = work_of(one, place.store, kernels="plain", **more)
+        around = Around(spec.root, place.fingerprinter.roots, lambda instance: ())
+        shipper = shipping.Shipper(spec, place.store, place.digests, around.inside)
         settle = lambda job, record, cancel: restore(job, record, place.backends(), cancel)  # noqa: E731
-        with ShippingExecutor(Away(work, home), shipper, settle, lambda job, emit, cancel: job) as executor:
+        with ShippingExecutor(
+            Away(work, home, there), shipper, settle, lambda job, emit, cancel: job
+        ) as executor:
             return executor.submit(job, lambda event: None).result(120)
 
 
@@ -87,6 +113,15 @@ def test_a_stage_that_ran_in_another_folder_leaves_what_a_run_here_leaves(root, 
     assert str(one.plan().steps[0].action) == "skip"
     left = [path for path in (tmp_path / "home").rglob("*") if path.is_file() and "state.db" not in path.name]
     assert left == []
+
+
+def test_a_variable_that_counts_is_the_one_of_the_plan(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    one = project(root)
+    away = lambda: monkeypatch.setenv("TZ", "UTC")  # noqa: E731
+    result = run_away(one, root, tmp_path / "home", job_of(one, root), there=away)
+    assert result.status is Status.SUCCEEDED, result.notices
+    assert (root / "out/made.txt").read_text() == "15 Asia/Tokyo"
 
 
 def test_a_job_that_had_ended_when_its_worker_was_lost_is_not_done_again(root, tmp_path):
@@ -159,14 +194,14 @@ def test_a_secret_that_counts_stays_here(root, monkeypatch):
     monkeypatch.setenv("TZ", "UTC")
     one = only(root, "outputs: {o: ../o.txt}\nsecrets: [TOKEN]\nenv: [TOKEN, TZ]", "1")
     with Workplace(one.spec, "plain") as place:
-        packed = shipping.Shipper(one.spec, place.store, place.digests).packed(job_of(one, root))
+        packed = shipping.Shipper(one.spec, place.store, place.digests, nowhere).packed(job_of(one, root))
     assert packed.environment == {"TZ": "UTC"}
     assert b"a-secret-of-some-length" not in pickle.dumps(packed)
 
 
 def test_no_two_seats_have_a_folder_in_common(root, tmp_path):
     one = project(root)
-    work = FarWork(run=RUN, project=replace(one.spec, root="", stages=()), supply=supply_of(one.spec))
+    work = work_of(one, LocalStore(root / "store"))
     assert Seat(work, tmp_path, 1).base != Seat(work, tmp_path, 1).base
 
 
@@ -231,15 +266,10 @@ def test_kernels_that_wait_keep_the_folder_that_they_wait_in(root, tmp_path):
     one = project(root)
     (step,) = one.plan().steps
     spec = replace(step.instance.spec, notebook=replace(step.instance.spec.notebook, cells=()))
-    work = FarWork(
-        run=RUN,
-        project=replace(one.spec, root="", stages=()),
-        supply=supply_of(one.spec),
-        coming=(Coming(spec=spec, imports=()),) * 2,
-    )
     job = job_of(one, root)
     with Workplace(one.spec, "plain") as place:
-        packed = shipping.Shipper(one.spec, place.store, place.digests).packed(job)
+        work = work_of(one, place.store, coming=(Coming(spec=spec, imports=()),) * 2)
+        packed = shipping.Shipper(one.spec, place.store, place.digests, nowhere).packed(job)
     there = replace(packed, root=str(tmp_path / "home"))
     assert work(there, lambda event: None, CancelSwitch()).status is Status.SUCCEEDED
     (folder,) = (tmp_path / "home").glob("seats/*/apart/notebooks")
@@ -250,3 +280,171 @@ def test_kernels_that_wait_keep_the_folder_that_they_wait_in(root, tmp_path):
     )
     assert folder.stat().st_ino == inode
     assert list(folder.iterdir()) == []
+
+
+# --- what this machine's environment knows of import paths ----------------------------------------
+
+
+def shop(root: Path) -> nbpipeline.Project:
+    return only(
+        root,
+        "outputs: {o: ../o.txt}",
+        "from shop.rules import FACTOR\nopen(o, 'w').write(str(FACTOR))",
+        **{"src/shop/__init__.py": "", "src/shop/rules.py": "FACTOR = 7\n"},
+    )
+
+
+def test_a_folder_of_the_project_on_the_import_path_goes_along(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(root / "src"))
+    one = shop(root)
+    job = job_of(one, root)
+    assert set(job.fingerprint.modules) == {"src/shop/__init__.py", "src/shop/rules.py"}
+    result = run_away(one, root, tmp_path / "home", job, there=lambda: monkeypatch.delenv("PYTHONPATH"))
+    assert result.status is Status.SUCCEEDED, result.failure
+    assert (root / "o.txt").read_text() == "7"
+
+
+def test_a_worker_is_asked_for_modules_from_outside_the_project(root, tmp_path, monkeypatch):
+    write_files(tmp_path / "lib", {"strange.py": "", "pack/__init__.py": ""})
+    one = only(root, "outputs: {o: ../o.txt}", "import strange, pack, json\nopen(o, 'w').write('1')")
+    step = one.plan().steps[0]
+    imports = (Imported("strange"), Imported("pack.sub"), Imported("json"))
+    folders = (str(root / "src"), str(tmp_path / "lib"))
+    around = Around(str(root), lambda instance: folders, lambda instance: imports)
+    assert around.inside(step.instance) == ("src",)
+    lib = str(tmp_path / "lib")
+    assert around.outside(step.instance) == {"strange": lib, "pack": lib}
+    store = LocalStore(root / ".nbpipeline/store")
+    survey = Survey(supply=supply_of(one.spec), probe=_probe(store), kernels=wanted([step], around.outside))
+    first, second = survey.asked(str(tmp_path))
+    assert first.what == f"it has no module 'pack', which comes from {lib} and so from outside the project"
+    assert "'strange'" in second.what
+    assert int(first.exit_code) == 5
+    monkeypatch.setenv("PYTHONPATH", lib)  # the control: a worker that has them
+    assert survey.asked(str(tmp_path)) == ()
+
+
+# --- late workers, seats, what stays here ---------------------------------------------------------
+
+
+def test_a_worker_that_nobody_asked_asks_itself_before_its_first_job(root, tmp_path):
+    one = project(root)
+    job = job_of(one, root)
+    lacking = Survey(
+        supply=supply_of(one.spec), probe=StoredOutput(path="probe", digest="0" * 32), secrets=("NO_SUCH",)
+    )
+    with pytest.raises(ExecutorError) as caught:
+        run_away(one, root, tmp_path / "home", job, survey=lacking)
+    assert [each.what.partition(" at ")[0] for each in caught.value.complaints] == [
+        "secret NO_SUCH is not in its environment",
+        "the store",
+    ]
+    assert not (root / "out/made.txt").exists()
+
+
+def test_a_worker_reads_what_is_installed_once(root, tmp_path, monkeypatch):
+    one = project(root)
+    step = one.plan().steps[0]
+    read = []
+    scan = interpreter.scan
+    monkeypatch.setattr(interpreter, "scan", lambda site: read.append(site) or scan(site))
+    counted = {**step.fingerprint.environment, "click": "0.1"}
+    for _ in range(3):
+        assert refuse_other(step.instance, counted)
+    assert len(read) == len(set(read))
+
+
+def test_a_seat_that_cannot_be_cleared_is_not_taken_again(root, tmp_path, monkeypatch):
+    one = only(
+        root,
+        "outputs: {o: ../o.txt}",
+        "import pathlib\npathlib.Path('left').mkdir()\nopen(o, 'w').write('1')",
+    )
+    remove = shutil.rmtree
+
+    def stuck(path, *given, **named):
+        if Path(path).name == "notebooks":
+            raise OSError(errno.EBUSY, "a process is in it", str(path))
+        remove(path, *given, **named)
+
+    with Workplace(one.spec, "plain") as place:
+        work = work_of(one, place.store, kernels="plain")
+        packed = shipping.Shipper(one.spec, place.store, place.digests, nowhere).packed(job_of(one, root))
+    packed = replace(packed, root=str(tmp_path / "home"))
+    again = replace(packed, run="20260101-000000-0009")
+    monkeypatch.setattr(desk.shutil, "rmtree", stuck)
+    first = work(packed, lambda event: None, CancelSwitch())
+    assert first.status is Status.SUCCEEDED
+    assert "could not be cleared; it is not used again" in first.notices[-1]
+    monkeypatch.setattr(desk.shutil, "rmtree", remove)
+    second = work(again, lambda event: None, CancelSwitch())
+    assert second.status is Status.SUCCEEDED, second.failure
+    assert second.notices == ()
+
+
+def test_what_a_notebook_made_read_only_is_cleared(root, tmp_path):
+    folder = tmp_path / "all"
+    write_files(folder, {"clone/objects/ab/blob": "x"})
+    for name, mode in (("clone/objects/ab/blob", 0o400), ("clone/objects/ab", 0o500), ("clone", 0o500)):
+        (folder / name).chmod(mode)
+    desk._empty(folder, ())
+    assert list(folder.iterdir()) == []
+
+
+def test_what_a_notebook_logs_itself_stays_with_its_papers_where_nobody_is_told(root, tmp_path):
+    one = only(
+        root,
+        "outputs: {o: ../o.txt}",
+        "import os\nopen(o, 'w').write(os.environ.get('MLFLOW_TRACKING_URI', 'none'))",
+    )
+    job = replace(job_of(one, root), imports=(Imported("mlflow"),))
+    assert run_away(one, root, tmp_path / "home", job, untracked=("mlflow",)).status is Status.SUCCEEDED
+    told = (root / "o.txt").read_text()
+    assert told.startswith((tmp_path / "home").as_uri())
+    assert told.endswith("/one/untracked/mlflow")
+
+
+def test_passwords_stay_here_and_come_from_the_workers_environment(root, tmp_path, monkeypatch):
+    one = only(
+        root,
+        "outputs: {o: ../o.txt}",
+        "import os\nopen(o, 'w').write(os.environ['MLFLOW_TRACKING_URI'])",
+        **{
+            "pipeline.yaml": (
+                "store: {path: 'sftp://ann:hush-1@host/x', endpoint: 'https://ann:hush-2@host',"
+                " options: {key: hush-3, account_name: team, client_kwargs: {aws_secret: hush-4, region: eu}}}\n"
+            )
+        },
+    )
+    supply = supply_of(one.spec)
+    assert supply.path == "sftp://ann@host/x"
+    assert supply.settings == {
+        "endpoint": "https://host",
+        "options": {"account_name": "team", "client_kwargs": {"region": "eu"}},
+    }
+    assert supply.withheld == ("password", "endpoint", "options.key", "options.client_kwargs.aws_secret")
+    assert supply.told_withheld == (
+        ": password, endpoint, options.key, options.client_kwargs.aws_secret of pipeline.yaml does not travel, "
+        "FSSPEC_SFTP_PASSWORD, FSSPEC_SFTP_KEY there stands for it"
+    )
+    (root / "pipeline.yaml").write_text("name: apart\n")
+    one = nbpipeline.Project(root)
+    tracked = {"MLFLOW_TRACKING_URI": "http://ann:hush-5@mlflow:5000/x", "WANDB_API_KEY": "hush-6", "A": "1"}
+    job = replace(job_of(one, root), environment=tracked)
+    with Workplace(one.spec, "plain") as place:
+        packed = shipping.Shipper(one.spec, place.store, place.digests, nowhere).packed(job)
+        work = work_of(
+            one, place.store, kernels="plain", survey=Survey(supply=supply, probe=_probe(place.store))
+        )
+    assert packed.environment == {"MLFLOW_TRACKING_URI": "http://mlflow:5000/x", "A": "1"}
+    assert b"hush" not in pickle.dumps((work, packed))
+    assert withheld.completed(packed.environment) == packed.environment
+    mlflow, wandb = withheld.told(tracked)
+    assert mlflow.startswith("MLFLOW_TRACKING_URI travels without user and password")
+    assert wandb == "WANDB_API_KEY does not travel: start workers with it"
+    assert "hush" not in mlflow + wandb
+    assert list(withheld.told(packed.environment)) == []
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://bob:there@elsewhere:5000/x")
+    assert withheld.completed(packed.environment) == packed.environment
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://bob:there@mlflow:5000/x")
+    assert withheld.completed(packed.environment)["MLFLOW_TRACKING_URI"] == "http://bob:there@mlflow:5000/x"

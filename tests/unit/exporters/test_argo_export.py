@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from nbpipeline import Project
 from nbpipeline.errors import LossError, UsageError
 from nbpipeline.exporters import argo
-from nbpipeline.exporters.rendering import cluster
+from nbpipeline.exporters.rendering.schedule import cron_of
 from nbpipeline.model.exported import ExportGiven, Schedule, Setting, Task, Workflow
 
 RICH = """
@@ -158,7 +158,7 @@ def test_any_text_comes_out_as_data(name: str, value: str) -> None:
     [("0 3 * * 7", "0 3 * * 0"), ("0 3 * * fri-7", "0 3 * * 0,5,6"), ("0 3 * * 1-7/2", "0 3 * * 0,1,3,5")],
 )
 def test_sundays_are_zero(written: str, read: str) -> None:
-    assert cluster.cron(Schedule(cron=written)) == read
+    assert cron_of(Schedule(cron=written)) == read
 
 
 def _task(document: dict[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,16 @@
 """How cells and declarations count, and how differences between them are told."""
 
+import base64
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from builders import code, header, write_notebook
 from test_modules import fingerprint
 
+from nbpipeline.encoding import canonical
 from nbpipeline.fingerprint import differences, state_digest
+from nbpipeline.fingerprint.code import sealed
 from nbpipeline.model import Fingerprint, ReasonKind
 
 
@@ -256,3 +260,23 @@ def test_a_tag_that_changes_what_running_a_cell_does_counts(root: Path, tag: str
     plain = of(root, ONE, code("x = C"))
     assert told(plain, of(root, ONE, code("x = C", tag))) == ["code cell 3 changed"]
     assert told(plain, of(root, ONE, code("x = C", "a-tag-of-mine"))) == []
+
+
+SECRET = 'p@ss/word "1"'
+HIDDEN = {
+    "as it is": SECRET,
+    "within a URL": f"https://me:{quote(SECRET, safe='')}@host/db",
+    "as base64": base64.b64encode(b"user:" + SECRET.encode()).decode(),
+    "deep inside": {"headers": [{"key": f"Bearer {SECRET}"}]},
+}
+
+
+@pytest.mark.parametrize("value", HIDDEN.values(), ids=HIDDEN)
+def test_a_parameter_that_holds_a_secret_counts_by_its_digest(value) -> None:
+    given = {"url": canonical(value), "C": "1.0"}
+    found = sealed(given, ["TOKEN"], {"TOKEN": SECRET})
+    assert found["url"].startswith('"[masked ')
+    assert found["C"] == "1.0"
+    assert sealed(given, ["TOKEN"], {"TOKEN": SECRET}) == found
+    assert sealed(given, [], {"TOKEN": SECRET}) == given
+    assert sealed(given, ["TOKEN"], {"TOKEN": "another/" + SECRET}) == given

@@ -1,0 +1,220 @@
+"""GitLab CI/CD: a job that checks, plans, runs what is stale, and tells the merge request.
+
+Written after GitLab's documentation as of version 18 ("CI/CD YAML syntax reference", "CI/CD inputs",
+"Caching in GitLab CI/CD", "Merge request pipelines").
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from nbpipeline.errors import UsageError
+from nbpipeline.exporters import gitlab_ci_readme
+from nbpipeline.exporters.rendering import ci, container
+from nbpipeline.exporters.rendering.source import made_by, yaml_text
+from nbpipeline.model.exported import ExportGiven, Loss, Setting, Workflow
+
+TITLE = "GitLab CI/CD 18"
+FOLDER = "."
+OPTIONS: Mapping[str, str] = {
+    **ci.OPTIONS,
+    "file": "where the job stands, in place of `.gitlab-ci.yml`: a file that yours includes",
+    "image": "the image of the job, in place of Python's own",
+    "stage": "the stage of the job, in place of `test`",
+    "tags": "the tags of its runner, with commas",
+}
+_INSIDE = "by `nbpipeline run`"
+KEEPS: Mapping[str, str] = {
+    "order": "`nbpipeline run` keeps it, in one job",
+    "parameters": "typed inputs of the pipeline; what no form holds: its input `params`",
+    "matrix": _INSIDE,
+    "retries": _INSIDE,
+    "backoff": _INSIDE,
+    "timeout": f"{_INSIDE}, within the timeout of the project's jobs",
+    "cpus": f"{_INSIDE}, within the runner's cores",
+    "memory": f"{_INSIDE}, within the runner's memory",
+    "schedule": "no file of GitLab's holds one: a pipeline schedule, made once by the command in README.md",
+    "timezone": "`cron_timezone` of that schedule",
+    "secrets": "CI/CD variables of the same names",
+    "env": "CI/CD variables of the same names",
+    "checks": f"{_INSIDE}; a failed one fails the pipeline, so no merge where pipelines must succeed",
+    "tracking": _INSIDE,
+    "executed": "in the job's artifacts, with the report",
+    "fresh": "the store comes from the cache, or is the shared one; forks read it and never write",
+    "files": "one job runs all stages",
+}
+_FILE = ".gitlab-ci.yml"
+_FOLDER = ".gitlab/nbpipeline"
+_MOST_INPUTS = 19
+"""GitLab takes 20; one is `params`."""
+_MOST_OPTIONS = 50
+_LONGEST_HELP = 1000
+_MERGE_REQUEST = '$CI_PIPELINE_SOURCE == "merge_request_event"'
+_STARTED = ("schedule", "web", "api", "trigger", "pipeline")
+
+
+def losses(workflow: Workflow, given: ExportGiven) -> Iterable[Loss]:
+    """Find whether the store is where GitLab's cache cannot reach."""
+    del given
+    folder = workflow.store_folder
+    if folder.startswith("/") or ".." in folder.split("/"):
+        yield Loss(
+            feature="fresh",
+            tasks=(),
+            what=f"the store '{folder}' is outside the project, and no cache of GitLab's reaches it",
+            mend="name a folder in the project, or a URL",
+        )
+
+
+def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
+    """Give the job, the programs that it calls, and the lock of what it installs."""
+    file = _file(given)
+    inputs = ci.in_form(workflow, _MOST_INPUTS)
+    head = made_by("gitlab-ci", workflow.profile)
+    header = yaml_text({"spec": {"inputs": _spec(inputs)}})
+    listed = {
+        _variable(name): {"parameter": one.name, "default": one.default} for name, one in inputs.items()
+    }
+    programs = {"params.py": ci.PARAMS, "comment.py": ci.COMMENT}
+    return {
+        file: f"{head}{header}---\n{yaml_text({'nbpipeline': _job(workflow, given, inputs)})}",
+        **{f"{_FOLDER}/{name}": ci.program(one, "gitlab-ci", workflow) for name, one in programs.items()},
+        f"{_FOLDER}/inputs.json": json.dumps(listed, indent=2, ensure_ascii=False) + "\n",
+        f"{_FOLDER}/README.md": gitlab_ci_readme.readme(workflow, file, included=file != _FILE),
+        f"{_FOLDER}/requirements.lock": container.lock("gitlab-ci", workflow, given),
+    }
+
+
+def _file(given: ExportGiven) -> str:
+    file = given.options.get("file", _FILE)
+    if not file.endswith((".yml", ".yaml")) or file.startswith("/") or ".." in file.split("/"):
+        raise UsageError.of(
+            f"--set file={file}: that is no place for a job of GitLab.",
+            mend="name a .yml file in the project, such as .gitlab/nbpipeline.yml",
+        )
+    return file
+
+
+# --- inputs ----------------------------------------------------------------------------------
+
+
+def _variable(name: str) -> str:
+    return f"NBPIPELINE_INPUT_{name}"
+
+
+def _spec(inputs: Mapping[str, Setting]) -> dict[str, Any]:
+    further = {"description": ci.FURTHER, "type": "string", "default": "{}"}
+    return {**{name: _input(one) for name, one in inputs.items()}, "params": further}
+
+
+def _input(setting: Setting) -> dict[str, Any]:
+    text = " ".join((setting.help or f"Parameter of {', '.join(setting.stages)}").split())
+    found: dict[str, Any] = {"description": text[:_LONGEST_HELP], "type": _type(setting.default)}
+    if setting.default in setting.choices and len(setting.choices) <= _MOST_OPTIONS:
+        types = {_type(one) for one in setting.choices}
+        if types == {found["type"]} and types <= {"string", "number"}:
+            found["options"] = list(setting.choices)
+    return {**found, "default": setting.default}
+
+
+def _type(value: object) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    return "number" if isinstance(value, int | float) else "string" if isinstance(value, str) else ""
+
+
+# --- the job ---------------------------------------------------------------------------------
+
+
+def _job(workflow: Workflow, given: ExportGiven, inputs: Mapping[str, Setting]) -> dict[str, Any]:
+    options = given.options
+    tags = [one.strip() for one in options.get("tags", "").split(",") if one.strip()]
+    return {
+        **({"stage": options["stage"]} if "stage" in options else {}),
+        "image": options.get("image", f"python:{given.python}-slim"),
+        **({"tags": tags} if tags else {}),
+        "rules": _rules(),
+        "variables": _variables(inputs, given),
+        "resource_group": "nbpipeline-$NBPIPELINE_FROM-$CI_COMMIT_REF_SLUG",
+        "cache": _caches(workflow),
+        "script": _script(workflow, given),
+        "after_script": ["\n".join(ci.summary_lines()), f"python {_FOLDER}/comment.py summary.md"],
+        "artifacts": {
+            "name": "nbpipeline",
+            "expose_as": "nbpipeline",
+            "when": "always",
+            "paths": ["report.html", "summary.md", ".nbpipeline/runs/"],
+        },
+    }
+
+
+def _rules() -> list[dict[str, Any]]:
+    """Run for merge requests, the default branch, and whoever starts it; one from a fork writes nothing.
+
+    A fork's pipeline runs in the fork, or in this project when a member starts it: in both the project that
+    its changes come from is another than the one that it asks to merge them.
+    """
+    fork = "$CI_MERGE_REQUEST_SOURCE_PROJECT_ID != $CI_MERGE_REQUEST_PROJECT_ID"
+    return [
+        {
+            "if": f"{_MERGE_REQUEST} && {fork}",
+            "variables": {
+                "NBPIPELINE_FROM": "fork",
+                "NBPIPELINE_FORK": "--no-push",
+                "NBPIPELINE_CACHE": "pull",
+            },
+        },
+        {"if": _MERGE_REQUEST, "variables": {"NBPIPELINE_FROM": "merge-request"}},
+        {"if": "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"},
+        {"if": " || ".join(f'$CI_PIPELINE_SOURCE == "{one}"' for one in _STARTED)},
+    ]
+
+
+def _variables(inputs: Mapping[str, Setting], given: ExportGiven) -> dict[str, Any]:
+    """Hand inputs over as they are: `expand: false` keeps GitLab from filling in variables in them."""
+    typed = {_variable(name): _given(f"={_input_of(name)}") for name in inputs}  # `=` makes each a text
+    here = given.options.get("nbpipeline")  # a variable of the project is before one of the file
+    return {
+        **({"NBPIPELINE": _given(here)} if here else {}),
+        "NBPIPELINE_FROM": "branch",
+        "NBPIPELINE_FORK": "",
+        "NBPIPELINE_CACHE": "pull-push",
+        "PIP_CACHE_DIR": "$CI_PROJECT_DIR/.cache/pip",
+        **typed,
+        "NBPIPELINE_PARAMS": _given(_input_of("params")),
+    }
+
+
+def _given(value: str) -> dict[str, Any]:
+    return {"value": value, "expand": False}
+
+
+def _input_of(name: str) -> str:
+    return f"$[[ inputs.{name} ]]"
+
+
+def _caches(workflow: Workflow) -> list[dict[str, Any]]:
+    """Keep caches apart by where a pipeline comes from; GitLab does by protected and other branches."""
+    policy = {"policy": "$NBPIPELINE_CACHE"}
+    lock = {"files": [f"{_FOLDER}/requirements.lock"], "prefix": "pip-$NBPIPELINE_FROM"}
+    pip = {"key": lock, "paths": [".cache/pip/"], **policy}
+    inside = [one for one in ci.cached(workflow) if not one.startswith("/") and ".." not in one.split("/")]
+    results = {
+        "key": "nbpipeline-$NBPIPELINE_FROM-$CI_COMMIT_REF_SLUG",
+        "fallback_keys": ["nbpipeline-branch-$CI_DEFAULT_BRANCH"],
+        "paths": inside,
+        "when": "always",
+        **policy,
+    }
+    return [pip] if workflow.store else [pip, results]
+
+
+def _script(workflow: Workflow, given: ExportGiven) -> list[str]:
+    params = ['--params "$PARAMS"', '--params "$NBPIPELINE_PARAMS"']
+    return [
+        "unset NBPIPELINE_GITLAB_TOKEN  # it is for the comment, and no business of notebooks",
+        *ci.install_lines(f"{_FOLDER}/requirements.lock"),
+        *ci.check_lines("gitlab-ci", workflow, given),
+        f"PARAMS=$(python {_FOLDER}/params.py)",
+        " ".join([*ci.run_words(workflow), *params, "$NBPIPELINE_FORK"]),
+    ]
