@@ -9,6 +9,7 @@ import os
 import posixpath
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,10 @@ class Export:
     """Text by path within the folder."""
     losses: tuple[Loss, ...]
     """What was allowed to be lost."""
+    asked: tuple[str, ...] = ()
+    """The words of the command line that it hangs on."""
+    notes: tuple[str, ...] = ()
+    """What its user should know."""
 
 
 class Exporting:
@@ -77,21 +82,33 @@ class Exporting:
                 requirements=upkeep.requirements.pinned(pipeline, place.fingerprinter),
                 python=upkeep.requirements.python_version(pipeline, place.fingerprinter),
                 options=options or {},
+                repository=_way_to_repository(folder),
             )
         found = (*rendering.features.losses(workflow, exporter.KEEPS), *exporter.losses(workflow, given))
         if not allow_loss:
             rendering.features.refuse(exporter.TITLE, found)
+        given = replace(given, lossy=bool(found))
         return Export(
-            target=target, folder=folder, files=_sound(exporter.render(workflow, given)), losses=found
+            target=target,
+            folder=folder,
+            files=_sound(exporter.render(workflow, given)),
+            losses=found,
+            asked=rendering.command.asked(workflow, given),
+            notes=() if project.named else (_unnamed(project),),
         )
 
     def compared(self, export: Export) -> upkeep.exporting.Compared:
         """Say how the files on disk differ from what was rendered."""
         return upkeep.exporting.compare(export.folder, export.target, export.files)
 
+    def asked_before(self, export: Export) -> tuple[str, ...]:
+        """Give the words that the export which stands there was asked for with."""
+        before = upkeep.exporting.asked_of(export.folder, export.target)
+        return export.asked if before is None else before
+
     def written(self, export: Export) -> None:
         """Write the files, and remove those of an earlier export that are no longer rendered."""
-        upkeep.exporting.write(export.folder, export.target, export.files)
+        upkeep.exporting.write(export.folder, export.target, export.files, export.asked)
 
     def workflow(self) -> Workflow:
         """Give what exporters render: tasks, settings, schedule."""
@@ -119,9 +136,22 @@ def _refuse_unknown(target: str, exporter: Exporter, options: Mapping[str, str])
             )
 
 
+def _unnamed(project: ProjectSpec) -> str:
+    return (
+        f"no `name:` in pipeline.yaml, so files are called after its folder, {project.name}: "
+        "exported from a folder of another name they would differ"
+    )
+
+
 def _way_to_root(project: ProjectSpec, folder: Path) -> str:
     """Give the relative way from the export's folder to the project's root."""
     return Path(os.path.relpath(project.root, folder)).as_posix()
+
+
+def _way_to_repository(folder: Path) -> str:
+    """Give the relative way from the export's folder to the root of its git repository."""
+    root = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), folder)
+    return Path(os.path.relpath(root, folder)).as_posix()
 
 
 def _sound(files: Mapping[str, str]) -> Mapping[str, str]:

@@ -1,6 +1,8 @@
 """`nbpipeline export`."""
 
+import shlex
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from nbpipeline.api.exporting import Export
     from nbpipeline.upkeep.exporting import Compared
 
-_STATES = ("new", "changed", "by_hand", "gone")
+_STATES = ("new", "changed", "by_hand", "gone", "left")
 
 
 def complete_targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -63,11 +65,12 @@ def command(
 
     A task is one instance, and calls `nbpipeline run-stage`. What the target cannot say is refused (exit
     code 6) or, with --allow-loss, listed. With `--format json`: {"version", "target", "folder", "new",
-    "changed", "by_hand", "gone", "losses": [{"feature", "tasks", "what"}]}.
+    "changed", "by_hand", "gone", "left", "losses": [{"feature", "tasks", "what"}]}.
     """
     exporting = open_project(given).exporting
     export = exporting.rendered(target, output, options=_options(settings), allow_loss=allow_loss)
     found = exporting.compared(export)
+    notes = [*export.notes, *_otherwise(exporting.asked_before(export), export.asked)]
     if not check:
         if found.by_hand and not force:
             _ask(export, found)
@@ -76,14 +79,23 @@ def command(
         print_json(_as_json(export, found))
     else:
         _tell(export, found, written=not check)
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
     return int(ExitCode.STAGE_FAILED if check and not found.same else ExitCode.OK)
 
 
 def _options(settings: tuple[str, ...]) -> dict[str, str]:
     for one in settings:
-        if not one.partition("=")[1]:
+        if not one.partition("=")[2]:
             raise UsageError.of(f"--set {one} sets nothing.", mend="write --set NAME=VALUE")
     return {one.partition("=")[0]: one.partition("=")[2] for one in settings}
+
+
+def _otherwise(before: Sequence[str], now: Sequence[str]) -> Iterator[str]:
+    """Say that an earlier export was asked for otherwise: to leave a word out by mistake changes files."""
+    if before != now:
+        words = [shlex.join(one) if one else "nothing" for one in (before, now)]
+        yield f"the export that stood there was asked for with {words[0]}, this one with {words[1]}"
 
 
 def _ask(export: "Export", found: "Compared") -> None:
@@ -106,6 +118,7 @@ def _tell(export: "Export", found: "Compared", *, written: bool) -> None:
         "changed": "updated" if written else "not up to date",
         "by_hand": "written over" if written else "changed by hand",
         "gone": "removed" if written else "no longer part of it",
+        "left": "no longer part of it, and changed by hand, so it stays",
     }
     for state in _STATES:
         for path in getattr(found, state):
@@ -115,7 +128,8 @@ def _tell(export: "Export", found: "Compared", *, written: bool) -> None:
     if found.same:
         click.echo(f"{counted(len(export.files), 'file')} in {_shown(export.folder)}: up to date")
     elif not written:
-        click.echo(f"nbpipeline export {export.target} brings it up to date", err=True)
+        again = shlex.join(["nbpipeline", "export", export.target, *export.asked])
+        click.echo(f"{again} brings it up to date", err=True)
 
 
 def _shown(path: Path) -> str:

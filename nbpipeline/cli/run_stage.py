@@ -18,7 +18,7 @@ from nbpipeline.cli.progress import listener
 from nbpipeline.cli.signals import cancelling
 from nbpipeline.cli.summary import conclude, tell_untold
 from nbpipeline.model import Event, Plan
-from nbpipeline.report.task_result import TaskResult
+from nbpipeline.report.task_result import Places, TaskResult
 
 
 @define(
@@ -85,9 +85,11 @@ def command(  # noqa: PLR0913 - each is an option
     given["params"] = joined(given.get("params", ()), objects)
     plans: list[Plan] = []
     task = TaskResult()
+    places = Places(executed=executed, result=result_file, mark=mark)
     with cancelling() as cancel, listener(as_json=as_json) as on_event:
 
         def on_plan(plan: Plan) -> None:
+            places.refuse(plan)
             plans.append(plan)
             cancel.arm()
 
@@ -109,5 +111,5 @@ def command(  # noqa: PLR0913 - each is an option
             cancel=cancel,
         )
     tell_untold(result)
-    task.leave(result, plans[0], executed=executed, target=result_file, mark=mark)
+    task.leave(result, plans[0], places)
     return conclude(result, plans[0].pipeline, on_event, as_json=as_json)

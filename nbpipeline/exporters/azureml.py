@@ -5,13 +5,13 @@ environment and schedule.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from nbpipeline.errors import UsageError
 from nbpipeline.exporters import azureml_component, azureml_readme
 from nbpipeline.exporters.azureml_component import INSTANCE, OPENED, RESULTS, Component
-from nbpipeline.exporters.azureml_zones import windows_name
+from nbpipeline.exporters.azureml_zones import is_heard, windows_name
 from nbpipeline.exporters.rendering import cluster, container
 from nbpipeline.exporters.rendering.names import identifiers
 from nbpipeline.exporters.rendering.parameters import Given, masked_text
@@ -57,7 +57,8 @@ def losses(workflow: Workflow, given: ExportGiven) -> Iterable[Loss]:
     """Find what hangs on options that are not given, and what Azure's schedules cannot say."""
     yield from cluster.unshared(workflow, given, takes_volume=False)
     yield from _machines(workflow, given)
-    unset = [name for name in workflow.env if name not in _variables(workflow, given)]
+    known = {*_variables(workflow, given), *workflow.secrets}
+    unset = [name for name in workflow.env if name not in known]
     if unset:
         yield Loss(
             feature="env",
@@ -70,23 +71,30 @@ def losses(workflow: Workflow, given: ExportGiven) -> Iterable[Loss]:
 
 
 def _machines(workflow: Workflow, given: ExportGiven) -> Iterator[Loss]:
-    wanted = {
-        "cpus": ("compute", "cores", [one.id for one in workflow.tasks if one.resources.cpus != 1]),
-        "memory": ("compute", "memory", [one.id for one in workflow.tasks if one.resources.memory]),
-        "gpus": ("gpu_compute", "GPUs", [one.id for one in workflow.tasks if one.resources.gpus]),
+    wanted: Mapping[str, tuple[str, Callable[[Task], object]]] = {
+        "cpus": ("cores", lambda task: task.resources.cpus != 1),
+        "memory": ("memory", lambda task: task.resources.memory),
+        "gpus": ("GPUs", lambda task: task.resources.gpus),
     }
-    for feature, (option, what, tasks) in wanted.items():
-        if tasks and not cluster.option(option, "", given):
-            yield Loss(
-                feature=feature,
-                tasks=tuple(tasks),
-                what=f"{what}: Azure's command jobs ask for none, their compute has as many as it has",
-                mend=f"say --set {option}=NAME, a compute whose nodes have as many",
-            )
+    for feature, (what, wants) in wanted.items():
+        for option in ("compute", "gpu_compute"):
+            tasks = [one.id for one in workflow.tasks if wants(one) and _compute(one) == option]
+            if tasks and not cluster.option(option, "", given):
+                yield Loss(
+                    feature=feature,
+                    tasks=tuple(tasks),
+                    what=f"{what}: Azure's jobs ask for none, they get what a node of their compute has",
+                    mend=f"say --set {option}=NAME, a compute whose nodes have as much",
+                )
+
+
+def _compute(task: Task) -> str:
+    """Say which option names the task's compute."""
+    return "gpu_compute" if task.resources.gpus else "compute"
 
 
 def _unscheduled(schedule: Schedule) -> Iterator[Loss]:
-    if not _is_heard(schedule):
+    if not is_heard(schedule):
         yield Loss(
             feature="schedule",
             tasks=(),
@@ -102,12 +110,6 @@ def _unscheduled(schedule: Schedule) -> Iterator[Loss]:
         )
 
 
-def _is_heard(schedule: Schedule) -> bool:
-    """Whether Azure heeds all that the schedule says."""
-    _minute, _hour, day, month, _days = schedule.cron.split(" ")
-    return day == month == "*"
-
-
 def _variables(workflow: Workflow, given: ExportGiven) -> dict[str, str | None]:
     """Read `--set variables=`. Raises UsageError for what is no value of such a variable."""
     text = given.options.get("variables", "{}")
@@ -118,11 +120,12 @@ def _variables(workflow: Workflow, given: ExportGiven) -> dict[str, str | None]:
         found = None
     if not isinstance(found, dict) or not all(isinstance(one, str | None) for one in found.values()):
         raise UsageError.of(f"--set variables={text}: that is no JSON of names and texts.", mend=mend)
-    odd = [name for name, value in found.items() if name not in workflow.env or OPENED in (value or "")]
+    plain = {*workflow.env} - {*workflow.secrets}  # who sees a job sees its variables
+    odd = [name for name, value in found.items() if name not in plain or OPENED in (value or "")]
     if odd:
-        names = ", ".join(workflow.env) or "none"
+        names = ", ".join(sorted(plain)) or "none"
         raise UsageError.of(
-            f"--set variables: {odd[0]} is in no stage's `env`, or holds an expression of Azure's.",
+            f"--set variables: {odd[0]} is in no stage's `env`, a secret, or holds an expression.",
             known=f"variables: {names}",
             mend=mend,
         )
@@ -141,7 +144,7 @@ def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
         files[one.path] = head + yaml_text(azureml_component.definition(one, workflow, given, environment))
     if not image:
         files["environment.yml"] = head + yaml_text(_environment(name, given))
-    if workflow.schedule is not None and _is_heard(workflow.schedule):
+    if workflow.schedule is not None and is_heard(workflow.schedule):
         files["schedule.yml"] = head + _schedule(name, workflow.schedule)
     return {
         **files,
@@ -187,7 +190,7 @@ def _job(
     given: ExportGiven,
 ) -> dict[str, Any]:
     end = cluster.deadline(task, tries=task.retries + 1)
-    compute = cluster.option("gpu_compute", "", given) if task.resources.gpus else ""
+    compute = cluster.option(_compute(task), "", given) if task.resources.gpus else ""
     variables = {
         name: value for name, value in _variables(workflow, given).items() if value is not None
     }  # of all tasks: by them it is found what others made

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator
 
 from nbpipeline.exporters import azureml_component
+from nbpipeline.exporters.azureml_zones import is_heard
 from nbpipeline.exporters.rendering import cluster, cluster_readme
 from nbpipeline.exporters.rendering.source import lines, made_by
 from nbpipeline.model import Resources
@@ -98,7 +99,7 @@ def _commands(workflow: Workflow, given: ExportGiven) -> Iterator[str]:
     first = next(iter(azureml_component.parameters(workflow).values()), None)
     setting = f" --set inputs.{first.name}=..." if first else ""
     yield f"$ az ml job create --file {_path('pipeline.yml', given)}{setting}"
-    if workflow.schedule is not None:
+    if workflow.schedule is not None and is_heard(workflow.schedule):
         yield f"$ az ml schedule create --file {_path('schedule.yml', given)}"
     yield f"$ az ml job download --name JOB --output-name {azureml_component.RESULTS}"
 

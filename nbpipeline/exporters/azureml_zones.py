@@ -1,10 +1,12 @@
-"""Time zones as Azure Machine Learning knows them: by the names of Windows, and not all of these.
+"""What schedules of Azure Machine Learning know: time zones by the names of Windows, and not all of these.
 
 Names of the tz database come from CLDR's windowsZones, as tzlocal has them; names of Windows from `TimeZone`
 of azure-ai-ml. A zone that is missing here is one that Azure has no name for. Tests hold both sides.
 """
 
 from collections.abc import Mapping
+
+from nbpipeline.model.exported import Schedule
 
 _ZONES: Mapping[str, str] = {
     "AUS Central Standard Time": "Australia/Darwin Australia/North",
@@ -264,3 +266,9 @@ NAMES = frozenset(_ZONES)
 def windows_name(zone: str) -> str | None:
     """Give the name by which Azure knows a zone of the tz database; None: it has no name for it."""
     return next((name for name, zones in _ZONES.items() if zone in zones.split()), None)
+
+
+def is_heard(schedule: Schedule) -> bool:
+    """Say whether Azure heeds all of it: it ignores days of the month and months."""
+    _minute, _hour, day, month, _days = schedule.cron.split(" ")
+    return day == month == "*"

@@ -12,7 +12,7 @@ from typing import Any
 from nbpipeline.exporters.dagster_texts import FACTORY, README
 from nbpipeline.exporters.rendering import container
 from nbpipeline.exporters.rendering.command import argv
-from nbpipeline.exporters.rendering.names import identifiers, snake
+from nbpipeline.exporters.rendering.names import PYDANTIC, identifiers, snake
 from nbpipeline.exporters.rendering.source import comment, lines, made_by, python, text, yaml_text
 from nbpipeline.location import is_url
 from nbpipeline.model.exported import ExportGiven, Loss, Setting, Task, Workflow
@@ -45,8 +45,26 @@ KEEPS: Mapping[str, str] = {
     "files": "`run-stage --fetch` brings what others made",
 }
 _GRACE = 300
-_RESERVED = frozenset({*keyword.kwlist, "schema", "model_config", "json", "dict", "copy"})
-"""Names that a field of a Config cannot have."""
+_REFUSED = frozenset(
+    {
+        *keyword.kwlist,
+        *("arg_dict", "bool", "conf", "config", "context", "dict", "float", "input", "input_arg_dict"),
+        *("int", "meta", "output", "output_arg_dict", "str", "type"),
+    }
+)
+"""What Dagster lets nothing be called (`DISALLOWED_NAMES` of its sources)."""
+_RESERVED = frozenset(
+    {
+        *(_REFUSED | PYDANTIC),
+        *("list", "Any", "as_json", "dg_field", "dg"),
+        *("configure_at_launch", "create_resource", "from_resource_context", "from_resource_context_cm"),
+        *("get_resource_context", "get_resource_definition", "nested_resources"),
+        *("process_config_and_initialize", "process_config_and_initialize_cm", "setup_for_execution"),
+        *("teardown_after_execution", "to_config_schema", "to_fields_dict", "with_replaced_resource_context"),
+        *("with_resource_context", "yield_for_execution"),
+    }
+)
+"""Names that a field of the resource cannot have: its own members, and what the class's text uses."""
 _TYPES: Mapping[str, str] = {"list": "list[Any]", "dict": "dict[str, Any]"}
 
 
@@ -114,7 +132,8 @@ def _definitions(workflow: Workflow, given: ExportGiven) -> str:
 
 def _job_name(workflow: Workflow) -> str:
     """Name the job; Dagster keeps `pipeline` for none, and takes identifiers alone."""
-    return snake(workflow.name).strip("_") or "pipeline"
+    name = snake(workflow.name).strip("_") or "pipeline"
+    return f"{name}_job" if name in _REFUSED else name
 
 
 def _schedules(workflow: Workflow) -> list[str]:
@@ -180,7 +199,7 @@ def _asset_keys(workflow: Workflow) -> Mapping[str, Mapping[str, str]]:
         for path in task.outputs or ("",):
             own = path if path and count[path] == 1 else f"{task.id} {path}".strip()
             wanted[task.id, path] = own
-    names = identifiers(wanted.values(), snake, taken=keyword.kwlist)
+    names = identifiers(wanted.values(), snake, taken=_REFUSED)
     found: dict[str, dict[str, str]] = {}
     for (task_id, path), own in wanted.items():
         found.setdefault(task_id, {})[path] = names[own]
@@ -240,7 +259,8 @@ def _limit(task: Task, *, elsewhere: bool) -> float:
 
 
 def _group(task: Task) -> str:
-    return snake(task.stage)
+    name = snake(task.stage)
+    return f"{name}_stage" if name in _REFUSED else name
 
 
 def _resources(task: Task) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Written after the documentation of DVC 3 ("dvc.yaml files"; templating, outputs,
 import posixpath
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from nbpipeline.errors import UsageError
 from nbpipeline.exporters.rendering.command import argv
@@ -35,7 +35,8 @@ KEEPS: Mapping[str, str] = {
     "checks": _INSIDE,
     "tracking": _INSIDE,
     "executed": "`.nbpipeline/executed/TASK.ipynb`",
-    "fresh": "DVC calls a stage when its files or parameters change; `run-stage` skips it if it is fresh",
+    "fresh": "DVC calls a stage when its files or parameters change, each time where it reads a URL; "
+    "`run-stage` skips it if it is fresh",
     "files": "DVC's own remotes (`dvc push`, `dvc pull`), and `run-stage --fetch`",
 }
 _MARKS = f"{STATE_FOLDER}/dvc"
@@ -54,16 +55,48 @@ def losses(workflow: Workflow, given: ExportGiven) -> Iterable[Loss]:
         )
 
 
+class _Plan(NamedTuple):
+    """What is settled before stages are written, once for all of them."""
+
+    workflow: Workflow
+    names: Mapping[str, str]
+    """Names in dvc.yaml by task."""
+    place: str
+    """The file of parameters."""
+    settings: Mapping[str, Setting]
+    stages: Collection[str]
+    updated: Collection[str]
+    """Files that several write on in."""
+    waited: Mapping[str, tuple[str, ...]]
+    """By task: the tasks that it waits for with no file of DVC between."""
+    marked: Collection[str]
+    """The tasks that one waits for so."""
+
+
 def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
     """Give `dvc.yaml` and the file of parameters."""
-    place = _place(given)
+    plan = _plan(workflow, _place(given))
     head = made_by("dvc", workflow.profile)
-    names = identifiers((task.id for task in workflow.tasks), snake)
-    stages = {names[task.id]: _stage(workflow, task, names, place) for task in workflow.tasks}
+    stages = {plan.names[task.id]: _stage(task, plan) for task in workflow.tasks}
     files = {"dvc.yaml": head + yaml_text({"stages": stages})}
     if workflow.settings:
-        files[place] = head + yaml_text(_nested(workflow.settings, _stages(workflow)))
+        files[plan.place] = head + yaml_text(_nested(workflow.settings, plan.stages))
     return files
+
+
+def _plan(workflow: Workflow, place: str) -> _Plan:
+    updated = {path for one in workflow.tasks for path in one.updated}
+    waited = _waited(workflow, updated)
+    return _Plan(
+        workflow=workflow,
+        names=identifiers((task.id for task in workflow.tasks), snake),
+        place=place,
+        settings={one.name: one for one in workflow.settings},
+        stages={task.stage for task in workflow.tasks},
+        updated=updated,
+        waited=waited,
+        marked={one for found in waited.values() for one in found},
+    )
 
 
 def _place(given: ExportGiven) -> str:
@@ -96,67 +129,64 @@ def _keys(setting: Setting, stages: Collection[str]) -> Iterator[tuple[str, ...]
         yield tuple(setting.name.split("."))
 
 
-def _stage(workflow: Workflow, task: Task, names: Mapping[str, str], place: str) -> dict[str, Any]:
-    name = names[task.id]
-    words = [*argv(workflow, task), *(["--params", f"@{place}"] if workflow.settings else [])]
+def _stage(task: Task, plan: _Plan) -> dict[str, Any]:
+    workflow, name = plan.workflow, plan.names[task.id]
+    words = [*argv(workflow, task), *(["--params", f"@{plan.place}"] if workflow.settings else [])]
     words += ["--executed", f"{STATE_FOLDER}/executed/{name}.ipynb"]
-    marked = any(task.id in _waited(one, workflow) for one in workflow.tasks)
     outs = [_out(path, task) for path in task.outputs if not is_url(path) and path not in task.updated]
-    if marked or not outs:
+    if task.id in plan.marked or not outs:
         words += ["--mark", f"{_MARKS}/{name}"]
         outs.append({f"{_MARKS}/{name}": {"cache": False, "persist": True}})
     stage: dict[str, Any] = {"cmd": _literal(shlex.join(words))}
     if task.description:
         stage["desc"] = _literal(task.description)
-    deps = [task.notebook, *task.modules, *_files(task, workflow)]
+    deps = [task.notebook, *task.modules, *_files(task, plan.updated)]
     stage["deps"] = [_literal(one) for one in dict.fromkeys(deps)]
-    stage["deps"] += [f"{_MARKS}/{names[one]}" for one in _waited(task, workflow)]
+    stage["deps"] += [f"{_MARKS}/{plan.names[one]}" for one in plan.waited[task.id]]
     if task.settings:
-        stage["params"] = _params(workflow, task, place)
+        stage["params"] = _params(task, plan)
     stage["outs"] = outs
     if task.always:
         stage["always_changed"] = True
     return stage
 
 
-def _files(task: Task, workflow: Workflow) -> Iterator[str]:
+def _files(task: Task, updated: Collection[str]) -> Iterator[str]:
     """Name what it reads, without what several write on in."""
-    updated = {path for one in workflow.tasks for path in one.updated}
     return (path for path in task.inputs if not is_url(path) and path not in updated)
 
 
-def _waited(task: Task, workflow: Workflow) -> tuple[str, ...]:
-    """Name the tasks that it waits for with no file of DVC between."""
-    read = set(_files(task, workflow))
-    outputs = {one.id: set(one.outputs) for one in workflow.tasks}
-    return tuple(one for one in task.upstream if one in task.stale_with or not read & outputs[one])
+def _waited(workflow: Workflow, updated: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+    outputs = {one.id: frozenset(one.outputs) for one in workflow.tasks}
+    found: dict[str, tuple[str, ...]] = {}
+    for task in workflow.tasks:
+        read = frozenset(_files(task, updated))
+        found[task.id] = tuple(
+            one for one in task.upstream if one in task.stale_with or read.isdisjoint(outputs[one])
+        )
+    return found
 
 
 def _out(path: str, task: Task) -> Value:
     # DVC removes outputs before a stage runs unless they persist; `run-stage` keeps the last good ones.
     settings: dict[str, Any] = {"persist": True}
-    if path in task.unstored:
+    if path in task.unstored or path.startswith(("/", "../")):  # its cache takes none from outside
         settings["cache"] = False
     return {_literal(path): settings}
 
 
-def _params(workflow: Workflow, task: Task, place: str) -> list[Value]:
-    settings = {one.name: one for one in workflow.settings}
+def _params(task: Task, plan: _Plan) -> list[Value]:
     keys = [
         ".".join(key)
         for name in task.settings
-        for key in _keys(settings[name], _stages(workflow))
+        for key in _keys(plan.settings[name], plan.stages)
         if _is_of(key, task)
     ]
-    return list(keys) if place == "params.yaml" else [{place: keys}]
+    return list(keys) if plan.place == "params.yaml" else [{plan.place: keys}]
 
 
 def _is_of(key: tuple[str, ...], task: Task) -> bool:
     return len(key) == 1 or key[0] == task.stage
-
-
-def _stages(workflow: Workflow) -> Collection[str]:
-    return {task.stage for task in workflow.tasks}
 
 
 def _literal(text: str) -> str:

@@ -5,6 +5,7 @@ Written after GitHub's documentation of workflow syntax, contexts and expression
 the comment is put by a job of its own, which runs none of them.
 """
 
+import posixpath
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -60,9 +61,15 @@ _ACTIONS = {
 
 
 def losses(workflow: Workflow, given: ExportGiven) -> Iterable[Loss]:
-    """Find nothing: what is no input of its own is set by the input `params`."""
-    del workflow, given
-    return ()
+    """Find whether GitHub would see the workflow; what is no input of its own the input `params` sets."""
+    del workflow
+    if given.repository != ".":
+        yield Loss(
+            feature="order",
+            tasks=(),
+            what="all of it: GitHub reads workflows at the root of a repository alone, not in a folder",
+            mend=f"say -o with that root: {given.repository} as seen from here",
+        )
 
 
 def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
@@ -83,6 +90,7 @@ def _tagged(text: str) -> str:
 
 
 def _workflow(workflow: Workflow, given: ExportGiven) -> dict[str, Any]:
+    inside = {"defaults": {"run": {"working-directory": given.to_root}}} if given.to_root != "." else {}
     inputs = ci.in_form(workflow, _MOST_INPUTS)
     return {
         "name": _data(workflow.name),
@@ -92,6 +100,7 @@ def _workflow(workflow: Workflow, given: ExportGiven) -> dict[str, Any]:
         "jobs": {
             "pipeline": {
                 "runs-on": given.options.get("runs-on", "ubuntu-latest"),
+                **inside,
                 "env": _environment(inputs, given),
                 "steps": _steps(workflow, given),
             },
@@ -173,12 +182,15 @@ def _steps(workflow: Workflow, given: ExportGiven) -> list[dict[str, Any]]:
     exported = _exported(workflow, given)
     params = ['--params "$PARAMS"'] if ci.in_form(workflow, _MOST_INPUTS) else []
     words = [*ci.run_words(workflow), *params, '--params "$MORE_PARAMS"', "$FORK"]
+    lock = f"{_FOLDER}/requirements.lock"
+    python = {"python-version": given.python, "cache": "pip", "cache-dependency-path": lock}
+    install = ci.install_lines(posixpath.relpath(lock, given.to_root))
     checked = [*exported, *ci.check_lines("github-actions", workflow, given)]
     return [
         _checkout(),
-        _uses("actions/setup-python", {"python-version": given.python, "cache": "pip"}),
-        {"name": ci.INSTALL, "run": "\n".join(ci.install_lines(f"{_FOLDER}/requirements.lock"))},
-        *_cache_steps("restore", workflow),
+        _uses("actions/setup-python", python),
+        {"name": ci.INSTALL, "run": "\n".join(install)},
+        *_cache_steps("restore", workflow, given),
         {"name": "Check", "run": "\n".join(checked), **({"env": own} if own else {})},
         {
             "name": "Run what is stale",
@@ -195,11 +207,11 @@ def _steps(workflow: Workflow, given: ExportGiven) -> list[dict[str, Any]]:
             "if": "always()",
             "with": {
                 "name": "nbpipeline",
-                "path": "report.html\nsummary.md\n.nbpipeline/runs",
+                "path": _paths(("report.html", "summary.md", ".nbpipeline/runs"), given),
                 "include-hidden-files": True,
             },
         },
-        *_cache_steps("save", workflow),
+        *_cache_steps("save", workflow, given),
     ]
 
 
@@ -236,7 +248,12 @@ def _uses(action: str, given: Mapping[str, Any] | None = None) -> dict[str, Any]
     return {"uses": f"{action}@{commit}", **({"with": dict(given)} if given else {})}
 
 
-def _cache_steps(what: str, workflow: Workflow) -> list[dict[str, Any]]:
+def _paths(paths: Iterable[str], given: ExportGiven) -> str:
+    """Name files of the project as actions see them, which know no working directory but the repository's."""
+    return "\n".join(posixpath.normpath(posixpath.join(given.to_root, one)) for one in paths)
+
+
+def _cache_steps(what: str, workflow: Workflow, given: ExportGiven) -> list[dict[str, Any]]:
     """Have the store in GitHub's cache: what a fork would save there nobody else could read."""
     if workflow.store:
         return []
@@ -244,7 +261,7 @@ def _cache_steps(what: str, workflow: Workflow) -> list[dict[str, Any]]:
     step = _uses(f"actions/cache/{what}")
     if what == "save":
         step["if"] = f"always() && !({_FORK})"
-    step["with"] = {"path": "\n".join(ci.cached(workflow)), "key": key}
+    step["with"] = {"path": _paths(ci.cached(workflow), given), "key": key}
     if what == "restore":
         step["with"]["restore-keys"] = "nbpipeline-"
     return [step]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from nbpipeline.exporters import prefect_deployment, prefect_task
 from nbpipeline.exporters.rendering.command import argv
-from nbpipeline.exporters.rendering.names import identifiers, kebab, snake
+from nbpipeline.exporters.rendering.names import PYDANTIC, identifiers, kebab, snake
 from nbpipeline.exporters.rendering.source import lines, made_by, python, text
 from nbpipeline.model.exported import ExportGiven, Loss, Setting, Task, Workflow
 
@@ -50,7 +50,7 @@ MOST_DELAYS = 50
 LONGEST_DELAY = 365 * 86400.0
 _BANNED = frozenset("/%&><")
 _USED = frozenset({"run_stage", "wait", "ended_with_the_flow", "settings", "stages"})
-_RESERVED = frozenset({*keyword.kwlist, *_USED, "return_state", "wait_for"})
+_RESERVED = frozenset({*keyword.kwlist, *_USED, "return_state", "wait_for", *PYDANTIC})
 _TYPES: Mapping[str, str] = {"list": "list[Any]", "dict": "dict[str, Any]"}
 
 

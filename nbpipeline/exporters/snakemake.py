@@ -31,7 +31,7 @@ KEEPS: Mapping[str, str] = {
     "checks": _INSIDE,
     "tracking": _INSIDE,
     "executed": "`.nbpipeline/executed/TASK.ipynb`",
-    "fresh": "`run-stage` skips what is fresh; rules run as their inputs change",
+    "fresh": "`run-stage` skips what is fresh; rules run as inputs change, each time where one is a URL",
     "files": "`run-stage --fetch` brings inputs from the store",
 }
 _RESERVED = frozenset({"all"})

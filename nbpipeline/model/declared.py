@@ -223,6 +223,8 @@ class ProjectSpec:
     file: str | None
     """`pipeline.yaml`, or None where there is none."""
     stages: tuple[StageSpec, ...]
+    named: bool = True
+    """Whether pipeline.yaml says the name; else it is the folder's."""
     profile: str | None = None
     params: Mapping[str, Value] = field(default_factory=dict)
     environment: Value = "imported"

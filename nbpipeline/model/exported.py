@@ -88,7 +88,9 @@ class Task:
     tags: tuple[str, ...] = ()
     checks: tuple[TaskCheck, ...] = ()
     always: bool = False
-    """It is to be called every time: `cache: false`, or `fresh_for` that may have passed."""
+    """It is to be called every time: `cache: false`, a `fresh_for` that may have passed, a URL it reads."""
+    frozen: bool = False
+    """Nothing ever makes its outputs: they come with the project."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +135,10 @@ class ExportGiven:
     """Python's version of the stages' kernels."""
     options: Mapping[str, str] = field(default_factory=dict)
     """What `--set` says, by names of the exporter's `OPTIONS`."""
+    lossy: bool = False
+    """Something is left out that the target cannot say, as the user allowed."""
+    repository: str = "."
+    """The way from the export's folder to the root of its git repository; `.`: it is that, or in none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

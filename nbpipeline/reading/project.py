@@ -76,6 +76,7 @@ def read_project(
     spec = ProjectSpec(
         root=str(root),
         name=file.values.get("name") or root.name,
+        named=bool(file.values.get("name")),
         file=FILE if file.exists else None,
         stages=stages,
         profile=profile,

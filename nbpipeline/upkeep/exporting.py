@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,13 @@ class Compared:
     """Others than an export wrote, and than would be written: to write them loses what they hold."""
     gone: tuple[str, ...]
     """Written by an earlier export, and no longer rendered."""
+    left: tuple[str, ...]
+    """Such ones that somebody has changed since: nothing removes them, and what reads them goes on to."""
 
     @property
     def same(self) -> bool:
         """Whether what is there is what would be written."""
-        return not (self.new or self.changed or self.by_hand or self.gone)
+        return not (self.new or self.changed or self.by_hand or self.gone or self.left)
 
 
 def list_of(target: str) -> str:
@@ -38,8 +40,8 @@ def list_of(target: str) -> str:
 
 def compare(folder: Path, target: str, files: Mapping[str, str]) -> Compared:
     """Compare what stands in the folder. Raises StorageError for what cannot be read."""
-    before = _listed(folder / list_of(target))
-    kinds: dict[str, list[str]] = {"new": [], "changed": [], "by_hand": [], "gone": []}
+    before = _listed(_read(folder / list_of(target)))
+    kinds: dict[str, list[str]] = {"new": [], "changed": [], "by_hand": [], "gone": [], "left": []}
     for path, text in files.items():
         present = _digest_of(folder / path)
         if present is None:
@@ -47,12 +49,19 @@ def compare(folder: Path, target: str, files: Mapping[str, str]) -> Compared:
         elif present != _digest(text):
             kinds["changed" if present == before.get(path) else "by_hand"].append(path)
     for path, digest in before.items():
-        if path not in files and _digest_of(folder / path) == digest:
-            kinds["gone"].append(path)
+        present = _digest_of(folder / path) if path not in files else None
+        if present is not None:
+            kinds["gone" if present == digest else "left"].append(path)
     return Compared(**{name: tuple(sorted(found)) for name, found in kinds.items()})
 
 
-def write(folder: Path, target: str, files: Mapping[str, str]) -> None:
+def asked_of(folder: Path, target: str) -> tuple[str, ...] | None:
+    """Give the words that the export there was asked for with; None where that is not known."""
+    found = _read(folder / list_of(target)).get("asked")
+    return tuple(map(str, found)) if isinstance(found, list) else None
+
+
+def write(folder: Path, target: str, files: Mapping[str, str], asked: Sequence[str] = ()) -> None:
     """Write all files, then the list of them. Raises StorageError where the disk refuses."""
     gone = compare(folder, target, files).gone
     try:
@@ -63,8 +72,8 @@ def write(folder: Path, target: str, files: Mapping[str, str]) -> None:
                 replace_text(place, text)
         for path in gone:
             (folder / path).unlink(missing_ok=True)
-        listed = {"version": VERSION, "files": {path: _digest(files[path]) for path in sorted(files)}}
-        text = json.dumps(listed, indent=1) + "\n"
+        listed = {path: _digest(files[path]) for path in sorted(files)}
+        text = json.dumps({"version": VERSION, "asked": list(asked), "files": listed}, indent=1) + "\n"
         place = folder / list_of(target)
         if _digest_of(place) != _digest(text):
             replace_text(place, text)
@@ -72,15 +81,19 @@ def write(folder: Path, target: str, files: Mapping[str, str]) -> None:
         raise _refused(folder, error) from error
 
 
-def _listed(place: Path) -> Mapping[str, str]:
-    """Read the list of an earlier export; one that is not there or damaged knows of no file."""
+def _read(place: Path) -> Mapping[str, Any]:
+    """Read the list of an earlier export; one that is not there or damaged knows of nothing."""
     try:
         found: Any = json.loads(place.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError):
         return {}
-    files = found.get("files") if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _listed(found: Mapping[str, Any]) -> Mapping[str, str]:
+    files = found.get("files")
     if not isinstance(files, dict):
         return {}
     inside = {path: one for path, one in files.items() if isinstance(one, str)}
@@ -90,13 +103,20 @@ def _listed(place: Path) -> Mapping[str, str]:
 
 
 def _digest(text: str) -> str:
-    """Digest what is under version control: unlike `content`, by a method that hangs on nothing installed."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return _digest_of_bytes(text.encode())
+
+
+def _digest_of_bytes(data: bytes) -> str:
+    """Digest what is under version control: unlike `content`, by a method that hangs on nothing installed.
+
+    A checkout may have made other line ends of ours (git's `core.autocrlf`); they mean the same.
+    """
+    return hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest()
 
 
 def _digest_of(place: Path) -> str | None:
     try:
-        return hashlib.sha256(place.read_bytes()).hexdigest()
+        return _digest_of_bytes(place.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

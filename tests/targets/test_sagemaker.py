@@ -100,7 +100,7 @@ def test_steps_that_share_no_folder_hand_files_over(root: Path, tmp_path: Path) 
 @pytest.mark.timeout(600)
 def test_a_failed_job_says_why_and_what_it_stands_on_is_blocked(root: Path, tmp_path: Path) -> None:
     write_files(root, {"pipeline.yaml": "name: unchecked\n"})
-    head = "outputs: {rows: ../rows.csv}\nexpect: {rows: [{not_null: n}]}\nretries: 3\nenv: [PLACE]"
+    head = "outputs: {rows: ../rows.csv}\nexpect: {rows: [{not_null: n}]}\nretries: 1\nenv: [PLACE]"
     write_notebook(
         root / "notebooks/make.ipynb",
         header(head),
@@ -128,7 +128,9 @@ def test_a_stopped_job_ends_as_a_stopped_run(root: Path, tmp_path: Path) -> None
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     write_notebook(
-        root / "notebooks/wait.ipynb", code(f"open({str(pipe)!r}, 'w').write('x')\nopen({str(pipe)!r})")
+        root / "notebooks/wait.ipynb",
+        header("outputs: {o: ../o.txt}"),
+        code(f"open({str(pipe)!r}, 'w').write('x')\nopen({str(pipe)!r})"),
     )
     share(root, tmp_path / "store")
     parity.exported(root, "sagemaker")
@@ -253,6 +255,14 @@ def everything(root: Path) -> None:
     write_notebook(root / "notebooks/two.ipynb", header("after: [one]"), code("1"))
 
 
+@pytest.fixture(scope="module")
+def unscheduled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("unscheduled")
+    everything(root)
+    (root / "pipeline.yaml").write_text("name: n\nstore: {path: 's3://bucket/store'}\n")
+    return parity.exported(root, "sagemaker")
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize(
     ("words", "complaint"),
@@ -265,14 +275,11 @@ def everything(root: Path) -> None:
     ],
 )
 def test_what_the_script_cannot_do_is_said_before_anything_is_sent(
-    words: list[str], complaint: str, root: Path
+    words: list[str], complaint: str, unscheduled: Path
 ) -> None:
-    everything(root)
-    (root / "pipeline.yaml").write_text("name: n\nstore: {path: 's3://bucket/store'}\n")
-    folder = parity.exported(root, "sagemaker")
     done = subprocess.run(
         [sys.executable, "submit.py", "--role", "arn", "--outputs", "s3://b/p", *words],
-        cwd=folder,
+        cwd=unscheduled,
         env={"PATH": os.environ["PATH"], "AWS_ENDPOINT_URL": "http://127.0.0.1:9", **KEYS},
         capture_output=True,
         text=True,

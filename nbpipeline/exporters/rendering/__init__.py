@@ -4,12 +4,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nbpipeline.exporters.rendering import features, workflow
+    from nbpipeline.exporters.rendering import command, features, workflow
     from nbpipeline.model import exported
 
-__all__ = ["exported", "features", "workflow"]
+__all__ = ["command", "exported", "features", "workflow"]
 
 _HOMES = {
+    "command": "nbpipeline.exporters.rendering.command",
     "exported": "nbpipeline.model.exported",
     "features": "nbpipeline.exporters.rendering.features",
     "workflow": "nbpipeline.exporters.rendering.workflow",

@@ -1,6 +1,7 @@
 """What continuous integration does with a pipeline, whoever runs it: install, check, run, tell."""
 
 import math
+import posixpath
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,6 +38,8 @@ def check_lines(target: str, workflow: Workflow, given: ExportGiven) -> list[str
     """
     profile = _profile(workflow)
     options = "".join(f" --set {quoted(f'{name}={one}')}" for name, one in given.options.items())
+    if given.folder or given.to_root != ".":
+        options += f" -o {quoted(given.folder or posixpath.relpath('.', given.to_root))}"
     return [
         f"nbpipeline check{profile}",
         f"nbpipeline export {target} --check --allow-loss{options}{profile}",

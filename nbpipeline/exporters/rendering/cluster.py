@@ -52,8 +52,11 @@ def option(name: str, default: str, given: ExportGiven) -> str:
 
 
 def unshared(workflow: Workflow, given: ExportGiven, *, takes_volume: bool = True) -> Iterator[Loss]:
-    """Find that tasks could not hand files over: there is neither a store at a URL nor a volume."""
-    if workflow.store or volume(given):
+    """Find that tasks could not hand files over: neither a volume nor a store at a URL has them."""
+    if volume(given):
+        return
+    if workflow.store:
+        yield from _unstored(workflow, takes_volume=takes_volume)
         return
     mend = "name a store at a URL in pipeline.yaml (store: {path: 's3://bucket/prefix'})"
     yield Loss(
@@ -62,6 +65,21 @@ def unshared(workflow: Workflow, given: ExportGiven, *, takes_volume: bool = Tru
         what="files between tasks: each has a container of its own, which is gone when the task ends",
         mend=f"{mend}, or say --set volume=CLAIM" if takes_volume else mend,
     )
+
+
+def _unstored(workflow: Workflow, *, takes_volume: bool) -> Iterator[Loss]:
+    """Find files that one task makes for another, and that no store keeps."""
+    read = {path for task in workflow.tasks for path in task.inputs}
+    makers = [task for task in workflow.tasks if not read.isdisjoint(task.unstored)]
+    if makers:
+        paths = ", ".join(dict.fromkeys(path for task in makers for path in task.unstored if path in read))
+        mend = "take `store: false` out"
+        yield Loss(
+            feature="files",
+            tasks=tuple(task.id for task in makers),
+            what=f"files that other tasks read and no store keeps (`store: false`): {paths}",
+            mend=f"{mend}, or say --set volume=CLAIM" if takes_volume else mend,
+        )
 
 
 def inside(given: ExportGiven) -> str:

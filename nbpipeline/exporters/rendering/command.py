@@ -1,7 +1,7 @@
 """The command that every task calls: one instance, by the same code path as a local run."""
 
 from nbpipeline.model import at_name
-from nbpipeline.model.exported import Task, Workflow
+from nbpipeline.model.exported import ExportGiven, Task, Workflow
 
 
 def argv(workflow: Workflow, task: Task, *, retries_elsewhere: bool = False) -> tuple[str, ...]:
@@ -15,3 +15,11 @@ def argv(workflow: Workflow, task: Task, *, retries_elsewhere: bool = False) -> 
     if workflow.profile:
         words += ["--profile", workflow.profile]
     return tuple(words)
+
+
+def asked(workflow: Workflow, given: ExportGiven) -> tuple[str, ...]:
+    """Give the words that an export was asked for with: without them another one would be compared."""
+    words = ["--profile", workflow.profile] if workflow.profile else []
+    for name, value in given.options.items():
+        words += ["--set", f"{name}={value}"]
+    return (*words, "--allow-loss") if given.lossy else tuple(words)

@@ -63,8 +63,13 @@ def _dockerfile(
 
 
 def _ignored(target: str, workflow: Workflow) -> str:
-    """Leave out what runs leave behind, and what stages make: it comes from the store."""
-    made = sorted({path for task in workflow.tasks for path in task.outputs if "://" not in path})
+    """Leave out what runs leave behind, and what stages make: it comes from the store.
+
+    What a frozen stage once made comes from nowhere else; what stages go on in may come with the project.
+    """
+    makers = [task for task in workflow.tasks if not task.frozen]
+    made = {path for task in makers for path in task.outputs if "://" not in path}
+    made -= {path for task in makers for path in task.updated}
     return lines(
         [
             made_by(target, workflow.profile).rstrip("\n"),
@@ -73,7 +78,7 @@ def _ignored(target: str, workflow: Workflow) -> str:
             "**/__pycache__",
             "**/.ipynb_checkpoints",
             STATE_FOLDER,
-            *(_pattern(path) for path in made if not path.startswith("/")),
+            *(_pattern(path) for path in sorted(made) if not path.startswith("/")),
         ]
     )
 

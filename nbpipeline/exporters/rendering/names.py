@@ -4,6 +4,18 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
+PYDANTIC = frozenset(
+    {
+        *("construct", "copy", "dict", "from_orm", "json", "parse_file", "parse_obj", "parse_raw", "schema"),
+        *("schema_json", "update_forward_refs", "validate"),
+        *("model_computed_fields", "model_config", "model_construct", "model_copy", "model_dump"),
+        *("model_dump_json", "model_extra", "model_fields", "model_fields_set", "model_json_schema"),
+        *("model_parametrized_name", "model_post_init", "model_rebuild", "model_validate"),
+        *("model_validate_json", "model_validate_strings"),
+    }
+)
+"""What fields of a pydantic model cannot be called: its own members."""
+
 
 def snake(text: str) -> str:
     """Make an identifier of letters, digits and `_` that begins with no digit: `train[region=eu]` too."""

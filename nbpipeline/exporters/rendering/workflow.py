@@ -85,8 +85,13 @@ def _task(
             for name, checks in spec.expect.items()
             for check in checks
         ),
-        always=not spec.cache or spec.fresh_for is not None,
+        always=not spec.cache or spec.fresh_for is not None or _reads_url(instance),
+        frozen=spec.frozen,
     )
+
+
+def _reads_url(instance: StageInstance) -> bool:
+    return any(is_url(path) for one in instance.inputs for path in one.paths)
 
 
 def _outputs(instance: StageInstance, wants: Callable[[BoundArtifact], bool]) -> tuple[str, ...]:

@@ -45,6 +45,34 @@ def test_check_says_what_is_not_up_to_date(project: Path) -> None:
     assert json.loads(stale.stdout)["changed"] == ["Snakefile"]
 
 
+def test_words_that_were_left_out_are_told(project: Path) -> None:
+    assert command("export", "prefect", "--set", "work-pool=big one", cwd=project).stderr == ""
+    assert command("export", "prefect", "--set", "work-pool=big one", "--check", cwd=project).stderr == ""
+    bare = command("export", "prefect", "--check", cwd=project)
+    assert bare.returncode == 1
+    assert "asked for with --set 'work-pool=big one', this one with nothing\n" in bare.stderr
+
+
+def test_a_pipeline_without_a_name_is_told(tmp_path: Path) -> None:
+    for name in ("here", "there"):
+        zoo.diamond(tmp_path / name)
+        (tmp_path / name / "pipeline.yaml").write_text("params: {factor: 3}\n")
+    done = command("export", "airflow", cwd=tmp_path / "here")
+    assert done.returncode == 0
+    assert "note: no `name:` in pipeline.yaml" in done.stderr
+    (tmp_path / "here/deploy").rename(tmp_path / "there/deploy")
+    assert command("export", "airflow", "--check", cwd=tmp_path / "there").returncode == 1
+
+
+def test_line_ends_that_a_checkout_made_are_nobodys_hand(project: Path) -> None:
+    assert command("export", "snakemake", cwd=project).returncode == 0
+    for file in (project / "deploy/snakemake").iterdir():
+        file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    assert command("export", "snakemake", "--check", cwd=project).returncode == 0
+    (project / "notebooks/join.ipynb").unlink()
+    assert "updated: deploy/snakemake/Snakefile\n" in command("export", "snakemake", cwd=project).stdout
+
+
 def test_a_file_that_was_there_before_any_export_is_kept(project: Path) -> None:
     write_files(project, {"deploy/snakemake/config.yaml": "mine: 1\n"})
     assert command("export", "snakemake", cwd=project).returncode == 2
@@ -60,11 +88,14 @@ def test_files_that_are_no_longer_rendered_go(project: Path) -> None:
     for name in ("old.yaml", "changed.yaml", "../../raw.txt"):
         data["files"][name] = digest
     listed.write_text(json.dumps(data))
-    (listed.parent / "old.yaml").write_bytes((listed.parent / "config.yaml").read_bytes())
     (listed.parent / "changed.yaml").write_text("by hand\n")
+    checked = command("export", "snakemake", "--check", "--format", "json", cwd=project)
+    assert (checked.returncode, json.loads(checked.stdout)["left"]) == (1, ["changed.yaml"])
+    (listed.parent / "old.yaml").write_bytes((listed.parent / "config.yaml").read_bytes())
     done = command("export", "snakemake", cwd=project)
     assert done.returncode == 0
     assert "removed: deploy/snakemake/old.yaml\n" in done.stdout
+    assert "and changed by hand, so it stays: deploy/snakemake/changed.yaml\n" in done.stdout
     assert not (listed.parent / "old.yaml").exists()
     assert (listed.parent / "changed.yaml").exists()
     assert (project / "raw.txt").exists()
@@ -76,6 +107,7 @@ def test_files_that_are_no_longer_rendered_go(project: Path) -> None:
         (["snakmake"], 5, "there is no exporter 'snakmake'"),
         (["snakemake", "--set", "imag=x"], 2, "--set imag: the target 'snakemake' has no such option"),
         (["snakemake", "--set", "imag"], 2, "--set imag sets nothing"),
+        (["prefect", "--set", "work-pool="], 2, "--set work-pool= sets nothing"),
         (["snakemake", "-o", "/proc/nowhere"], 2, "cannot be written"),
     ],
 )
@@ -169,6 +201,46 @@ def test_a_failed_task_leaves_them_too(root: Path, tmp_path: Path) -> None:
         ("between", False),
     ]
     assert executed.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--executed", "notebooks/load.ipynb"], "--executed notebooks/load.ipynb is the notebook of 'load'"),
+        (["--executed", "notebooks/../notebooks/join.ipynb"], "is the notebook of 'join'"),
+        (["--executed", "linked/load.ipynb"], "is the notebook of 'load'"),
+        (["--result", "data/number.json"], "is an output of 'load'"),
+        (["--result", "raw.txt"], "--result raw.txt is an input of 'load'"),
+        (["--mark", "pipeline.yaml"], "is the pipeline's own file"),
+        (["--executed", "x", "--result", "./x"], "--result x is what --executed names, too"),
+        (["--result", "raw.txt/x.json"], "is an input of 'load'"),
+        (["--result", "file/x.json"], "file/x.json cannot be written"),
+    ],
+)
+def test_a_tasks_files_are_refused_before_it_runs(project: Path, words: list[str], text: str) -> None:
+    write_files(project, {"file": ""})
+    (project / "linked").symlink_to("notebooks")
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    done = command("run-stage", "load", *words, cwd=project)
+    assert done.returncode == 2
+    assert text in done.stderr
+    assert "mend: " in done.stderr
+    assert {path: path.read_bytes() for path in before} == before
+    assert not (project / "data/number.json").exists(), "nothing has run"
+
+
+def test_a_tasks_file_that_cannot_be_written_costs_no_other(root: Path) -> None:
+    """The place is good when it begins, and a folder when it ends."""
+    write_notebook(root / "notebooks/a.ipynb", header("stage: a"), code("import os\nos.mkdir('../x.ipynb')"))
+    words = ["--executed", "x.ipynb", "--result", "r.json", "--mark", "m"]
+    done = command("run-stage", "a", *words, cwd=root)
+    assert done.returncode == 2
+    assert "x.ipynb cannot be written" in done.stderr
+    told = json.loads((root / "r.json").read_text())
+    assert told["status"] == "succeeded"
+    assert "/.nbpipeline/runs/" in told["notebook"], "the one that there is"
+    assert (root / "m").exists()
+    assert not [one.name for one in root.iterdir() if one.name.endswith(".new")]
 
 
 def test_no_retries(root: Path) -> None:

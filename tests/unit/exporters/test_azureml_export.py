@@ -168,14 +168,31 @@ def test_what_hangs_on_options_is_refused_without_them(project: Project) -> None
     with pytest.raises(LossError) as refused:
         project.exporting.rendered("azureml")
     text = str(refused.value)
-    for mend in (
-        "--set compute=NAME",
-        "--set gpu_compute=NAME",
-        '--set variables=\'{"TZ": "...", "LANG": "..."}\'',
-    ):
+    for mend in ("--set gpu_compute=NAME", '--set variables=\'{"TZ": "...", "LANG": "..."}\''):
         assert mend in text
     lost = project.exporting.rendered("azureml", allow_loss=True).losses
     assert [one.feature for one in lost] == ["cpus", "memory", "gpus", "env"]
+
+
+def test_what_a_stage_asks_of_a_machine_its_own_compute_has_to_have(root: Path) -> None:
+    write_files(root, {"pipeline.yaml": "name: big\nstore: {path: 'file:///tmp/nowhere/store'}\n"})
+    write_notebook(root / "notebooks/a.ipynb", header("resources: {cpus: 4, memory: 16GB}"), code("1"))
+    write_notebook(root / "notebooks/b.ipynb", header("resources: {gpus: 1}"), code("1"))
+    exporting = Project(root).exporting
+    lost = exporting.rendered("azureml", allow_loss=True, options={"gpu_compute": "gpus"}).losses
+    assert [(one.feature, one.tasks) for one in lost] == [("cpus", ("a",)), ("memory", ("a",))]
+    assert all("--set compute=NAME" in one.mend for one in lost)
+    files = exporting.rendered("azureml", options={"compute": "cpus", "gpu_compute": "gpus"}).files
+    assert "| `a` | 4 | 16 GB | 0 |\n| `b` | 1 | - | 1 |\n" in files["README.md"]
+
+
+def test_no_secret_becomes_a_variable_that_all_can_read(root: Path) -> None:
+    zoo.diamond(root)
+    write_notebook(root / "notebooks/more.ipynb", header("secrets: [TOKEN]\nenv: [TOKEN]"), code("1"))
+    with pytest.raises(UsageError, match="TOKEN is in no stage's `env`, a secret"):
+        Project(root).exporting.rendered(
+            "azureml", allow_loss=True, options={"variables": '{"TOKEN": "abcdefgh"}'}
+        )
 
 
 def test_secrets_and_a_lacking_store_are_refused(root: Path) -> None:
@@ -197,7 +214,7 @@ def test_secrets_and_a_lacking_store_are_refused(root: Path) -> None:
         ('{"TZ": 1}', "no JSON of names and texts"),
         ("[]", "no JSON of names and texts"),
         ('{"TOKEN": "x"}', "TOKEN is in no stage's `env`"),
-        ('{"TZ": "${{inputs.rate}}"}', "TZ is in no stage's `env`, or holds an expression"),
+        ('{"TZ": "${{inputs.rate}}"}', "TZ is in no stage's `env`, a secret, or holds an expression"),
     ],
 )
 def test_values_of_variables_are_looked_at(project: Project, text: str, complaint: str) -> None:
@@ -237,6 +254,7 @@ def test_schedules_that_azure_would_misread_are_refused(root: Path, cron: str, z
     files = Project(root).exporting.rendered("azureml", allow_loss=True).files
     if zone == "UTC":  # it would run every day
         assert "schedule.yml" not in files
+        assert "schedule.yml" not in files["README.md"]
     else:
         assert yaml.safe_load(files["schedule.yml"])["trigger"]["time_zone"] == "UTC"
 
