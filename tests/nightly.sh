@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What takes too long for every change: the tests marked `nightly`, the fuzzer for two minutes a target, then mutation tests
-# of the modules whose mistakes would be silent.
+# What takes too long for every change: the tests marked `nightly`, the zoo and the example on every target of `export`
+# (`python tests/parity.py` alone also writes docs/reference/parity.md), the fuzzer for two minutes a target, then mutation
+# tests of the modules whose mistakes would be silent.
 #
 #   bash tests/nightly.sh                                     # all; of the mutants 600, fuzzed otherwise every day
 #   bash tests/nightly.sh mutants                             # the last part alone
@@ -18,6 +19,7 @@ if [ "${1:-}" = mutants ]; then
   shift
 else
   .venv/bin/python -m pytest -q -n 2 -m nightly --timeout 3600
+  .venv/bin/python tests/parity.py -j 2 --no-page
   .venv/bin/python tests/fuzz/fuzz.py --target all --seconds 120 --seed "$(date +%Y%m%d)"
 fi
 if [ "${1:-}" = --fresh ]; then

@@ -61,6 +61,7 @@ def _snakefile(workflow: Workflow, given: ExportGiven) -> str:
         "# Run it from here: snakemake --cores 2",
         "import json",
         "import os",
+        *(["import time"] if any(task.always for task in workflow.tasks) else []),
         "",
         'configfile: os.path.join(workflow.basedir, "config.yaml")',
         "",
@@ -87,8 +88,6 @@ def _rule(workflow: Workflow, task: Task, names: Mapping[str, str]) -> list[str]
     watched = [task.notebook, *task.modules, *raw]
     memory = task.resources.memory
     words = [*argv(workflow, task), "--executed", f"{STATE_FOLDER}/executed/{name}.ipynb"]
-    touched = f"touch(os.path.join(DONE, {text(name)}))"
-    mark = f"temp({touched})" if task.always else touched  # one that is gone is asked for again
     # A function's result is data; in a bare text braces would be wildcards.
     return [
         f"rule {name}:",
@@ -97,10 +96,15 @@ def _rule(workflow: Workflow, task: Task, names: Mapping[str, str]) -> list[str]
         *(f"        os.path.join(DONE, {text(names[one])})," for one in task.upstream),
         f"        lambda wildcards: {python(watched, 8)},",
         "    output:",
-        f"        {mark},",
+        f"        touch(os.path.join(DONE, {text(name)})),",
         "    params:",
         f"        command=lambda wildcards: {python(words, 8)},",
         "        values=lambda wildcards: PARAMS,",
+        *(
+            ["        asked=lambda wildcards: time.time(),  # a value of its own: it is called every time"]
+            if task.always
+            else []
+        ),
         f"    threads: {max(1, math.ceil(task.resources.cpus))}",
         *(["    resources:"] if memory or task.resources.gpus else []),
         *([f"        mem_mb={math.ceil(memory / 1_000_000)},"] if memory else []),

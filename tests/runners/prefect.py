@@ -8,6 +8,8 @@ from prefect_server import serving
 from zoo import Case
 
 NAME = "prefect"
+PACKAGE = "prefect"
+NOTHING = "nothing to run"
 QUICK = ()  # a server starts anew for each case
 
 _CALL = """
@@ -19,9 +21,15 @@ run(**json.loads(sys.argv[1]), return_state=True)
 """
 
 
-def run(project: Path, case: Case, place: Place) -> None:
-    folder = exported(project, "prefect")
+def run(project: Path, case: Case, place: Place) -> str:
+    exported(project, "prefect")
+    return again(project, case, place)
+
+
+def again(project: Path, case: Case, place: Place) -> str:
+    folder = project / "deploy/prefect"
     words = ("python", "-c", _CALL, json.dumps(dict(case.params)))
     with serving(place) as served:  # the one that a flow starts by itself may outlive it
         done = place.run(*words, cwd=folder, **served.variables)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import parity
 import pytest
-import zoo
 from airflow_serving import Api, airflow_serving, left_of, until
 from builders import Gate, code, command, header, write_files, write_notebook
 from runners.airflow import prepared
@@ -60,20 +59,6 @@ print(json.dumps([found, assets, ApiClient().sanitize_for_serialization(pod)]))
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> parity.Place:
     return parity.place_for("airflow", tmp_path_factory.mktemp("scratch"))
-
-
-def test_files_that_airflow_cannot_read_are_told(place: parity.Place, tmp_path: Path) -> None:
-    zoo.odd(tmp_path / "project")
-    folder = parity.exported(tmp_path / "project", "airflow")
-    variables = prepared(place, tmp_path / "home", folder)
-    words = ["airflow", "dags", "list-import-errors", "--local"]
-    good = place.run(*words, cwd=folder, **variables)
-    assert (good.returncode, "No data found" in good.stdout) == (0, True), good.stdout + good.stderr
-    text = (folder / "odd_names_dag.py").read_text()
-    (folder / "broken_dag.py").write_text(text.replace('"odd_names"', '"odd names"'))
-    bad = place.run(*words, cwd=folder, **variables)
-    assert "broken_dag.py" in bad.stdout
-    assert "odd_names_dag.py" not in bad.stdout
 
 
 def big(size: int) -> Workflow:

@@ -1,7 +1,8 @@
-"""Each target that can be run on one machine runs the zoo, in an environment of its own, as a local run does."""
+"""The quick cases of targets that can be run on one machine; `python tests/parity.py` runs all of them (tests/nightly.sh)."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import parity
@@ -12,16 +13,27 @@ from builders import command
 
 def _pairs() -> Iterator[Any]:
     for name in parity.targets():
-        group = pytest.mark.xdist_group(f"target-{name}")
-        for case, why in parity.cases_of(name):
-            mark = pytest.mark.heavy if case.name in parity.runner(name).QUICK else pytest.mark.nightly
-            marks = [mark, group, pytest.mark.timeout(900), *([pytest.mark.skip(reason=why)] if why else [])]
-            yield pytest.param(name, case, marks=marks, id=f"{name}-{case.name}")
+        marks = [pytest.mark.heavy, pytest.mark.xdist_group(f"target-{name}"), pytest.mark.timeout(900)]
+        for quick in getattr(parity.runner(name), "QUICK", ()):
+            yield pytest.param(name, zoo.CASES[quick], marks=marks, id=f"{name}-{quick}")
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> parity.Local:
+    return parity.Local(tmp_path_factory.mktemp("local"))
 
 
 @pytest.mark.parametrize(("name", "case"), [*_pairs()])
-def test_a_target_means_what_a_local_run_means(name: str, case: zoo.Case, tmp_path: Path) -> None:
-    assert parity.compared(name, case, tmp_path) == []
+def test_a_target_means_what_a_local_run_means(
+    name: str, case: zoo.Case, local: parity.Local, tmp_path: Path
+) -> None:
+    assert parity.compared(name, case, tmp_path, local) == []
+
+
+def test_what_a_target_cannot_run_is_a_case_of_the_zoo() -> None:
+    for name in parity.targets():
+        target = parity.runner(name)
+        assert {*getattr(target, "CANNOT", {}), *getattr(target, "QUICK", ())} <= {*zoo.CASES}
 
 
 @pytest.mark.heavy
@@ -43,6 +55,65 @@ def test_a_run_that_means_something_else_is_found(tmp_path: Path) -> None:
         "outputs of data/right.json",
         "parameters of load",
     ]
+    assert [*zoo.differences(pipeline, one, two, only=("data/right.json", "nosuch"))][1:3] == [
+        "outputs of nosuch: not made by the local run",
+        found[-1],
+    ]
     late = {**one.spans, "load": (one.spans["load"][0], one.spans["join"][1])}
-    turned = zoo.Observed(one.outputs, one.parameters, one.failures, late)
-    assert [text for text in zoo.differences(pipeline, one, turned) if text.startswith("order: left")]
+    turned = zoo.Observed(one.outputs, one.parameters, one.failures, late, {"tries": "3"})
+    said = [*zoo.differences(pipeline, one, turned)]
+    assert [text for text in said if text.startswith("order: left")]
+    assert "facts of tries: 3 instead of None" in said
+
+
+@pytest.mark.parametrize("kept", ["s3cr3t/of+the zoo", "s3cr3t%2Fof%2Bthe%20zoo", "czNjcjN0L29mK3RoZSB6b28="])
+def test_a_secret_that_is_kept_is_found(kept: str, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(f"it is {kept}.")
+    (tmp_path / "other").write_text("it is ***.")
+    assert [*zoo.leaks(zoo.CASES["secrets"], tmp_path)] == ["a secret stands in log"]
+
+
+def test_a_target_that_fails_does_not_end_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "parity.md"
+    page.write_text("# Parity\n\n| case | holds |\n\n| target |\n")
+    monkeypatch.setattr(parity, "PAGE", page)
+    monkeypatch.setattr(parity, "targets", lambda: ("bad", "good", "offline"))
+    stands = {"bad": SimpleNamespace(), "good": SimpleNamespace(CANNOT={"odd": "it cannot"}), "offline": None}
+    monkeypatch.setattr(parity, "runner", stands.get)
+
+    def compared(name: str, case: zoo.Case, *_: object) -> list[str]:
+        if name == "bad" and case.name == "matrix":
+            raise RuntimeError("no such program")
+        return ["outputs of x: 1 instead of 2"] if name == "bad" and case.name == "failing" else []
+
+    monkeypatch.setattr(parity, "compared", compared)
+    assert parity.main(["-j", "2"]) == 1
+    said = capsys.readouterr()
+    assert "RuntimeError: no such program" in said.out
+    assert "bad, failing: outputs of x: 1 instead of 2" in said.out
+    assert "bad, odd: same (0 s)" in said.err
+    assert "good, example: same (0 s)" in said.err
+    assert page.read_text() == "# Parity\n\n| case | holds |\n\n| target |\n"
+    assert parity.main(["good", "offline"]) == 0
+    first = page.read_text()
+    assert "| (1) |" in first
+    assert first.endswith("Not run:\n\n1. it cannot\n")
+    assert f"| offline | {parity.OFFLINE} |" in first
+    assert parity.main(["good"]) == 0
+    assert page.read_text() == first
+
+
+def test_the_page_has_all_targets_and_cases() -> None:
+    rows = parity.earlier(parity.PAGE.read_text(encoding="utf-8"))
+    assert {*rows} == {parity.title(name) for name in parity.targets()}, "run: python tests/parity.py TARGET"
+    for name in parity.targets():
+        row = rows[parity.title(name)]
+        expected = "valid" if hasattr(parity.runner(name), "validate") else "same"
+        if parity.runner(name) is None:
+            assert row["version"] == parity.OFFLINE
+            continue
+        for case, why in parity.cases_of(name):
+            # An empty place is a case that is new, or another version of the target: it has not been run yet.
+            assert row[case.name] in ({f"not run: {why}"} if why else {expected, ""}), (name, case.name)

@@ -166,7 +166,8 @@ def test_stages_that_may_expire_are_asked_every_time(root: Path) -> None:
     write_files(root, {"pipeline.yaml": "name: x\n"})
     write_notebook(root / "notebooks/a.ipynb", header("outputs: {o: ../o.txt}\nfresh_for: 1h"), code("1"))
     files = Project(root).exporting.rendered("snakemake").files
-    assert "temp(touch(" in files["Snakefile"]
+    assert "        asked=lambda wildcards: time.time()," in files["Snakefile"]
+    assert "import time\n" in files["Snakefile"]
     assert yaml.safe_load(Project(root).exporting.rendered("dvc").files["dvc.yaml"])["stages"]["a"][
         "always_changed"
     ]

@@ -1,0 +1,18 @@
+"""Holds an export to Argo Workflows to its reference, strictly; it is run nowhere."""
+
+from pathlib import Path
+
+import yaml
+from argo_check import complaints
+from parity import Place, exported
+from zoo import Case
+
+NAME = "argo"
+QUICK = ()
+
+
+def validate(project: Path, case: Case, place: Place) -> list[str]:
+    del place
+    folder = exported(project, "argo", *([] if case.apart else ["--set", "volume=claim"]))
+    (file,) = folder.glob("*.yaml")
+    return complaints(*yaml.safe_load_all(file.read_text(encoding="utf-8")))
