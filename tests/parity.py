@@ -110,7 +110,17 @@ def install(lock: Path, folder: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     for words in (
         [sys.executable, "-m", "venv", str(folder)],
-        [str(folder / "bin/python"), "-m", "pip", "install", "-q", "--no-deps", "-r", str(lock)],
+        [
+            str(folder / "bin/python"),
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--no-deps",
+            "--no-compile",
+            "-r",
+            str(lock),
+        ],
     ):
         subprocess.run(words, env=environment, check=True, timeout=1500)
 
