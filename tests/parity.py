@@ -9,7 +9,7 @@ A target is a module in tests/runners with `NAME`, `QUICK` (the cases that .ci/r
 `run(project, case, place)`, which exports, has the target run all of the pipeline, returns when it has ended, well or not, and gives
 what it said. `again(project, case, place)` runs what is exported once more. `CANNOT` names the cases that it cannot run here, with why;
 `NOTHING` is a pattern that stands in what it says of a run with nothing to do, and not in what it says of others; `PACKAGE` is
-the distribution whose version is told. NAME.lock beside it pins the environment that it runs in. `validate(project, case, place)` in place of
+the distribution whose version is told. NAME.lock beside it pins the environment that it runs in; `ENVIRONMENT` names another's, or none. `validate(project, case, place)` in place of
 `run` gives complaints about the files of a target that runs on no single machine. `TITLE` names what is no exporter.
 """
 
@@ -216,9 +216,9 @@ def compared(name: str, case: zoo.Case, folder: Path, local: Local | None = None
     there = folder / "there"
     there.mkdir(parents=True)
     case.write(there)
-    place = place_for(name, folder / "scratch")
-    place = replace(place, environment={**place.environment, **case.variables})
     target = runner(name)
+    place = place_for(getattr(target, "ENVIRONMENT", name), folder / "scratch")
+    place = replace(place, environment={**place.environment, **case.variables})
     if hasattr(target, "validate"):
         return list(target.validate(there, case, place))
     here = (local or Local(folder)).of(case)
