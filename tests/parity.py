@@ -1,6 +1,6 @@
 """Every target runs the zoo, and is compared with `nbpipeline run`.
 
-    python tests/parity.py                       # all targets; writes docs/reference/parity.md where nothing differs
+    python tests/parity.py                       # all targets; writes rows of docs/reference/parity.md where nothing differs
     python tests/parity.py snakemake dvc         # these alone; writes their rows
     python tests/parity.py -j 2 --no-page        # two targets side by side; writes nothing
     python tests/parity.py dask --case fresh     # one case
@@ -337,11 +337,14 @@ def write_page(found: Mapping[str, Row]) -> None:
 # --- all of it -------------------------------------------------------------------------------
 
 
-def row_of(name: str, local: Local, folder: Path, wanted: Sequence[str], wrong: list[str]) -> Row:
-    """Run a target's cases one after the other; what goes wrong in one does not end the others."""
-    target = runner(name)
+def row_of(name: str, local: Local, folder: Path, wanted: Sequence[str]) -> tuple[Row, list[str]]:
+    """Run a target's cases one after the other; gives what came out, and what is wrong, a line each.
+
+    What goes wrong in one does not end the others.
+    """
+    target, wrong = runner(name), list[str]()
     if target is None:
-        return {"version": OFFLINE}
+        return {"version": OFFLINE}, wrong
     offline = hasattr(target, "validate")
     row = {
         "version": OFFLINE if offline else version_of(name),
@@ -364,11 +367,11 @@ def row_of(name: str, local: Local, folder: Path, wanted: Sequence[str], wrong: 
         seconds = time.monotonic() - began
         print(f"{name}, {case.name}: {row[case.name]} ({seconds:.0f} s)", file=sys.stderr, flush=True)
         shutil.rmtree(folder / name / case.name, ignore_errors=True)
-    return row
+    return row, wrong
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run targets, print the table, and write their rows in the docs' page where nothing differs."""
+    """Run targets, write the rows in which nothing differs in the docs' page, print the table."""
     parser = argparse.ArgumentParser(description="Run the zoo on targets, and compare with local runs.")
     parser.add_argument("names", nargs="*", metavar="TARGET")
     parser.add_argument("-j", "--jobs", type=int, default=1, help="targets side by side")
@@ -378,18 +381,21 @@ def main(arguments: Sequence[str]) -> int:
     names = given.names or targets()
     if unknown := {*names} - {*targets()}:
         parser.error(f"no target: {', '.join(sorted(unknown))}; there are {', '.join(targets())}")
+    found: dict[str, Row] = {}
     wrong: list[str] = []
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(given.jobs) as pool:
         local = Local(Path(folder))
-        rows = pool.map(lambda name: row_of(name, local, Path(folder), given.case, wrong), names)
-        found = {title(name): row for name, row in zip(names, rows, strict=True)}
+        rows = pool.map(lambda name: row_of(name, local, Path(folder), given.case), names)
+        for name, (row, different) in zip(names, rows, strict=True):
+            found[title(name)] = row
+            wrong += different
+            if not different and not given.no_page:  # at once: what is broken off keeps the rows that it has
+                write_page({title(name): row})
     notes: list[str] = []
     print(
         f"\n{table(found, notes)}", *(f"{at}. {one}" for at, one in enumerate(notes, start=1)), "", sep="\n"
     )
     print(*wrong, sep="\n")
-    if not wrong and not given.no_page:
-        write_page(found)
     return int(bool(wrong))
 
 
