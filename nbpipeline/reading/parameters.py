@@ -56,6 +56,22 @@ def kinds(type: str) -> tuple[str, ...]:  # noqa: A002 - the model's own word
     return () if "" in found else tuple(one for one in _KINDS if one in found)
 
 
+def choices(type: str | None) -> tuple[Value, ...]:  # noqa: A002 - the model's own word
+    """Give the values that a declared type names, in its order; empty where it takes others, too."""
+    node = _type_node(type)
+    if node is None:
+        return ()
+    members = list(_members(node))
+    if any(_base(one) not in {"Literal", "None"} for one in members):
+        return ()
+    found = [
+        value
+        for one in members
+        for value in (_literals(one.slice) if isinstance(one, ast.Subscript) else [None])
+    ]
+    return tuple(found) if found != [None] else ()
+
+
 _KINDS = ("bool", "int", "float", "str", "list", "dict", "None")
 _KIND_OF: Mapping[str, str] = {
     **{one: one for one in _KINDS},

@@ -17,7 +17,7 @@ from nbpipeline.model import (
 )
 from nbpipeline.model.exported import Setting, Task, TaskCheck, Workflow
 from nbpipeline.pipeline.parameters import as_json
-from nbpipeline.reading.parameters import kinds
+from nbpipeline.reading.parameters import choices, kinds
 
 Modules = Callable[[StageInstance], tuple[str, ...]]
 """Names the project's own modules that an instance's code imports."""
@@ -130,7 +130,7 @@ def _of_stage(instance: StageInstance) -> Iterator[Setting]:
             stages=(spec.name,),
             types=kinds(parameter.type) if parameter.type else _types_of(default),
             default=default,
-            choices=tuple(as_json(one) for one in parameter.choices),
+            choices=tuple(as_json(one) for one in parameter.choices or choices(parameter.type)),
             min=parameter.min,
             max=parameter.max,
             help=parameter.help,

@@ -171,3 +171,26 @@ def test_stages_that_may_expire_are_asked_every_time(root: Path) -> None:
     assert yaml.safe_load(Project(root).exporting.rendered("dvc").files["dvc.yaml"])["stages"]["a"][
         "always_changed"
     ]
+
+
+CHOICES = {
+    "airflow": 'enum=["mean", "median"]',
+    "argo": "enum: - mean - median",
+    "azureml": "enum: - mean - median",
+    "github-actions": "type: choice options: - mean - median",
+    "gitlab-ci": "options: - mean - median",
+    "prefect": 'Literal["mean", "median"]',
+    "sagemaker": '"EnumValues": [ "mean", "median" ]',
+}
+
+
+@pytest.mark.parametrize("target", CHOICES)
+def test_a_literal_s_values_are_choices(target: str, root: Path) -> None:
+    write_files(root, {"pipeline.yaml": "name: one\nstore: {path: 's3://bucket/one'}\n"})
+    write_notebook(
+        root / "notebooks/a.ipynb",
+        header("outputs: {o: ../o.txt}"),
+        code("from typing import Literal\nmethod: Literal['mean', 'median'] = 'mean'", "parameters"),
+    )
+    files = Project(root).exporting.rendered(target).files
+    assert CHOICES[target] in " ".join("\n".join(files.values()).split())

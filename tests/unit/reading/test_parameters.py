@@ -3,7 +3,7 @@
 import pytest
 
 from nbpipeline.model import PathValue
-from nbpipeline.reading.parameters import accepts, parse_value
+from nbpipeline.reading.parameters import accepts, choices, parse_value
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,23 @@ def test_refused(text, kind):
 )
 def test_accepts(kind, value, fits):
     assert accepts(kind, value) is fits
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("Literal['b', 'a']", ("b", "a")),
+        ("typing.Literal['a'] | Literal[1]", ("a", 1)),
+        ("Optional[Literal['a', 'b']]", ("a", "b", None)),
+        ("'Literal[1]'", (1,)),
+        ("Literal['a'] | int", ()),
+        ("None", ()),
+        ("str", ()),
+        (None, ()),
+        ("no type", ()),
+    ],
+)
+def test_the_values_that_a_type_names(kind: str | None, expected: tuple[object, ...]) -> None:
+    assert choices(kind) == expected
+    for one in expected:
+        assert accepts(kind, one)
