@@ -35,13 +35,14 @@ _HIDDEN_FROM = 5
 _SECRET = re.compile(r"key|secret|token|pass|credential|connection|sas", re.IGNORECASE)
 _PART = 8 << 20
 _S3 = frozenset({"s3", "s3a"})
-_PUT_WHOLE = _S3 | {"gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory"}
+_AZURE = frozenset({"abfs", "abfss", "az", "adl"})
+_PUT_WHOLE = _S3 | _AZURE | {"gs", "gcs", "oss", "memory"}
 """Protocols whose put shows a file only when it is whole."""
 _BUILT_IN = frozenset({"file", "local", "memory"})
 _LIBRARIES = {
     **dict.fromkeys(_S3, "s3fs"),
     **dict.fromkeys(("gs", "gcs"), "gcsfs"),
-    **dict.fromkeys(("abfs", "abfss", "az", "adl"), "adlfs"),
+    **dict.fromkeys(_AZURE, "adlfs"),
     **dict.fromkeys(("sftp", "ssh"), "paramiko"),
     "smb": "smbprotocol",
     "hdfs": "pyarrow",
@@ -59,10 +60,12 @@ class Found(NamedTuple):
 
 
 def shown(url: str) -> str:
-    """Write a URL without the password that may stand in it."""
+    """Write a URL without the password that may stand in it; before Azure's account stands a container."""
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+    user, _, place = host.rpartition("@")
+    named = host if scheme in _AZURE and ":" not in user else place
+    return f"{scheme}://{named}{slash}{path}"
 
 
 class Remote:
@@ -84,7 +87,7 @@ class Remote:
             self._options["endpoint_url"] = endpoint
         self._lock = threading.Lock()
         self._opened: tuple[Any, str] | None = None
-        for library in ("fsspec", _LIBRARIES.get(self._protocol, "fsspec")):
+        for library in (_LIBRARIES.get(self._protocol, "fsspec"), "fsspec"):  # the first brings the second
             if importlib.util.find_spec(library) is None:
                 raise plugins.missing_library(library, f"the store at {self.name}")
         if self._protocol not in _BUILT_IN | _LIBRARIES.keys():

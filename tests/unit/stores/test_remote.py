@@ -124,6 +124,8 @@ def test_a_listing_that_stands_still_is_given_up(
 def test_passwords_and_options_are_not_shown() -> None:
     assert shown("sftp://ann:secret@host/a/b@c") == "sftp://host/a/b@c"
     assert shown("s3://bucket/a") == "s3://bucket/a"
+    assert shown("abfs://container@account/a") == "abfs://container@account/a"
+    assert shown("abfs://container:word@account/a") == "abfs://account/a"
     far = Remote(
         "s3://ann:hidden-1@bucket/a", {"key": "hidden-2", "secret": "hidden-3"}, "http://127.0.0.1:1"
     )
