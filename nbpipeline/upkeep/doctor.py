@@ -23,7 +23,7 @@ from nbpipeline.run.folder import (
 )
 from nbpipeline.stage import journal, lock
 from nbpipeline.stage.rescue import look_for_stranded, settle_stranded
-from nbpipeline.upkeep import installation, plug_ins, trackers
+from nbpipeline.upkeep import installation, plug_ins, sharing, trackers
 from nbpipeline.upkeep.alerting import tried_alerts
 from nbpipeline.upkeep.finding import Finding
 from nbpipeline.upkeep.telling import untold
@@ -48,6 +48,7 @@ def examine(
         ("trackers", trackers.findings(project)),
         (STATE_FOLDER, _folder(root, fix=fix)),
         ("history", _history(project, fix=fix)),
+        ("store", _far_store(project)),
         ("warm kernels", _warm_kernels(project, fix=fix)),
         ("journals", _stranded(project, instances, fix=fix)),
         ("journals", _journals(project, fix=fix)),
@@ -147,6 +148,14 @@ def _history(project: ProjectSpec, *, fix: bool) -> Iterator[Finding]:
     yield Finding(subject="history", state="good", what=f"{count} stages on record")
     swept = f"; {freed} bytes of broken-off writes removed" if freed else ""
     yield Finding(subject="store", state="good", what=f"readable{swept}")
+
+
+def _far_store(project: ProjectSpec) -> Iterator[Finding]:
+    """Ask the store far away something, as a run would: within the time that a request has there."""
+    if sharing.far_url(project):
+        far = sharing.far_store(project, "", None).transfer.far
+        far.read("records/doctor")
+        yield Finding(subject="store", state="good", what=f"{far.name} answers")
 
 
 def _damage(path: Path) -> str:

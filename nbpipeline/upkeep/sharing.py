@@ -79,6 +79,12 @@ class Verified:
         return all(one.done == "mended" for one in self.damaged)
 
 
+def far_url(project: ProjectSpec) -> str:
+    """Give the URL or folder of the store far away that pipeline.yaml names; empty where it names none."""
+    own = str(project.store.get("path") or "")
+    return str(project.store.get("remote") or "") or (own if is_url(own) else "")
+
+
 def far_store(
     project: ProjectSpec, given: str, present: object, tell: Callable[[str], None] | None = None
 ) -> CachedStore:
@@ -86,10 +92,10 @@ def far_store(
 
     `present` is taken where it is that one. Raises UsageError where there is none, MissingPluginError.
     """
-    own = str(project.store.get("path") or "")
-    named = str(project.store.get("remote") or "") or (own if is_url(own) else "")
+    named = far_url(project)
     url = given or named
     if not url:
+        own = str(project.store.get("path") or "")
         raise UsageError.of(
             "no store far away is named.",
             known=f"the store is the folder {own or '.nbpipeline/store'}",
