@@ -15,6 +15,8 @@ LOOKED_AT = 200
 """So many past runs are searched for a stage's history."""
 SHOWN_ATTEMPTS = 10
 _BY_HAND = "recorded"
+_WIDEST = 100
+"""Characters of a parameter's value; the JSON has all."""
 
 
 def show_stage(state: State, root: Path, instances: Sequence[str]) -> Page:
@@ -84,6 +86,7 @@ def _record_data(record: StageRecord) -> dict[str, Any]:
         "seconds": round(record.seconds, 3),
         "origin": record.origin,
         "state": record.state,
+        "parameters": plain(record.fingerprint.parameters),
         "outputs": [{"path": one.path, "digest": one.digest, "size": one.size} for one in record.outputs],
     }
 
@@ -102,6 +105,8 @@ def _metrics(record: StageRecord | None, before: StageRecord | None) -> list[dic
 def _instance_text(one: Mapping[str, Any]) -> str:
     record, made, last = one["record"], one["made"], one["last"]
     parts = [one["stage"], _head(record, made)]
+    parameters = [(name, _cut(text)) for name, text in record["parameters"].items()] if record else []
+    parts += ["", table(("parameter", "value"), parameters)] if parameters else []
     outputs = [(output["path"], size(output["size"])) for output in record["outputs"]] if record else []
     parts += ["", table(("output", "size"), outputs)] if outputs else []
     metrics = [(m["name"], figure(m["value"]), change(m["before"], m["value"])) for m in one["metrics"]]
@@ -122,6 +127,10 @@ def _instance_text(one: Mapping[str, Any]) -> str:
         ]
         parts += ["", table(("run", "status", "took", "metrics"), past_rows)]
     return "\n".join(parts)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}\u2026"
 
 
 def _head(record: Mapping[str, Any] | None, made: Mapping[str, Any] | None) -> str:

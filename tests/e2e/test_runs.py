@@ -186,6 +186,8 @@ def test_parameters_and_profiles(small: Path) -> None:
     write_files(small, {"pipeline.yaml": "name: small\nprofiles: {turned: {params: {reverse: true}}}\n"})
     run(small, "+train", "--profile", "turned")
     assert model(small) == {"first": 3}
+    shown = command("show", "clean", "--profile", "turned", cwd=small).stdout
+    assert "parameter  value\nreverse    true\n" in shown
     run(small, "+train", "--profile", "turned", "-p", "clean.reverse=false")
     assert model(small) == {"first": 1}
     wrong = command("run", "-p", "clean.revers=true", cwd=small)
