@@ -28,7 +28,8 @@ def run(project: Path, case: Case, place: Place) -> str:
 
 def again(project: Path, case: Case, place: Place) -> str:
     folder = project / "deploy/prefect"
-    words = ("python", "-c", _CALL, json.dumps(dict(case.params)))
+    given = {name.replace(".", "_"): value for name, value in case.params.items()}
+    words = ("python", "-c", _CALL, json.dumps(given))
     with serving(place) as served:  # the one that a flow starts by itself may outlive it
         done = place.run(*words, cwd=folder, **served.variables)
     assert done.returncode == 0, done.stdout + done.stderr
