@@ -134,8 +134,6 @@ def _param(setting: Setting) -> Iterator[str]:
     yield f"    {text(setting.name)}: Param("
     yield f"        {python(setting.default, 8)},"
     types = [_TYPES[one] for one in setting.types]
-    if types and setting.default is None and "null" not in types:
-        types.append("null")
     if types:
         yield f"        type={python(types[0] if len(types) == 1 else types)},"
     if "array" in types and not _is_texts(setting.default):

@@ -187,7 +187,7 @@ def _annotation(setting: Setting) -> str:
     if len(types) != 1:
         return "Any"
     name = _TYPES.get(types[0], types[0])
-    return f"{name} | None" if "None" in setting.types or setting.default is None else name
+    return f"{name} | None" if "None" in setting.types else name
 
 
 # --- assets ----------------------------------------------------------------------------------

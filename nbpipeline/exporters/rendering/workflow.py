@@ -128,13 +128,21 @@ def _of_stage(instance: StageInstance) -> Iterator[Setting]:
         yield Setting(
             name=parameter.name,
             stages=(spec.name,),
-            types=kinds(parameter.type) if parameter.type else _types_of(default),
+            types=_types(parameter, default),
             default=default,
             choices=tuple(as_json(one) for one in parameter.choices or choices(parameter.type)),
             min=parameter.min,
             max=parameter.max,
             help=parameter.help,
         )
+
+
+def _types(parameter: Parameter, default: Value) -> tuple[str, ...]:
+    """Name what a value may be; where the default is None, that too, whatever the annotation says."""
+    if not parameter.type:
+        return _types_of(default)
+    found = kinds(parameter.type)
+    return (*found, "None") if found and default is None and "None" not in found else found
 
 
 def _merged(same: list[Setting], *, apart: bool) -> Iterator[Setting]:

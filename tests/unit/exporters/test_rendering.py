@@ -120,3 +120,14 @@ def test_the_lock_holds_what_stages_import_and_what_that_needs(root: Path) -> No
     assert not {"pytest", "hypothesis", "great-expectations"} & set(names)
     assert names == sorted(names)
     assert all(one.count("==") == 1 for one in pinned)
+
+
+def test_a_default_of_none_may_be_set_whatever_the_annotation_says(root: Path) -> None:
+    """Prefect refused the untouched default of `word: str = None` before anything ran."""
+    write_notebook(
+        root / "notebooks/a.ipynb",
+        header("outputs: {o: ../o.txt}"),
+        code("word: str = None\nplain: str = 'a'\nlate: float | None = None\nfree = None", "parameters"),
+    )
+    found = {one.name: one.types for one in Project(root).exporting.workflow().settings}
+    assert found == {"word": ("str", "None"), "plain": ("str",), "late": ("float", "None"), "free": ()}
