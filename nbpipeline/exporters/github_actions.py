@@ -63,13 +63,7 @@ _ACTIONS = {
 def losses(workflow: Workflow, given: ExportGiven) -> Iterable[Loss]:
     """Find whether GitHub would see the workflow; what is no input of its own the input `params` sets."""
     del workflow
-    if given.repository != ".":
-        yield Loss(
-            feature="order",
-            tasks=(),
-            what="all of it: GitHub reads workflows at the root of a repository alone, not in a folder",
-            mend=f"say -o with that root: {given.repository} as seen from here",
-        )
+    yield from ci.unseen("GitHub", "workflows", given)
 
 
 def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
@@ -90,7 +84,8 @@ def _tagged(text: str) -> str:
 
 
 def _workflow(workflow: Workflow, given: ExportGiven) -> dict[str, Any]:
-    inside = {"defaults": {"run": {"working-directory": given.to_root}}} if given.to_root != "." else {}
+    place = ci.project(given)
+    inside = {"defaults": {"run": {"working-directory": place}}} if place != "." else {}
     inputs = ci.in_form(workflow, _MOST_INPUTS)
     return {
         "name": _data(workflow.name),
@@ -250,7 +245,7 @@ def _uses(action: str, given: Mapping[str, Any] | None = None) -> dict[str, Any]
 
 def _paths(paths: Iterable[str], given: ExportGiven) -> str:
     """Name files of the project as actions see them, which know no working directory but the repository's."""
-    return "\n".join(posixpath.normpath(posixpath.join(given.to_root, one)) for one in paths)
+    return "\n".join(ci.below(one, given) for one in paths)
 
 
 def _cache_steps(what: str, workflow: Workflow, given: ExportGiven) -> list[dict[str, Any]]:

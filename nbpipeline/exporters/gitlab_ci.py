@@ -5,6 +5,7 @@ Written after GitLab's documentation as of version 18 ("CI/CD YAML syntax refere
 """
 
 import json
+import posixpath
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -50,20 +51,28 @@ _MOST_INPUTS = 19
 _MOST_OPTIONS = 50
 _LONGEST_HELP = 1000
 _MERGE_REQUEST = '$CI_PIPELINE_SOURCE == "merge_request_event"'
+_KEPT = ("report.html", "summary.md")
+_RUNS = ".nbpipeline/runs"
 _STARTED = ("schedule", "web", "api", "trigger", "pipeline")
 
 
 def losses(workflow: Workflow, given: ExportGiven) -> Iterable[Loss]:
-    """Find whether the store is where GitLab's cache cannot reach."""
-    del given
+    """Find whether GitLab would see the job, and whether the store is where its cache cannot reach."""
+    yield from ci.unseen("GitLab", "the job", given)
     folder = workflow.store_folder
-    if folder.startswith("/") or ".." in folder.split("/"):
+    if not _is_inside(posixpath.join(given.to_root, folder)):
         yield Loss(
             feature="fresh",
             tasks=(),
             what=f"the store '{folder}' is outside the project, and no cache of GitLab's reaches it",
             mend="name a folder in the project, or a URL",
         )
+
+
+def _is_inside(path: str) -> bool:
+    """Say whether a path leads below GitLab's own project: the repository, and the export's folder."""
+    normal = posixpath.normpath(path)
+    return not normal.startswith("/") and normal.split("/")[0] != ".."
 
 
 def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
@@ -136,14 +145,17 @@ def _job(workflow: Workflow, given: ExportGiven, inputs: Mapping[str, Setting]) 
         "rules": _rules(),
         "variables": _variables(inputs, given),
         "resource_group": "nbpipeline-$NBPIPELINE_FROM-$CI_COMMIT_REF_SLUG",
-        "cache": _caches(workflow),
+        "cache": _caches(workflow, given),
         "script": _script(workflow, given),
-        "after_script": ["\n".join(ci.summary_lines()), f"python {_FOLDER}/comment.py summary.md"],
+        "after_script": [
+            "\n".join([*_entered(given), *ci.summary_lines()]),
+            f"python {_beside(given)}/comment.py summary.md",
+        ],
         "artifacts": {
             "name": "nbpipeline",
             "expose_as": "nbpipeline",
             "when": "always",
-            "paths": ["report.html", "summary.md", ".nbpipeline/runs/"],
+            "paths": [*(ci.below(one, given) for one in _KEPT), f"{ci.below(_RUNS, given)}/"],
         },
     }
 
@@ -193,16 +205,27 @@ def _input_of(name: str) -> str:
     return f"$[[ inputs.{name} ]]"
 
 
-def _caches(workflow: Workflow) -> list[dict[str, Any]]:
+def _entered(given: ExportGiven) -> list[str]:
+    """Go from the repository's root to the project's folder."""
+    place = ci.project(given)
+    return [f"cd {ci.quoted(f'./{place}')}"] if place != "." else []
+
+
+def _beside(given: ExportGiven) -> str:
+    """Give the way from the project's folder to that of the job's programs."""
+    return posixpath.relpath(_FOLDER, ci.project(given))
+
+
+def _caches(workflow: Workflow, given: ExportGiven) -> list[dict[str, Any]]:
     """Keep caches apart by where a pipeline comes from; GitLab does by protected and other branches."""
     policy = {"policy": "$NBPIPELINE_CACHE"}
     lock = {"files": [f"{_FOLDER}/requirements.lock"], "prefix": "pip-$NBPIPELINE_FROM"}
     pip = {"key": lock, "paths": [".cache/pip/"], **policy}
-    inside = [one for one in ci.cached(workflow) if not one.startswith("/") and ".." not in one.split("/")]
+    cached = [ci.below(one, given) for one in ci.cached(workflow)]
     results = {
         "key": "nbpipeline-$NBPIPELINE_FROM-$CI_COMMIT_REF_SLUG",
         "fallback_keys": ["nbpipeline-branch-$CI_DEFAULT_BRANCH"],
-        "paths": inside,
+        "paths": [one for one in cached if _is_inside(one)],
         "when": "always",
         **policy,
     }
@@ -212,9 +235,10 @@ def _caches(workflow: Workflow) -> list[dict[str, Any]]:
 def _script(workflow: Workflow, given: ExportGiven) -> list[str]:
     params = ['--params "$PARAMS"', '--params "$NBPIPELINE_PARAMS"']
     return [
+        *_entered(given),
         "unset NBPIPELINE_GITLAB_TOKEN  # it is for the comment, and no business of notebooks",
-        *ci.install_lines(f"{_FOLDER}/requirements.lock"),
+        *ci.install_lines(f"{_beside(given)}/requirements.lock"),
         *ci.check_lines("gitlab-ci", workflow, given),
-        f"PARAMS=$(python {_FOLDER}/params.py)",
+        f"PARAMS=$(python {_beside(given)}/params.py)",
         " ".join([*ci.run_words(workflow), *params, "$NBPIPELINE_FORK"]),
     ]

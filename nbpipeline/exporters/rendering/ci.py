@@ -3,13 +3,14 @@
 import math
 import posixpath
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from nbpipeline.errors import UsageError
 from nbpipeline.exporters.rendering.names import identifiers, snake
 from nbpipeline.exporters.rendering.source import made_by
 from nbpipeline.location import STATE_FOLDER
-from nbpipeline.model.exported import ExportGiven, Setting, Workflow
+from nbpipeline.model.exported import ExportGiven, Loss, Setting, Workflow
 
 INSTALL = "Install what the stages import"
 SUMMARY = "Summary"
@@ -23,6 +24,40 @@ PARAMS = "ci_params.py"
 FURTHER = 'Further parameters as JSON, such as {"train.C": 0.5}'
 _LONGEST_DEFAULT = 1000
 """Bytes; GitLab takes less than 1 KB."""
+_PATTERN = frozenset("$*?[]{}!\\\n")
+"""What services read otherwise than as itself, in the paths that they keep."""
+
+
+def unseen(service: str, reads: str, given: ExportGiven) -> Iterator[Loss]:
+    """Find that the service would not see what is written, or would not find the project from there."""
+    if given.repository != "." or given.to_root.startswith(".."):
+        there = f": {given.repository} as seen from here" if given.repository != "." else ""
+        yield Loss(
+            feature="order",
+            tasks=(),
+            what=f"all of it: {service} reads {reads} at the root of a repository alone, not in a folder",
+            mend=f"say -o with that root{there}",
+        )
+
+
+def project(given: ExportGiven) -> str:
+    """Give the project's folder as the repository's root sees it. Raises UsageError where it is not below."""
+    if not given.folder and given.to_root.startswith(".."):
+        raise UsageError.of(
+            "The folder to export to is beside the project; a repository's root has the project below it.",
+            mend="say -o with that root",
+        )
+    if _PATTERN & {*given.to_root}:
+        raise UsageError.of(
+            f"The project's folder is called '{given.to_root}', which the service takes for a pattern.",
+            mend="give it a name without $ * ? [ ] { } ! and \\",
+        )
+    return given.to_root
+
+
+def below(path: str, given: ExportGiven) -> str:
+    """Name a file of the project as seen from the repository's root, where paths of services begin."""
+    return posixpath.normpath(posixpath.join(project(given), path))
 
 
 def install_lines(lock: str) -> list[str]:

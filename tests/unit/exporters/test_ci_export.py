@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from builders import code, header, write_files, write_notebook
+from builders import code, command, header, write_files, write_notebook
 from forges import ME, TOKEN, forge
 from workflow_shell import Expression
 
@@ -271,6 +271,75 @@ def test_options_of_the_job(root: Path) -> None:
     _, plain = gitlab(root)
     assert not {"stage", "tags"} & {*plain}
     assert plain["image"].startswith("python:3.")
+
+
+def below(root: Path, **options: str) -> tuple[Path, dict[str, Any]]:
+    """Export a project in a folder of a repository to the repository's root."""
+    (root / ".git").mkdir()
+    project = root / "ml/it's late"
+    write_files(project, {"pipeline.yaml": "name: x\n"})
+    stage(project)
+    export = Project(project).exporting.rendered("gitlab-ci", root, options=options)
+    Project(project).exporting.written(export)
+    job = [*yaml.safe_load_all((root / ".gitlab-ci.yml").read_text())][1]["nbpipeline"]
+    return project, job
+
+
+def test_a_project_in_a_folder_of_the_repository(root: Path) -> None:
+    """Paths that GitLab keeps begin at the repository's root, where it reads the job; commands at the project's."""
+    project, job = below(root)
+    with pytest.raises(
+        LossError, match=r"(?s)GitLab reads the job at the root.*-o with that root: \.\./\.\."
+    ):
+        Project(project).exporting.rendered("gitlab-ci")
+    assert job["cache"][0]["key"]["files"] == [".gitlab/nbpipeline/requirements.lock"]
+    assert job["cache"][1]["paths"] == [f"ml/it's late/.nbpipeline/{one}" for one in ("store", "state.db")]
+    paths = [f"ml/it's late/{one}" for one in ("report.html", "summary.md", ".nbpipeline/runs/")]
+    assert job["artifacts"]["paths"] == paths
+    lines = "\n".join(job["script"])
+    for word in re.findall(r"\S*\.gitlab/\S+\b", lines):
+        assert (project / word).is_file(), word
+    (check,) = [one for one in job["script"] if " --check" in one]
+    done = command(*shlex.split(check)[1:], cwd=project)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, [f"6 files in {root}: up to date"])
+    for script in (job["script"], job["after_script"]):
+        place = subprocess.run(
+            ["sh", "-c", f"{script[0].splitlines()[0]} && pwd"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert place.stdout.strip() == str(project)
+
+
+def test_a_store_outside_the_project_and_inside_the_repository_is_in_reach(root: Path) -> None:
+    (root / ".git").mkdir()
+    write_files(root / "ml", {"pipeline.yaml": "name: x\nstore: {path: ../results}\n"})
+    stage(root / "ml")
+    files = Project(root / "ml").exporting.rendered("gitlab-ci", root).files
+    job = [*yaml.safe_load_all(files[".gitlab-ci.yml"])][1]["nbpipeline"]
+    assert job["cache"][1]["paths"] == ["results", "ml/.nbpipeline/state.db"]
+
+
+@pytest.mark.parametrize("target", ["github-actions", "gitlab-ci"])
+def test_a_folder_that_the_project_is_not_below_is_no_root_of_its_repository(root: Path, target: str) -> None:
+    project = root / "project"
+    write_files(project, {"pipeline.yaml": "name: x\n"})
+    stage(project)
+    for place in (root / "beside", project / "deploy/ci"):
+        with pytest.raises(LossError, match="at the root of a repository alone"):
+            Project(project).exporting.rendered(target, place)
+    with pytest.raises(UsageError, match="is beside the project"):
+        Project(project).exporting.rendered(target, root / "beside", allow_loss=True)
+
+
+@pytest.mark.parametrize("target", ["github-actions", "gitlab-ci"])
+def test_a_folder_that_services_take_for_a_pattern_is_refused(root: Path, target: str) -> None:
+    write_files(root / "a*", {"pipeline.yaml": "name: x\n"})
+    stage(root / "a*")
+    with pytest.raises(UsageError, match="takes for a pattern"):
+        Project(root / "a*").exporting.rendered(target, root)
 
 
 # --- the programs beside the workflow --------------------------------------------------------
