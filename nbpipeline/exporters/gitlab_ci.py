@@ -1,9 +1,12 @@
-"""GitLab CI/CD: a job that checks, plans, runs what is stale, and tells the merge request.
+"""GitLab CI/CD: a job that checks, plans, runs what is stale, and one that tells the merge request.
 
 Written after GitLab's documentation as of version 18 ("CI/CD YAML syntax reference", "CI/CD inputs",
-"Caching in GitLab CI/CD", "Merge request pipelines").
+"Caching in GitLab CI/CD", "Merge request pipelines"; scopes of variables by environment). The token that puts
+the note reaches a job of its own, which runs no notebook: what a job's shell was started with, all that runs
+in the job can read.
 """
 
+import hashlib
 import json
 import posixpath
 from collections.abc import Iterable, Mapping
@@ -51,6 +54,17 @@ _MOST_INPUTS = 19
 _MOST_OPTIONS = 50
 _LONGEST_HELP = 1000
 _MERGE_REQUEST = '$CI_PIPELINE_SOURCE == "merge_request_event"'
+_FORK = "$CI_MERGE_REQUEST_SOURCE_PROJECT_ID != $CI_MERGE_REQUEST_PROJECT_ID"
+_OWN = "$CI_MERGE_REQUEST_SOURCE_PROJECT_ID == $CI_MERGE_REQUEST_PROJECT_ID"
+_COMMENT = "nbpipeline-comment"
+"""The job that tells the merge request, and the environment that its token is for."""
+_TOKEN_IS_NOT_HERE = (
+    'if [ -n "$NBPIPELINE_GITLAB_TOKEN" ]; then\n'
+    "  echo 'Notebooks could read the variable NBPIPELINE_GITLAB_TOKEN: "
+    f"give it the environment scope {_COMMENT}.' >&2\n"
+    "  exit 1\n"
+    "fi"
+)
 _KEPT = ("report.html", "summary.md")
 _RUNS = ".nbpipeline/runs"
 _STARTED = ("schedule", "web", "api", "trigger", "pipeline")
@@ -84,10 +98,12 @@ def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
     listed = {
         _variable(name): {"parameter": one.name, "default": one.default} for name, one in inputs.items()
     }
-    programs = {"params.py": ci.PARAMS, "comment.py": ci.COMMENT}
+    comment = ci.program(ci.COMMENT, "gitlab-ci", workflow)
+    jobs = {"nbpipeline": _job(workflow, given, inputs), _COMMENT: _comment(given, comment)}
     return {
-        file: f"{head}{header}---\n{yaml_text({'nbpipeline': _job(workflow, given, inputs)})}",
-        **{f"{_FOLDER}/{name}": ci.program(one, "gitlab-ci", workflow) for name, one in programs.items()},
+        file: f"{head}{header}---\n{yaml_text(jobs)}",
+        f"{_FOLDER}/params.py": ci.program(ci.PARAMS, "gitlab-ci", workflow),
+        f"{_FOLDER}/comment.py": comment,
         f"{_FOLDER}/inputs.json": json.dumps(listed, indent=2, ensure_ascii=False) + "\n",
         f"{_FOLDER}/README.md": gitlab_ci_readme.readme(workflow, file, included=file != _FILE),
         f"{_FOLDER}/requirements.lock": container.lock("gitlab-ci", workflow, given),
@@ -135,22 +151,25 @@ def _type(value: object) -> str:
 # --- the job ---------------------------------------------------------------------------------
 
 
-def _job(workflow: Workflow, given: ExportGiven, inputs: Mapping[str, Setting]) -> dict[str, Any]:
+def _machine(given: ExportGiven) -> dict[str, Any]:
     options = given.options
     tags = [one.strip() for one in options.get("tags", "").split(",") if one.strip()]
     return {
         **({"stage": options["stage"]} if "stage" in options else {}),
         "image": options.get("image", f"python:{given.python}-slim"),
         **({"tags": tags} if tags else {}),
+    }
+
+
+def _job(workflow: Workflow, given: ExportGiven, inputs: Mapping[str, Setting]) -> dict[str, Any]:
+    return {
+        **_machine(given),
         "rules": _rules(),
         "variables": _variables(inputs, given),
         "resource_group": "nbpipeline-$NBPIPELINE_FROM-$CI_COMMIT_REF_SLUG",
         "cache": _caches(workflow, given),
         "script": _script(workflow, given),
-        "after_script": [
-            "\n".join([*_entered(given), *ci.summary_lines()]),
-            f"python {_beside(given)}/comment.py summary.md",
-        ],
+        "after_script": ["\n".join([*_entered(given), *ci.summary_lines()])],
         "artifacts": {
             "name": "nbpipeline",
             "expose_as": "nbpipeline",
@@ -160,16 +179,39 @@ def _job(workflow: Workflow, given: ExportGiven, inputs: Mapping[str, Setting]) 
     }
 
 
+def _comment(given: ExportGiven, program: str) -> dict[str, Any]:
+    """Tell the merge request, in the one job that has the token; it takes a text from the other, no program.
+
+    A notebook may upload any file as the other job's artifacts, so the program that is run is looked at, and
+    sees no module beside itself (`-I`).
+    """
+    place = f"{_FOLDER}/comment.py"
+    digest = hashlib.sha256(program.encode()).hexdigest()
+    return {
+        **_machine(given),
+        "needs": ["nbpipeline"],
+        "rules": [{"if": f"{_MERGE_REQUEST} && {_OWN}", "when": "always"}],
+        "variables": {"GIT_STRATEGY": "clone"},
+        "environment": {"name": _COMMENT, "action": "access"},
+        "resource_group": f"{_COMMENT}-$CI_MERGE_REQUEST_IID",
+        "cache": [],
+        "script": [
+            f"echo '{digest}  {place}' | sha256sum -c",
+            f"python -I {place} {ci.quoted(ci.below('summary.md', given))}",
+        ],
+        "allow_failure": True,
+    }
+
+
 def _rules() -> list[dict[str, Any]]:
     """Run for merge requests, the default branch, and whoever starts it; one from a fork writes nothing.
 
     A fork's pipeline runs in the fork, or in this project when a member starts it: in both the project that
     its changes come from is another than the one that it asks to merge them.
     """
-    fork = "$CI_MERGE_REQUEST_SOURCE_PROJECT_ID != $CI_MERGE_REQUEST_PROJECT_ID"
     return [
         {
-            "if": f"{_MERGE_REQUEST} && {fork}",
+            "if": f"{_MERGE_REQUEST} && {_FORK}",
             "variables": {
                 "NBPIPELINE_FROM": "fork",
                 "NBPIPELINE_FORK": "--no-push",
@@ -236,7 +278,7 @@ def _script(workflow: Workflow, given: ExportGiven) -> list[str]:
     params = ['--params "$PARAMS"', '--params "$NBPIPELINE_PARAMS"']
     return [
         *_entered(given),
-        "unset NBPIPELINE_GITLAB_TOKEN  # it is for the comment, and no business of notebooks",
+        _TOKEN_IS_NOT_HERE,
         *ci.install_lines(f"{_beside(given)}/requirements.lock"),
         *ci.check_lines("gitlab-ci", workflow, given),
         f"PARAMS=$(python {_beside(given)}/params.py)",

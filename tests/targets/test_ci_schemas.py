@@ -68,6 +68,7 @@ def test_the_job_holds_to_gitlabs_schema(root: Path, programs: Path) -> None:
         ("type: string", "type: text"),
         ("expand: false", "expand: perhaps"),
         ("after_script:", "afterscript:"),
+        ("action: access", "action: look"),
     ):
         assert old in text, old
         place.write_text(text.replace(old, new))

@@ -273,6 +273,40 @@ def test_options_of_the_job(root: Path) -> None:
     assert plain["image"].startswith("python:3.")
 
 
+def test_the_job_with_the_token_runs_the_program_that_was_exported_and_no_other(root: Path) -> None:
+    """The artifacts of the job that runs notebooks are unpacked over what is checked out."""
+    stage(root)
+    export = Project(root).exporting.rendered("gitlab-ci")
+    Project(root).exporting.written(export)
+    *_, jobs = yaml.safe_load_all(export.files[".gitlab-ci.yml"])
+    words = ["bash", "-eo", "pipefail", "-c", "\n".join(jobs["nbpipeline-comment"]["script"])]
+    path = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "GITLAB_CI": "true"}
+
+    def ran() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(words, cwd=root, env=path, capture_output=True, text=True, check=False)
+
+    program = root / ".gitlab/nbpipeline/comment.py"
+    program.with_name("json.py").write_text("open('stolen', 'w')")
+    done = ran()
+    assert done.returncode == 0, done.stderr
+    assert "There is no merge request to tell" in done.stdout
+    program.write_text(program.read_text() + "open('stolen', 'w')\n")
+    assert ran().returncode == 1
+    assert not (root / "stolen").exists()
+    assert "needs" not in jobs["nbpipeline"]
+    assert jobs["nbpipeline-comment"]["environment"]["name"] == "nbpipeline-comment"
+
+
+def test_a_summary_that_was_not_written_is_no_crash(tmp_path: Path) -> None:
+    words = [sys.executable, "-I", str(PROGRAMS / ci.COMMENT), str(tmp_path / "summary.md")]
+    environment = {"GITHUB_API_URL": "http://127.0.0.1:9", "GITHUB_REPOSITORY": "a/b", "NUMBER": "7"}
+    done = subprocess.run(
+        words, env={**environment, "GITHUB_TOKEN": TOKEN}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "There is no summary: the job that writes it did not come so far.\n"
+
+
 def below(root: Path, **options: str) -> tuple[Path, dict[str, Any]]:
     """Export a project in a folder of a repository to the repository's root."""
     (root / ".git").mkdir()
