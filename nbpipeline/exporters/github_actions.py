@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nbpipeline.exporters.rendering import ci, container
+from nbpipeline.exporters.rendering.names import identifiers
 from nbpipeline.exporters.rendering.schedule import cron_of
 from nbpipeline.exporters.rendering.source import made_by, yaml_text
 from nbpipeline.model.exported import ExportGiven, Loss, Setting, Workflow
@@ -44,6 +45,7 @@ KEEPS: Mapping[str, str] = {
 }
 _WORKFLOW = ".github/workflows/nbpipeline.yml"
 _FOLDER = ".github/nbpipeline"
+_LONGEST = 200
 _MOST_INPUTS = 24
 """GitHub takes 25; one is `params`."""
 _PULL_REQUEST = "github.event_name == 'pull_request'"
@@ -86,7 +88,7 @@ def _tagged(text: str) -> str:
 def _workflow(workflow: Workflow, given: ExportGiven) -> dict[str, Any]:
     place = ci.project(given)
     inside = {"defaults": {"run": {"working-directory": place}}} if place != "." else {}
-    inputs = ci.in_form(workflow, _MOST_INPUTS)
+    inputs = _inputs(workflow)
     return {
         "name": _data(workflow.name),
         "on": _triggers(workflow, given, inputs),
@@ -127,6 +129,10 @@ def _triggers(workflow: Workflow, given: ExportGiven, inputs: Mapping[str, Setti
     return found
 
 
+def _inputs(workflow: Workflow) -> Mapping[str, Setting]:
+    return ci.in_form(workflow, _MOST_INPUTS, texts=True)
+
+
 def _input(setting: Setting) -> dict[str, Any]:
     text = setting.help or f"Parameter of {', '.join(setting.stages)}"
     found: dict[str, Any] = {"description": _data(text)}
@@ -147,26 +153,39 @@ def _environment(inputs: Mapping[str, Setting], given: ExportGiven) -> dict[str,
     empty = "'{}'"
     if inputs:
         filled = f"format('{{{{{pairs}}}}}'{values})"
-        found["PARAMS"] = f"${{{{ github.event_name == 'workflow_dispatch' && {filled} || {empty} }}}}"
-    found["MORE_PARAMS"] = f"${{{{ inputs.params || {empty} }}}}"
+        found["NBPIPELINE_INPUTS"] = (
+            f"${{{{ github.event_name == 'workflow_dispatch' && {filled} || {empty} }}}}"
+        )
+    found["NBPIPELINE_PARAMS"] = f"${{{{ inputs.params || {empty} }}}}"
     return found
 
 
-def _secrets(workflow: Workflow, given: ExportGiven) -> list[str]:
-    further = [one.strip() for one in given.options.get("secrets", "").split(",")]
-    return [*dict.fromkeys([*workflow.secrets, *filter(None, further)])]
+def _handed(workflow: Workflow, given: ExportGiven) -> Mapping[str, tuple[str, str]]:
+    """Name the stages' secrets and variables by what a step has them as: `secrets` or `vars`, and the name.
+
+    Names that differ in case alone GitHub takes for one, in a step's `env` as in what they are read from.
+    """
+    further = filter(None, (one.strip() for one in given.options.get("secrets", "").split(",")))
+    said = given.options.get("secrets", "")
+    secrets = dict.fromkeys(ci.variables(workflow.secrets, "`secrets` of a stage"))
+    secrets |= dict.fromkeys(ci.variables(further, f"--set secrets={said}"))
+    own = dict.fromkeys(ci.variables(workflow.env, "`env` of a stage"))
+    found = {}
+    for kind, context, names in (("SECRET", "secrets", secrets), ("VARIABLE", "vars", own)):
+        apart = identifiers(names, str, longest=_LONGEST, fold=True)
+        found |= {f"{ci.OWN}{kind}_{apart[name]}": (context, name) for name in names}
+    return found
 
 
 def _own(workflow: Workflow, given: ExportGiven) -> dict[str, str]:
     """Give the steps that need them the stages' secrets and variables; GitHub makes unset ones empty."""
-    found = {f"SECRET_{name}": f"${{{{ secrets.{name} }}}}" for name in _secrets(workflow, given)}
-    return found | {f"VARIABLE_{name}": f"${{{{ vars.{name} }}}}" for name in workflow.env}
+    handed = _handed(workflow, given)
+    return {one: f"${{{{ {context}.{name} }}}}" for one, (context, name) in handed.items()}
 
 
 def _exported(workflow: Workflow, given: ExportGiven) -> list[str]:
-    names = [("SECRET", name) for name in _secrets(workflow, given)]
-    names += [("VARIABLE", name) for name in workflow.env]
-    return [f'[ -z "${kind}_{name}" ] || export {name}="${kind}_{name}"' for kind, name in names]
+    handed = _handed(workflow, given)
+    return [f'[ -z "${one}" ] || export {name}="${one}"' for one, (_, name) in handed.items()]
 
 
 # --- steps -----------------------------------------------------------------------------------
@@ -175,8 +194,8 @@ def _exported(workflow: Workflow, given: ExportGiven) -> list[str]:
 def _steps(workflow: Workflow, given: ExportGiven) -> list[dict[str, Any]]:
     own = _own(workflow, given)
     exported = _exported(workflow, given)
-    params = ['--params "$PARAMS"'] if ci.in_form(workflow, _MOST_INPUTS) else []
-    words = [*ci.run_words(workflow), *params, '--params "$MORE_PARAMS"', "$FORK"]
+    params = ['--params "$NBPIPELINE_INPUTS"'] if _inputs(workflow) else []
+    words = [*ci.run_words(workflow), *params, '--params "$NBPIPELINE_PARAMS"', "$NBPIPELINE_FORK"]
     lock = f"{_FOLDER}/requirements.lock"
     python = {"python-version": given.python, "cache": "pip", "cache-dependency-path": lock}
     install = ci.install_lines(posixpath.relpath(lock, given.to_root))
@@ -190,7 +209,7 @@ def _steps(workflow: Workflow, given: ExportGiven) -> list[dict[str, Any]]:
         {
             "name": "Run what is stale",
             "run": "\n".join([*exported, " ".join(words)]),
-            "env": {**own, "FORK": f"${{{{ {_FORK} && '--no-push' || '' }}}}"},
+            "env": {**own, "NBPIPELINE_FORK": f"${{{{ {_FORK} && '--no-push' || '' }}}}"},
         },
         {
             "name": ci.SUMMARY,

@@ -92,6 +92,8 @@ def _is_inside(path: str) -> bool:
 def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
     """Give the job, the programs that it calls, and the lock of what it installs."""
     file = _file(given)
+    ci.variables(workflow.secrets, "`secrets` of a stage")
+    ci.variables(workflow.env, "`env` of a stage")
     inputs = ci.in_form(workflow, _MOST_INPUTS)
     head = made_by("gitlab-ci", workflow.profile)
     header = yaml_text({"spec": {"inputs": _spec(inputs)}})
@@ -275,12 +277,12 @@ def _caches(workflow: Workflow, given: ExportGiven) -> list[dict[str, Any]]:
 
 
 def _script(workflow: Workflow, given: ExportGiven) -> list[str]:
-    params = ['--params "$PARAMS"', '--params "$NBPIPELINE_PARAMS"']
+    params = ['--params "$NBPIPELINE_INPUTS"', '--params "$NBPIPELINE_PARAMS"']
     return [
         *_entered(given),
         _TOKEN_IS_NOT_HERE,
         *ci.install_lines(f"{_beside(given)}/requirements.lock"),
         *ci.check_lines("gitlab-ci", workflow, given),
-        f"PARAMS=$(python {_beside(given)}/params.py)",
+        f"NBPIPELINE_INPUTS=$(python {_beside(given)}/params.py)",
         " ".join([*ci.run_words(workflow), *params, "$NBPIPELINE_FORK"]),
     ]

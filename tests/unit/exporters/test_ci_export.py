@@ -140,8 +140,73 @@ def test_further_secrets_reach_the_steps_that_run_the_pipeline(root: Path) -> No
         "steps"
     ]
     users = {step["name"]: [*step["env"]] for step in steps if "secrets." in str(step)}
-    wanted = ["SECRET_TOKEN", "SECRET_AWS_ACCESS_KEY_ID", "SECRET_AWS_SECRET_ACCESS_KEY"]
-    assert users == {"Check": wanted, "Run what is stale": [*wanted, "FORK"]}
+    names = ("TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    wanted = [f"NBPIPELINE_SECRET_{one}" for one in names]
+    assert users == {"Check": wanted, "Run what is stale": [*wanted, "NBPIPELINE_FORK"]}
+
+
+@pytest.mark.parametrize(
+    "name", ["aws-key", "X$(touch stolen)", "1X", "É", "X Y", "NBPIPELINE", "nbpipeline_FORK"]
+)
+def test_secrets_that_no_variable_can_hold_are_refused(root: Path, name: str) -> None:
+    """They would stand in the shell's text."""
+    stage(root)
+    with pytest.raises(
+        UsageError, match=r"--set secrets=OK, .*: (no variable is called|the workflow calls its own)"
+    ):
+        github(root, secrets=f"OK, {name}")
+
+
+def parameters_of(steps: list[dict[str, Any]]) -> set[str]:
+    """Name all variables that the steps have."""
+    return {name for step in steps for name in step.get("env", {})}
+
+
+def test_variables_of_stages_are_none_of_the_workflows_own(root: Path) -> None:
+    names = ("PARAMS", "MORE_PARAMS", "FORK", "SECRET_A", "VARIABLE_A")
+    stage(root, f"outputs: {{o: ../o.txt}}\nenv: [{', '.join(names)}]\nsecrets: [A]")
+    job = github(root)["jobs"]["pipeline"]
+    given = {*job["env"], *parameters_of(job["steps"])}
+    assert all(one.startswith("NBPIPELINE") for one in given), given
+    lines = "\n".join(gitlab(root)[1]["script"])
+    assigned = {*re.findall(r"(?m)^(\w+)=", lines), *gitlab(root)[1]["variables"]} - {"PIP_CACHE_DIR"}
+    assert assigned
+    assert all(one.startswith("NBPIPELINE") for one in assigned), assigned
+
+
+@pytest.mark.parametrize("target", ["github-actions", "gitlab-ci"])
+@pytest.mark.parametrize("head", ["env: [NBPIPELINE_FORK]", "secrets: [NBPIPELINE]"])
+def test_a_stage_that_wants_the_workflows_own_variables_is_refused(
+    root: Path, target: str, head: str
+) -> None:
+    stage(root, f"outputs: {{o: ../o.txt}}\n{head}")
+    with pytest.raises(UsageError, match="may not be one of yours"):
+        Project(root).exporting.rendered(target)
+
+
+def test_names_that_differ_in_case_alone_are_apart(root: Path) -> None:
+    """GitHub takes such keys for one, and refuses the workflow."""
+    stage(root, "outputs: {o: ../o.txt}\nenv: [tz, TZ]", "C = 1\nc = 2\nPARAMS = 'x'\nother = 3")
+    found = github(root)
+    inputs = found["on"]["workflow_dispatch"]["inputs"]
+    assert {"params", "other"} < {*inputs}
+    assert len(inputs) == 5
+    for keys in (inputs, *(one.get("env", {}) for one in found["jobs"]["pipeline"]["steps"])):
+        assert len({one.lower() for one in keys}) == len(keys), keys
+    run = next(
+        one["run"] for one in found["jobs"]["pipeline"]["steps"] if "nbpipeline run" in one.get("run", "")
+    )
+    assert re.findall(r"export (\w+)=", run) == ["tz", "TZ"]
+    assert len(gitlab(root)[0]) == 5
+
+
+def test_what_a_form_of_github_would_make_a_text_of_goes_by_params(root: Path) -> None:
+    stage(
+        root,
+        parameters="a: int | str = 1\nb: float | str = 'x'\nc: Any = 1\nd: int | float = 0.5\ne: str = 'x'\nf: int = 1",
+    )
+    assert [*github(root)["on"]["workflow_dispatch"]["inputs"]] == ["d", "e", "f", "params"]
+    assert {"a", "b", "d"} < {*gitlab(root)[0]}  # whose forms know numbers
 
 
 def test_where_nbpipeline_comes_from_can_stand_in_the_file(root: Path) -> None:
@@ -175,7 +240,7 @@ def test_what_counts_as_a_fork(root: Path, event: str, repository: Any, *, write
     payload = {"pull_request": {"head": {"repo": repository}}} if event == "pull_request" else {}
     contexts = {"github": {"event_name": event, "event": payload, "repository": "team/flights"}}
     steps = found["pipeline"]["steps"]
-    (push,) = [one["env"]["FORK"] for one in steps if "FORK" in one.get("env", {})]
+    (push,) = [one["env"]["NBPIPELINE_FORK"] for one in steps if "NBPIPELINE_FORK" in one.get("env", {})]
     assert Expression(push[3:-2], contexts, failed=False).value() == ("" if writes else "--no-push")
     (save,) = [one["if"] for one in steps if "cache/save" in one.get("uses", "")]
     assert Expression(save, contexts, failed=True).value() is writes
