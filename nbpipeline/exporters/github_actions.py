@@ -170,7 +170,7 @@ def _handed(workflow: Workflow, given: ExportGiven) -> Mapping[str, tuple[str, s
     secrets = dict.fromkeys(ci.variables(workflow.secrets, "`secrets` of a stage"))
     secrets |= dict.fromkeys(ci.variables(further, f"--set secrets={said}"))
     own = dict.fromkeys(ci.variables(workflow.env, "`env` of a stage"))
-    found = {}
+    found: dict[str, tuple[str, str]] = {}
     for kind, context, names in (("SECRET", "secrets", secrets), ("VARIABLE", "vars", own)):
         apart = identifiers(names, str, longest=_LONGEST, fold=True)
         found |= {f"{ci.OWN}{kind}_{apart[name]}": (context, name) for name in names}
@@ -230,7 +230,10 @@ def _steps(workflow: Workflow, given: ExportGiven) -> list[dict[str, Any]]:
 
 
 def _comment(given: ExportGiven) -> dict[str, Any]:
-    """Tell the pull request, in a job that alone may: no notebook runs in it, and nothing is installed."""
+    """Tell the pull request, in a job that alone may: no notebook runs in it, and nothing is installed.
+
+    What the other job hands over lies apart, so that no file of it stands in place of the program.
+    """
     return {
         "needs": "pipeline",
         "if": f"always() && {_PULL_REQUEST} && {_FROM} == github.repository",
@@ -238,10 +241,12 @@ def _comment(given: ExportGiven) -> dict[str, Any]:
         "permissions": {"contents": "read", "pull-requests": "write"},
         "steps": [
             _checkout({"sparse-checkout": _FOLDER}),
-            _uses("actions/download-artifact", {"name": "nbpipeline"}),
+            _uses(
+                "actions/download-artifact", {"name": "nbpipeline", "path": "${{ runner.temp }}/nbpipeline"}
+            ),
             {
                 "name": "Comment on the pull request",
-                "run": f"python3 {_FOLDER}/comment.py summary.md",
+                "run": f'python3 -I {_FOLDER}/comment.py "$RUNNER_TEMP/nbpipeline/summary.md"',
                 "env": {
                     "GITHUB_TOKEN": "${{ github.token }}",
                     "NUMBER": "${{ github.event.pull_request.number }}",

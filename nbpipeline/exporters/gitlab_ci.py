@@ -12,9 +12,8 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nbpipeline.errors import UsageError
 from nbpipeline.exporters import gitlab_ci_readme
-from nbpipeline.exporters.rendering import ci, container
+from nbpipeline.exporters.rendering import ci, container, places
 from nbpipeline.exporters.rendering.source import made_by, yaml_text
 from nbpipeline.model.exported import ExportGiven, Loss, Setting, Workflow
 
@@ -49,6 +48,7 @@ KEEPS: Mapping[str, str] = {
 }
 _FILE = ".gitlab-ci.yml"
 _FOLDER = ".gitlab/nbpipeline"
+_BESIDE = ("params.py", "comment.py", "inputs.json", "README.md", "requirements.lock")
 _MOST_INPUTS = 19
 """GitLab takes 20; one is `params`."""
 _MOST_OPTIONS = 50
@@ -113,12 +113,12 @@ def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
 
 
 def _file(given: ExportGiven) -> str:
-    file = given.options.get("file", _FILE)
-    if not file.endswith((".yml", ".yaml")) or file.startswith("/") or ".." in file.split("/"):
-        raise UsageError.of(
-            f"--set file={file}: that is no place for a job of GitLab.",
-            mend="name a .yml file in the project, such as .gitlab/nbpipeline.yml",
-        )
+    what = "a job of GitLab"
+    mend = "name a .yml file in the project, such as .gitlab/nbpipeline.yml"
+    others = [f"{_FOLDER}/{one}" for one in _BESIDE]
+    file = places.named("file", _FILE, given, what=what, mend=mend, others=others)
+    if not file.endswith((".yml", ".yaml")):
+        raise places.refused("file", file, what, mend)
     return file
 
 

@@ -78,7 +78,7 @@ def variables(words: Iterable[str], said: str) -> tuple[str, ...]:
             )
         if f"{name}_".upper().startswith(OWN):
             raise UsageError.of(
-                f"{said}: the workflow calls its own variables NBPIPELINE..., so {name} may not be one of yours.",
+                f"{said}: variables of the workflow itself begin so, {name} may not be one of yours.",
                 mend="give the variable another name",
             )
     return found
@@ -147,7 +147,7 @@ def in_form(workflow: Workflow, most: int, *, texts: bool = False) -> Mapping[st
 
 def _is_torn(setting: Setting) -> bool:
     """Say whether a text for it could mean more than one value: `"1"` of `int | str`, of what has no type."""
-    return len(setting.types) != 1 and not {*setting.types} == {"int", "float"}
+    return len(setting.types) != 1 and {*setting.types} != {"int", "float"}
 
 
 def _fits(default: object) -> bool:

@@ -152,7 +152,7 @@ def test_secrets_that_no_variable_can_hold_are_refused(root: Path, name: str) ->
     """They would stand in the shell's text."""
     stage(root)
     with pytest.raises(
-        UsageError, match=r"--set secrets=OK, .*: (no variable is called|the workflow calls its own)"
+        UsageError, match=r"--set secrets=OK, .*: (no variable is called|variables of the workflow itself)"
     ):
         github(root, secrets=f"OK, {name}")
 
@@ -322,11 +322,23 @@ def test_what_no_form_holds_goes_by_params() -> None:
     assert len(settings(setting("params", 1))) == 2
 
 
-@pytest.mark.parametrize("file", ["../x.yml", "/etc/x.yml", "jobs.txt", "a/../../x.yml"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        *("../x.yml", "/etc/x.yml", "jobs.txt", "a/../../x.yml", "a.yml/", "a\\x.yml", "a\n.yml", ".", ".."),
+        ".gitlab/nbpipeline/README.md/x.yml",
+    ],
+)
 def test_places_that_no_job_can_stand_in_are_refused(root: Path, file: str) -> None:
     stage(root)
     with pytest.raises(UsageError, match="that is no place for a job of GitLab"):
         Project(root).exporting.rendered("gitlab-ci", options={"file": file})
+
+
+@pytest.mark.parametrize("said", ["./ci/x.yml", "ci//x.yml", "a/../ci/x.yml"])
+def test_a_place_may_be_written_in_other_ways(root: Path, said: str) -> None:
+    stage(root)
+    assert "ci/x.yml" in Project(root).exporting.rendered("gitlab-ci", options={"file": said}).files
 
 
 def test_options_of_the_job(root: Path) -> None:
