@@ -1,7 +1,8 @@
-"""Creates a pipeline of GitLab from a configuration and runs its job as a runner does: inputs, rules, variables, caches, scripts.
+"""Creates a pipeline of GitLab from a configuration and runs its jobs as a runner does: inputs, rules, variables, caches, scripts.
 
 Only what exported files use is known, after GitLab's documentation; anything else in a file is refused, so that no test
-passes over what it does not understand. Caches and the suffix that keeps those of protected branches apart are real folders.
+passes over what it does not understand. A job begins with what is committed, and with the artifacts of the one that it needs; a
+variable `NAME@ENVIRONMENT` is set for jobs of that environment alone. Caches and the suffix that keeps those of protected branches apart are real folders.
 """
 
 import hashlib
@@ -26,6 +27,19 @@ JOB = {
     "script",
     "after_script",
     "artifacts",
+}
+TELLS = {
+    "stage",
+    "image",
+    "tags",
+    "needs",
+    "rules",
+    "variables",
+    "environment",
+    "resource_group",
+    "cache",
+    "script",
+    "allow_failure",
 }
 INPUT = {"description", "type", "default", "options"}
 TYPES = {"string": str, "number": (int, float), "boolean": bool}
@@ -183,6 +197,8 @@ class Ran:
     script: subprocess.CompletedProcess[str]
     after: subprocess.CompletedProcess[str]
     artifacts: dict[str, Path]
+    told: subprocess.CompletedProcess[str] | None = None
+    """The job that needs it; None where its rules leave it out."""
     keys: dict[str, str] = field(default_factory=dict)
     """Of caches: by key as the runner stores it, the policy."""
 
@@ -203,18 +219,21 @@ class Runner:
         inputs: Mapping[str, Any] | None = None,
         without: frozenset[str] = frozenset(),
     ) -> Ran | None:
-        """Create the pipeline and run its one job; None where its rules leave it out. `without`: lines left out."""
+        """Create the pipeline and run its job, then the one that needs it; None where the rules leave it out.
+
+        `without`: lines left out.
+        """
         found = configured(root / ".gitlab-ci.yml", inputs or {})
-        (name,) = found
-        job = found[name]
-        if set(job) - JOB:
-            raise RefusedError(f"unknown keys of the job: {sorted(set(job) - JOB)}")
-        rule = next((one for one in job["rules"] if holds(one["if"], predefined)), None)
+        (name, other) = found
+        job, tells = found[name], found[other]
+        for one, known in ((job, JOB), (tells, TELLS)):
+            if set(one) - known:
+                raise RefusedError(f"unknown keys of the job: {sorted(set(one) - known)}")
+        rule = _rule(job, predefined)
         if rule is None:
             return None
-        if set(rule) - {"if", "variables"}:
-            raise RefusedError(f"unknown keys of a rule: {sorted(rule)}")
-        variables = _variables(job["variables"] | rule.get("variables", {}), predefined)
+        variables = _variables(job["variables"] | rule.get("variables", {}), _scoped(predefined, ""))
+        committed = self._committed(root)
         keys = dict(self._pulled(job["cache"], root, variables))
         script = self._shell([one for one in job["script"] if one not in without], root, variables)
         ok = script.returncode == 0
@@ -225,7 +244,41 @@ class Runner:
             raise RefusedError(f"artifacts: when: {kept['when']}")
         artifacts = {one: root / one for one in kept["paths"] if (root / one).exists()}
         self._pushed(job["cache"], root, variables, ok=ok)
-        return Ran(ok, script, after, artifacts, keys)
+        told = self._tell(tells, committed, artifacts, predefined, needed=name)
+        return Ran(ok, script, after, artifacts, told, keys)
+
+    def _committed(self, root: Path) -> Path:
+        """Keep what a job begins with: what runs leave behind is not committed."""
+        place = root.parent / f"{root.name}-committed"
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(
+            root, place, ignore=shutil.ignore_patterns(".nbpipeline", "report.html", "summary.md")
+        )
+        return place
+
+    def _tell(
+        self,
+        job: Mapping[str, Any],
+        place: Path,
+        artifacts: Mapping[str, Path],
+        predefined: Mapping[str, str],
+        needed: str,
+    ) -> subprocess.CompletedProcess[str] | None:
+        rule = _rule(job, predefined)
+        if rule is None:
+            return None
+        if job["needs"] != [needed] or rule["when"] != "always" or job["cache"]:
+            raise RefusedError("the second job has what is not known here")
+        if job["variables"] != {"GIT_STRATEGY": "clone"} or not job["allow_failure"]:
+            raise RefusedError("the second job begins with what others left behind")
+        for path, found in artifacts.items():
+            copy = shutil.copytree if found.is_dir() else shutil.copy2
+            copy(found, place / path)
+        environment = job["environment"]
+        if environment["action"] not in {"prepare", "verify", "access"}:
+            raise RefusedError("it would count as a deployment")
+        variables = _variables(job["variables"], _scoped(predefined, environment["name"]))
+        return self._shell(job["script"], place, variables)
 
     def _shell(
         self, lines: list[str], root: Path, variables: Mapping[str, str]
@@ -286,6 +339,20 @@ class Runner:
                 elif source.exists():
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy2(source, target)
+
+
+def _rule(job: Mapping[str, Any], predefined: Mapping[str, str]) -> Mapping[str, Any] | None:
+    """Choose the first rule that holds; those see no variable of an environment."""
+    rule = next((one for one in job["rules"] if holds(one["if"], _scoped(predefined, ""))), None)
+    if rule and set(rule) - {"if", "variables", "when"}:
+        raise RefusedError(f"unknown keys of a rule: {sorted(rule)}")
+    return rule
+
+
+def _scoped(variables: Mapping[str, str], environment: str) -> dict[str, str]:
+    """Give the variables that a job of the environment has."""
+    pairs = [(name.partition("@"), value) for name, value in variables.items()]
+    return {name: value for (name, _, scope), value in pairs if scope in ("", environment)}
 
 
 def _variables(written: Mapping[str, Any], predefined: Mapping[str, str]) -> dict[str, str]:

@@ -3,12 +3,11 @@
 Written after the documentation of DVC 3 ("dvc.yaml files"; templating, outputs, params).
 """
 
-import posixpath
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from nbpipeline.errors import UsageError
+from nbpipeline.exporters.rendering import places
 from nbpipeline.exporters.rendering.command import argv
 from nbpipeline.exporters.rendering.names import identifiers, snake
 from nbpipeline.exporters.rendering.source import made_by, yaml_text
@@ -100,13 +99,14 @@ def _plan(workflow: Workflow, place: str) -> _Plan:
 
 
 def _place(given: ExportGiven) -> str:
-    place = posixpath.normpath(given.options.get("params", "params.yaml"))
-    if place in {"dvc.yaml", "."} or place.startswith(("/", "../")):
-        raise UsageError.of(
-            f"--set params={place}: that is no place for parameters.",
-            mend="name a file in the project's folder",
-        )
-    return place
+    return places.named(
+        "params",
+        "params.yaml",
+        given,
+        what="parameters",
+        mend="name a file in the project's folder",
+        others=["dvc.yaml"],
+    )
 
 
 def _nested(settings: Iterable[Setting], stages: Collection[str]) -> dict[str, Any]:

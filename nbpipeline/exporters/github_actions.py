@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nbpipeline.exporters.rendering import ci, container
+from nbpipeline.exporters.rendering.names import identifiers
 from nbpipeline.exporters.rendering.schedule import cron_of
 from nbpipeline.exporters.rendering.source import made_by, yaml_text
 from nbpipeline.model.exported import ExportGiven, Loss, Setting, Workflow
@@ -44,6 +45,7 @@ KEEPS: Mapping[str, str] = {
 }
 _WORKFLOW = ".github/workflows/nbpipeline.yml"
 _FOLDER = ".github/nbpipeline"
+_LONGEST = 200
 _MOST_INPUTS = 24
 """GitHub takes 25; one is `params`."""
 _PULL_REQUEST = "github.event_name == 'pull_request'"
@@ -63,13 +65,7 @@ _ACTIONS = {
 def losses(workflow: Workflow, given: ExportGiven) -> Iterable[Loss]:
     """Find whether GitHub would see the workflow; what is no input of its own the input `params` sets."""
     del workflow
-    if given.repository != ".":
-        yield Loss(
-            feature="order",
-            tasks=(),
-            what="all of it: GitHub reads workflows at the root of a repository alone, not in a folder",
-            mend=f"say -o with that root: {given.repository} as seen from here",
-        )
+    yield from ci.unseen("GitHub", "workflows", given)
 
 
 def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
@@ -90,8 +86,9 @@ def _tagged(text: str) -> str:
 
 
 def _workflow(workflow: Workflow, given: ExportGiven) -> dict[str, Any]:
-    inside = {"defaults": {"run": {"working-directory": given.to_root}}} if given.to_root != "." else {}
-    inputs = ci.in_form(workflow, _MOST_INPUTS)
+    place = ci.project(given)
+    inside = {"defaults": {"run": {"working-directory": place}}} if place != "." else {}
+    inputs = _inputs(workflow)
     return {
         "name": _data(workflow.name),
         "on": _triggers(workflow, given, inputs),
@@ -132,6 +129,10 @@ def _triggers(workflow: Workflow, given: ExportGiven, inputs: Mapping[str, Setti
     return found
 
 
+def _inputs(workflow: Workflow) -> Mapping[str, Setting]:
+    return ci.in_form(workflow, _MOST_INPUTS, texts=True)
+
+
 def _input(setting: Setting) -> dict[str, Any]:
     text = setting.help or f"Parameter of {', '.join(setting.stages)}"
     found: dict[str, Any] = {"description": _data(text)}
@@ -152,26 +153,39 @@ def _environment(inputs: Mapping[str, Setting], given: ExportGiven) -> dict[str,
     empty = "'{}'"
     if inputs:
         filled = f"format('{{{{{pairs}}}}}'{values})"
-        found["PARAMS"] = f"${{{{ github.event_name == 'workflow_dispatch' && {filled} || {empty} }}}}"
-    found["MORE_PARAMS"] = f"${{{{ inputs.params || {empty} }}}}"
+        found["NBPIPELINE_INPUTS"] = (
+            f"${{{{ github.event_name == 'workflow_dispatch' && {filled} || {empty} }}}}"
+        )
+    found["NBPIPELINE_PARAMS"] = f"${{{{ inputs.params || {empty} }}}}"
     return found
 
 
-def _secrets(workflow: Workflow, given: ExportGiven) -> list[str]:
-    further = [one.strip() for one in given.options.get("secrets", "").split(",")]
-    return [*dict.fromkeys([*workflow.secrets, *filter(None, further)])]
+def _handed(workflow: Workflow, given: ExportGiven) -> Mapping[str, tuple[str, str]]:
+    """Name the stages' secrets and variables by what a step has them as: `secrets` or `vars`, and the name.
+
+    Names that differ in case alone GitHub takes for one, in a step's `env` as in what they are read from.
+    """
+    further = filter(None, (one.strip() for one in given.options.get("secrets", "").split(",")))
+    said = given.options.get("secrets", "")
+    secrets = dict.fromkeys(ci.variables(workflow.secrets, "`secrets` of a stage"))
+    secrets |= dict.fromkeys(ci.variables(further, f"--set secrets={said}"))
+    own = dict.fromkeys(ci.variables(workflow.env, "`env` of a stage"))
+    found: dict[str, tuple[str, str]] = {}
+    for kind, context, names in (("SECRET", "secrets", secrets), ("VARIABLE", "vars", own)):
+        apart = identifiers(names, str, longest=_LONGEST, fold=True)
+        found |= {f"{ci.OWN}{kind}_{apart[name]}": (context, name) for name in names}
+    return found
 
 
 def _own(workflow: Workflow, given: ExportGiven) -> dict[str, str]:
     """Give the steps that need them the stages' secrets and variables; GitHub makes unset ones empty."""
-    found = {f"SECRET_{name}": f"${{{{ secrets.{name} }}}}" for name in _secrets(workflow, given)}
-    return found | {f"VARIABLE_{name}": f"${{{{ vars.{name} }}}}" for name in workflow.env}
+    handed = _handed(workflow, given)
+    return {one: f"${{{{ {context}.{name} }}}}" for one, (context, name) in handed.items()}
 
 
 def _exported(workflow: Workflow, given: ExportGiven) -> list[str]:
-    names = [("SECRET", name) for name in _secrets(workflow, given)]
-    names += [("VARIABLE", name) for name in workflow.env]
-    return [f'[ -z "${kind}_{name}" ] || export {name}="${kind}_{name}"' for kind, name in names]
+    handed = _handed(workflow, given)
+    return [f'[ -z "${one}" ] || export {name}="${one}"' for one, (_, name) in handed.items()]
 
 
 # --- steps -----------------------------------------------------------------------------------
@@ -180,8 +194,8 @@ def _exported(workflow: Workflow, given: ExportGiven) -> list[str]:
 def _steps(workflow: Workflow, given: ExportGiven) -> list[dict[str, Any]]:
     own = _own(workflow, given)
     exported = _exported(workflow, given)
-    params = ['--params "$PARAMS"'] if ci.in_form(workflow, _MOST_INPUTS) else []
-    words = [*ci.run_words(workflow), *params, '--params "$MORE_PARAMS"', "$FORK"]
+    params = ['--params "$NBPIPELINE_INPUTS"'] if _inputs(workflow) else []
+    words = [*ci.run_words(workflow), *params, '--params "$NBPIPELINE_PARAMS"', "$NBPIPELINE_FORK"]
     lock = f"{_FOLDER}/requirements.lock"
     python = {"python-version": given.python, "cache": "pip", "cache-dependency-path": lock}
     install = ci.install_lines(posixpath.relpath(lock, given.to_root))
@@ -195,7 +209,7 @@ def _steps(workflow: Workflow, given: ExportGiven) -> list[dict[str, Any]]:
         {
             "name": "Run what is stale",
             "run": "\n".join([*exported, " ".join(words)]),
-            "env": {**own, "FORK": f"${{{{ {_FORK} && '--no-push' || '' }}}}"},
+            "env": {**own, "NBPIPELINE_FORK": f"${{{{ {_FORK} && '--no-push' || '' }}}}"},
         },
         {
             "name": ci.SUMMARY,
@@ -216,7 +230,10 @@ def _steps(workflow: Workflow, given: ExportGiven) -> list[dict[str, Any]]:
 
 
 def _comment(given: ExportGiven) -> dict[str, Any]:
-    """Tell the pull request, in a job that alone may: no notebook runs in it, and nothing is installed."""
+    """Tell the pull request, in a job that alone may: no notebook runs in it, and nothing is installed.
+
+    What the other job hands over lies apart, so that no file of it stands in place of the program.
+    """
     return {
         "needs": "pipeline",
         "if": f"always() && {_PULL_REQUEST} && {_FROM} == github.repository",
@@ -224,10 +241,12 @@ def _comment(given: ExportGiven) -> dict[str, Any]:
         "permissions": {"contents": "read", "pull-requests": "write"},
         "steps": [
             _checkout({"sparse-checkout": _FOLDER}),
-            _uses("actions/download-artifact", {"name": "nbpipeline"}),
+            _uses(
+                "actions/download-artifact", {"name": "nbpipeline", "path": "${{ runner.temp }}/nbpipeline"}
+            ),
             {
                 "name": "Comment on the pull request",
-                "run": f"python3 {_FOLDER}/comment.py summary.md",
+                "run": f'python3 -I {_FOLDER}/comment.py "$RUNNER_TEMP/nbpipeline/summary.md"',
                 "env": {
                     "GITHUB_TOKEN": "${{ github.token }}",
                     "NUMBER": "${{ github.event.pull_request.number }}",
@@ -250,7 +269,7 @@ def _uses(action: str, given: Mapping[str, Any] | None = None) -> dict[str, Any]
 
 def _paths(paths: Iterable[str], given: ExportGiven) -> str:
     """Name files of the project as actions see them, which know no working directory but the repository's."""
-    return "\n".join(posixpath.normpath(posixpath.join(given.to_root, one)) for one in paths)
+    return "\n".join(ci.below(one, given) for one in paths)
 
 
 def _cache_steps(what: str, workflow: Workflow, given: ExportGiven) -> list[dict[str, Any]]:

@@ -1,16 +1,19 @@
-"""GitLab CI/CD: a job that checks, plans, runs what is stale, and tells the merge request.
+"""GitLab CI/CD: a job that checks, plans, runs what is stale, and one that tells the merge request.
 
 Written after GitLab's documentation as of version 18 ("CI/CD YAML syntax reference", "CI/CD inputs",
-"Caching in GitLab CI/CD", "Merge request pipelines").
+"Caching in GitLab CI/CD", "Merge request pipelines"; scopes of variables by environment). The token that puts
+the note reaches a job of its own, which runs no notebook: what a job's shell was started with, all that runs
+in the job can read.
 """
 
+import hashlib
 import json
+import posixpath
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nbpipeline.errors import UsageError
 from nbpipeline.exporters import gitlab_ci_readme
-from nbpipeline.exporters.rendering import ci, container
+from nbpipeline.exporters.rendering import ci, container, places
 from nbpipeline.exporters.rendering.source import made_by, yaml_text
 from nbpipeline.model.exported import ExportGiven, Loss, Setting, Workflow
 
@@ -45,19 +48,33 @@ KEEPS: Mapping[str, str] = {
 }
 _FILE = ".gitlab-ci.yml"
 _FOLDER = ".gitlab/nbpipeline"
+_BESIDE = ("params.py", "comment.py", "inputs.json", "README.md", "requirements.lock")
 _MOST_INPUTS = 19
 """GitLab takes 20; one is `params`."""
 _MOST_OPTIONS = 50
 _LONGEST_HELP = 1000
 _MERGE_REQUEST = '$CI_PIPELINE_SOURCE == "merge_request_event"'
+_FORK = "$CI_MERGE_REQUEST_SOURCE_PROJECT_ID != $CI_MERGE_REQUEST_PROJECT_ID"
+_OWN = "$CI_MERGE_REQUEST_SOURCE_PROJECT_ID == $CI_MERGE_REQUEST_PROJECT_ID"
+_COMMENT = "nbpipeline-comment"
+"""The job that tells the merge request, and the environment that its token is for."""
+_TOKEN_IS_NOT_HERE = (
+    'if [ -n "$NBPIPELINE_GITLAB_TOKEN" ]; then\n'
+    "  echo 'Notebooks could read the variable NBPIPELINE_GITLAB_TOKEN: "
+    f"give it the environment scope {_COMMENT}.' >&2\n"
+    "  exit 1\n"
+    "fi"
+)
+_KEPT = ("report.html", "summary.md")
+_RUNS = ".nbpipeline/runs"
 _STARTED = ("schedule", "web", "api", "trigger", "pipeline")
 
 
 def losses(workflow: Workflow, given: ExportGiven) -> Iterable[Loss]:
-    """Find whether the store is where GitLab's cache cannot reach."""
-    del given
+    """Find whether GitLab would see the job, and whether the store is where its cache cannot reach."""
+    yield from ci.unseen("GitLab", "the job", given)
     folder = workflow.store_folder
-    if folder.startswith("/") or ".." in folder.split("/"):
+    if not _is_inside(posixpath.join(given.to_root, folder)):
         yield Loss(
             feature="fresh",
             tasks=(),
@@ -66,19 +83,29 @@ def losses(workflow: Workflow, given: ExportGiven) -> Iterable[Loss]:
         )
 
 
+def _is_inside(path: str) -> bool:
+    """Say whether a path leads below GitLab's own project: the repository, and the export's folder."""
+    normal = posixpath.normpath(path)
+    return not normal.startswith("/") and normal.split("/")[0] != ".."
+
+
 def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
     """Give the job, the programs that it calls, and the lock of what it installs."""
     file = _file(given)
+    ci.variables(workflow.secrets, "`secrets` of a stage")
+    ci.variables(workflow.env, "`env` of a stage")
     inputs = ci.in_form(workflow, _MOST_INPUTS)
     head = made_by("gitlab-ci", workflow.profile)
     header = yaml_text({"spec": {"inputs": _spec(inputs)}})
     listed = {
         _variable(name): {"parameter": one.name, "default": one.default} for name, one in inputs.items()
     }
-    programs = {"params.py": ci.PARAMS, "comment.py": ci.COMMENT}
+    comment = ci.program(ci.COMMENT, "gitlab-ci", workflow)
+    jobs = {"nbpipeline": _job(workflow, given, inputs), _COMMENT: _comment(given, comment)}
     return {
-        file: f"{head}{header}---\n{yaml_text({'nbpipeline': _job(workflow, given, inputs)})}",
-        **{f"{_FOLDER}/{name}": ci.program(one, "gitlab-ci", workflow) for name, one in programs.items()},
+        file: f"{head}{header}---\n{yaml_text(jobs)}",
+        f"{_FOLDER}/params.py": ci.program(ci.PARAMS, "gitlab-ci", workflow),
+        f"{_FOLDER}/comment.py": comment,
         f"{_FOLDER}/inputs.json": json.dumps(listed, indent=2, ensure_ascii=False) + "\n",
         f"{_FOLDER}/README.md": gitlab_ci_readme.readme(workflow, file, included=file != _FILE),
         f"{_FOLDER}/requirements.lock": container.lock("gitlab-ci", workflow, given),
@@ -86,12 +113,12 @@ def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
 
 
 def _file(given: ExportGiven) -> str:
-    file = given.options.get("file", _FILE)
-    if not file.endswith((".yml", ".yaml")) or file.startswith("/") or ".." in file.split("/"):
-        raise UsageError.of(
-            f"--set file={file}: that is no place for a job of GitLab.",
-            mend="name a .yml file in the project, such as .gitlab/nbpipeline.yml",
-        )
+    what = "a job of GitLab"
+    mend = "name a .yml file in the project, such as .gitlab/nbpipeline.yml"
+    others = [f"{_FOLDER}/{one}" for one in _BESIDE]
+    file = places.named("file", _FILE, given, what=what, mend=mend, others=others)
+    if not file.endswith((".yml", ".yaml")):
+        raise places.refused("file", file, what, mend)
     return file
 
 
@@ -126,25 +153,55 @@ def _type(value: object) -> str:
 # --- the job ---------------------------------------------------------------------------------
 
 
-def _job(workflow: Workflow, given: ExportGiven, inputs: Mapping[str, Setting]) -> dict[str, Any]:
+def _machine(given: ExportGiven) -> dict[str, Any]:
     options = given.options
     tags = [one.strip() for one in options.get("tags", "").split(",") if one.strip()]
     return {
         **({"stage": options["stage"]} if "stage" in options else {}),
         "image": options.get("image", f"python:{given.python}-slim"),
         **({"tags": tags} if tags else {}),
+    }
+
+
+def _job(workflow: Workflow, given: ExportGiven, inputs: Mapping[str, Setting]) -> dict[str, Any]:
+    return {
+        **_machine(given),
         "rules": _rules(),
         "variables": _variables(inputs, given),
         "resource_group": "nbpipeline-$NBPIPELINE_FROM-$CI_COMMIT_REF_SLUG",
-        "cache": _caches(workflow),
+        "cache": _caches(workflow, given),
         "script": _script(workflow, given),
-        "after_script": ["\n".join(ci.summary_lines()), f"python {_FOLDER}/comment.py summary.md"],
+        "after_script": ["\n".join([*_entered(given), *ci.summary_lines()])],
         "artifacts": {
             "name": "nbpipeline",
             "expose_as": "nbpipeline",
             "when": "always",
-            "paths": ["report.html", "summary.md", ".nbpipeline/runs/"],
+            "paths": [*(ci.below(one, given) for one in _KEPT), f"{ci.below(_RUNS, given)}/"],
         },
+    }
+
+
+def _comment(given: ExportGiven, program: str) -> dict[str, Any]:
+    """Tell the merge request, in the one job that has the token; it takes a text from the other, no program.
+
+    A notebook may upload any file as the other job's artifacts, so the program that is run is looked at, and
+    sees no module beside itself (`-I`).
+    """
+    place = f"{_FOLDER}/comment.py"
+    digest = hashlib.sha256(program.encode()).hexdigest()
+    return {
+        **_machine(given),
+        "needs": ["nbpipeline"],
+        "rules": [{"if": f"{_MERGE_REQUEST} && {_OWN}", "when": "always"}],
+        "variables": {"GIT_STRATEGY": "clone"},
+        "environment": {"name": _COMMENT, "action": "access"},
+        "resource_group": f"{_COMMENT}-$CI_MERGE_REQUEST_IID",
+        "cache": [],
+        "script": [
+            f"echo '{digest}  {place}' | sha256sum -c",
+            f"python -I {place} {ci.quoted(ci.below('summary.md', given))}",
+        ],
+        "allow_failure": True,
     }
 
 
@@ -154,10 +211,9 @@ def _rules() -> list[dict[str, Any]]:
     A fork's pipeline runs in the fork, or in this project when a member starts it: in both the project that
     its changes come from is another than the one that it asks to merge them.
     """
-    fork = "$CI_MERGE_REQUEST_SOURCE_PROJECT_ID != $CI_MERGE_REQUEST_PROJECT_ID"
     return [
         {
-            "if": f"{_MERGE_REQUEST} && {fork}",
+            "if": f"{_MERGE_REQUEST} && {_FORK}",
             "variables": {
                 "NBPIPELINE_FROM": "fork",
                 "NBPIPELINE_FORK": "--no-push",
@@ -193,16 +249,27 @@ def _input_of(name: str) -> str:
     return f"$[[ inputs.{name} ]]"
 
 
-def _caches(workflow: Workflow) -> list[dict[str, Any]]:
+def _entered(given: ExportGiven) -> list[str]:
+    """Go from the repository's root to the project's folder."""
+    place = ci.project(given)
+    return [f"cd {ci.quoted(f'./{place}')}"] if place != "." else []
+
+
+def _beside(given: ExportGiven) -> str:
+    """Give the way from the project's folder to that of the job's programs."""
+    return posixpath.relpath(_FOLDER, ci.project(given))
+
+
+def _caches(workflow: Workflow, given: ExportGiven) -> list[dict[str, Any]]:
     """Keep caches apart by where a pipeline comes from; GitLab does by protected and other branches."""
     policy = {"policy": "$NBPIPELINE_CACHE"}
     lock = {"files": [f"{_FOLDER}/requirements.lock"], "prefix": "pip-$NBPIPELINE_FROM"}
     pip = {"key": lock, "paths": [".cache/pip/"], **policy}
-    inside = [one for one in ci.cached(workflow) if not one.startswith("/") and ".." not in one.split("/")]
+    cached = [ci.below(one, given) for one in ci.cached(workflow)]
     results = {
         "key": "nbpipeline-$NBPIPELINE_FROM-$CI_COMMIT_REF_SLUG",
         "fallback_keys": ["nbpipeline-branch-$CI_DEFAULT_BRANCH"],
-        "paths": inside,
+        "paths": [one for one in cached if _is_inside(one)],
         "when": "always",
         **policy,
     }
@@ -210,11 +277,12 @@ def _caches(workflow: Workflow) -> list[dict[str, Any]]:
 
 
 def _script(workflow: Workflow, given: ExportGiven) -> list[str]:
-    params = ['--params "$PARAMS"', '--params "$NBPIPELINE_PARAMS"']
+    params = ['--params "$NBPIPELINE_INPUTS"', '--params "$NBPIPELINE_PARAMS"']
     return [
-        "unset NBPIPELINE_GITLAB_TOKEN  # it is for the comment, and no business of notebooks",
-        *ci.install_lines(f"{_FOLDER}/requirements.lock"),
+        *_entered(given),
+        _TOKEN_IS_NOT_HERE,
+        *ci.install_lines(f"{_beside(given)}/requirements.lock"),
         *ci.check_lines("gitlab-ci", workflow, given),
-        f"PARAMS=$(python {_FOLDER}/params.py)",
+        f"NBPIPELINE_INPUTS=$(python {_beside(given)}/params.py)",
         " ".join([*ci.run_words(workflow), *params, "$NBPIPELINE_FORK"]),
     ]

@@ -16,7 +16,7 @@ def readme(workflow: Workflow, file: str, *, included: bool) -> str:
             "# The pipeline on GitLab",
             "",
             f"`{file}` holds the job. It installs `requirements.lock`, checks notebooks, plans, runs what is",
-            "stale, and tells the merge request.",
+            "stale. A second one tells the merge request.",
             "",
             *(_include(file) if included else []),
             *_settings(workflow),
@@ -46,7 +46,8 @@ def _settings(workflow: Workflow) -> Iterator[str]:
     yield "Settings > CI/CD > Variables:"
     yield ""
     yield "- `NBPIPELINE`: a wheel, or a URL that pip takes, unless the file says it."
-    yield "- `NBPIPELINE_GITLAB_TOKEN`, masked: a project access token, role Reporter, scope `api`."
+    yield "- `NBPIPELINE_GITLAB_TOKEN`, masked, with the environment scope `nbpipeline-comment`: a project"
+    yield "  access token, role Reporter, scope `api`. Jobs that run notebooks do not get it then."
     yield "  Without it the summary is in the artifacts alone."
     for name in workflow.secrets:
         yield f"- `{name}`, masked."

@@ -550,7 +550,7 @@ def _github(workflow: Workflow, files: Mapping[str, str], parsed: Mapping[str, A
     assert all(math.isfinite(one) and abs(one) <= 2**53 for one in numbers), (
         "GitHub's numbers are doubles of JSON"
     )
-    written = found["jobs"]["pipeline"]["env"].get("PARAMS", "")
+    written = found["jobs"]["pipeline"]["env"].get("NBPIPELINE_INPUTS", "")
     order = re.findall(r"toJSON\(inputs\.(\w+)\)", written)
     names = re.findall(r'"([^"]*)": \{\d+\}', written)
     assert sorted(order) == sorted(defaults)

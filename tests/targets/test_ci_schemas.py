@@ -68,6 +68,7 @@ def test_the_job_holds_to_gitlabs_schema(root: Path, programs: Path) -> None:
         ("type: string", "type: text"),
         ("expand: false", "expand: perhaps"),
         ("after_script:", "afterscript:"),
+        ("action: access", "action: look"),
     ):
         assert old in text, old
         place.write_text(text.replace(old, new))
@@ -103,7 +104,7 @@ def test_the_workflow_opens_no_way_that_zizmor_knows(root: Path, programs: Path)
             "        with:\n          persist-credentials: false\n      - uses", "      - uses"
         ),
         "template-injection": lambda one: one.replace(
-            "comment.py summary.md", "comment.py ${{ github.event.pull_request.title }}"
+            'comment.py "$RUNNER_TEMP', 'comment.py "${{ github.event.pull_request.title }}'
         ),
     }
     for name, change in attacks.items():

@@ -47,8 +47,12 @@ def job(project: Path, place: parity.Place, contexts: dict[str, Any], name: str 
 
 
 def told(project: Path, place: parity.Place, hub: Forge) -> Done:
-    """Run the job that comments; the artifact that it wants is in the folder already."""
+    """Run the job that comments, with the artifact that it wants."""
+    taken = place.scratch / "nbpipeline/summary.md"
+    taken.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(project / "summary.md", taken)
     variables = {"GITHUB_API_URL": hub.address, "GITHUB_REPOSITORY": "team/flights"}
+    variables["RUNNER_TEMP"] = str(place.scratch)
     own = parity.Place(place.bin, place.scratch, {**place.environment, **variables})
     return job(project, own, pull_request(fork=False), "comment")
 

@@ -16,6 +16,7 @@ from forges import ME, SOMEBODY, TOKEN, forge
 from gitlab_shell import Ran, RefusedError, Runner, configured, holds, merge_request, predefined
 
 pytestmark = pytest.mark.heavy
+SCOPED = "NBPIPELINE_GITLAB_TOKEN@nbpipeline-comment"
 
 
 @pytest.fixture(scope="module")
@@ -47,18 +48,20 @@ def test_a_merge_request_is_told_once_and_a_failed_check_fails_it(root: Path, ru
         lab.say("<!-- nbpipeline -->\nby somebody else", SOMEBODY)
         for _ in range(120):
             lab.say("Talk.", SOMEBODY)
-        told = {"CI_API_V4_URL": f"{lab.address}/api/v4", "NBPIPELINE_GITLAB_TOKEN": TOKEN}
+        told = {"CI_API_V4_URL": f"{lab.address}/api/v4", SCOPED: TOKEN}
         for _ in range(2):
             done = ran(runner, root, merge_request(root, **told))
             assert not done.ok
             assert done.script.returncode == 4
-            assert done.after.returncode == 0, done.after.stderr
+            assert done.told is not None
+            assert done.told.returncode == 0, done.told.stderr
         own = [one["body"] for one in lab.comments if one["author"] == ME]
         assert own == [f"<!-- nbpipeline -->\n{(root / 'summary.md').read_text()}"]
         assert "failed check `between`" in own[0]
         lab.status = 503
         done = ran(runner, root, merge_request(root, **told))
-    assert "The summary is no comment: HTTP Error 503" in done.after.stderr
+    assert done.told is not None
+    assert "The summary is no comment: HTTP Error 503" in done.told.stderr
     assert {*done.artifacts} == {"report.html", "summary.md", ".nbpipeline/runs/"}
 
 
@@ -69,24 +72,55 @@ def test_a_failed_stage_fails_it_and_without_a_token_the_summary_is_an_artifact(
     parity.exported(root, "gitlab-ci")
     done = ran(runner, root, merge_request(root))
     assert done.script.returncode == 1
-    assert "NBPIPELINE_GITLAB_TOKEN is not set: the summary is in the artifact" in done.after.stdout
+    assert done.told is not None
+    assert "NBPIPELINE_GITLAB_TOKEN is not set: the summary is in the artifact" in done.told.stdout
     assert "division by zero" in done.artifacts["summary.md"].read_text()
 
 
-def test_notebooks_do_not_see_the_token(root: Path, runner: Runner) -> None:
-    write_notebook(
-        root / "notebooks/a.ipynb",
-        header("outputs: {o: ../o.json}"),
-        code("import os, json\njson.dump(sorted(os.environ), open(o, 'w'))"),
-    )
+TAKES = """
+import json, os
+from pathlib import Path
+
+def of(process):
+    return Path(f"/proc/{process}/environ").read_text(errors="replace")
+
+def parent(process):
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1]
+
+seen, process = sorted(os.environ), str(os.getpid())
+while process not in ("0", "1"):
+    try:
+        seen += [one.partition("=")[0] for one in of(process).split("\\0")]
+    except PermissionError:
+        break
+    process = parent(process)
+json.dump(seen, open(o, "w"))
+for program in Path.cwd().parent.glob("**/comment.py"):
+    program.write_text("import os; open('stolen', 'w').write(os.environ['NBPIPELINE_GITLAB_TOKEN'])")
+"""
+
+
+def test_notebooks_do_not_see_the_token_and_give_the_job_that_has_it_no_program(
+    root: Path, runner: Runner
+) -> None:
+    """Neither in their own variables, nor in those that the job's shell was started with."""
+    write_notebook(root / "notebooks/a.ipynb", header("outputs: {o: ../o.json}"), code(TAKES))
     parity.exported(root, "gitlab-ci")
+    program = root / ".gitlab/nbpipeline/comment.py"
+    sound = program.read_text()
     with forge("gitlab") as lab:
-        told = {"CI_API_V4_URL": f"{lab.address}/api/v4", "NBPIPELINE_GITLAB_TOKEN": TOKEN}
-        assert ran(runner, root, merge_request(root, **told)).ok
+        told = {"CI_API_V4_URL": f"{lab.address}/api/v4"}
+        assert ran(runner, root, merge_request(root, **told, **{SCOPED: TOKEN})).ok
         assert len(lab.comments) == 1
-    seen = json.loads((root / "o.json").read_text())
-    assert "CI_MERGE_REQUEST_IID" in seen
-    assert "NBPIPELINE_GITLAB_TOKEN" not in seen
+        assert program.read_text() != sound
+        program.write_text(sound)
+        assert not [*root.parent.rglob("stolen")]
+        seen = json.loads((root / "o.json").read_text())
+        assert seen.count("CI_MERGE_REQUEST_IID") > 1  # its own, and those of the shell before it
+        assert "NBPIPELINE_GITLAB_TOKEN" not in seen
+        refused = ran(runner, root, merge_request(root, **told, NBPIPELINE_GITLAB_TOKEN=TOKEN))
+    assert not refused.ok
+    assert "give it the environment scope nbpipeline-comment" in refused.script.stderr
 
 
 def test_a_fork_reads_the_shared_store_and_writes_nothing(
@@ -105,14 +139,14 @@ def test_a_fork_reads_the_shared_store_and_writes_nothing(
     before = {*bucket.keys()}
     assert len(before) > 4
     with forge("gitlab") as lab:
-        told = {"CI_API_V4_URL": f"{lab.address}/api/v4", "NBPIPELINE_GITLAB_TOKEN": TOKEN, **KEYS}
+        told = {"CI_API_V4_URL": f"{lab.address}/api/v4", SCOPED: TOKEN, **KEYS}
         for project in ("1", "2"):
             done = ran(runner, fork, merge_request(fork, "main", of="2", runs_in=project, **told))
             assert done.ok
             assert {*bucket.keys()} == before
             assert "1 restored" in done.script.stdout
             assert "1 ran" in done.script.stdout
-            assert "from a fork: the summary is in the artifact" in done.after.stdout
+            assert done.told is None
             shutil.rmtree(fork / ".nbpipeline")
             shutil.rmtree(fork / "out")
         assert lab.asked == []

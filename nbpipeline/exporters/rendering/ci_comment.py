@@ -35,7 +35,7 @@ class Place(NamedTuple):
 
 
 class NowhereError(Exception):
-    """There is no place for a comment; its text says why."""
+    """There is no comment, or no place for one; its text says why."""
 
 
 def main() -> int:
@@ -86,7 +86,10 @@ def _gitlab(environment: Mapping[str, str]) -> Place:
 
 
 def _body(summary: Path) -> str:
-    text = summary.read_text(encoding="utf-8")
+    try:
+        text = summary.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NowhereError("There is no summary: the job that writes it did not come so far.") from None
     if len(text) > LONGEST:
         text = f"Its beginning; the artifact has all of it, in summary.md.\n\n{text[:LONGEST]}"
     return f"{MARK}\n{text}"

@@ -13,7 +13,7 @@ _PORT = "exporters"
 
 def folder(target: str, exporter: Exporter) -> str:
     """Give the folder that the target's files stand in by default. Raises MissingPluginError."""
-    if exporter.FOLDER != "." and not _is_inside(exporter.FOLDER):
+    if exporter.FOLDER != "." and not is_inside(exporter.FOLDER):
         raise plugins.faulty(_PORT, target, f"has a FOLDER outside the project: '{exporter.FOLDER}'")
     return exporter.FOLDER
 
@@ -41,7 +41,7 @@ def _wrong(files: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
     paths = [one for one in files if isinstance(one, str)]
     folders = {str(one) for path in paths for one in PurePosixPath(path).parents}
     for path, text in files.items():
-        if not isinstance(path, str) or not _is_inside(path):
+        if not isinstance(path, str) or not is_inside(path):
             known = "paths are within the export's folder, with `/`, and without `.` and `..`"
             yield f"wants to write {path!r}, which is no path in its folder", known
         elif path in folders:
@@ -52,7 +52,8 @@ def _wrong(files: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
             yield f"gives a text for '{path}' that no file can hold", "it has half of a surrogate pair"
 
 
-def _is_inside(path: str) -> bool:
+def is_inside(path: str) -> bool:
+    """Say whether a path is of a file in the folder, written in the one way that there is."""
     parts = path.split("/")
     sound: Iterable[bool] = (one not in ("", ".", "..") and "\\" not in one for one in parts)
     return path.isprintable() and all(sound)

@@ -33,21 +33,25 @@ def identifiers(
     longest: int = 60,
     taken: Iterable[str] = (),
     separator: str = "_",
+    *,
+    fold: bool = False,
 ) -> Mapping[str, str]:
     """Give each id a name of its own.
 
     Where several would get the same, each but one that is its own name is told apart by a hash of the id, so
     that no name hangs on the order of the others. `taken` are names that are not to be given; `separator`
-    stands before the hash: a character that `make` gives, too.
+    stands before the hash: a character that `make` gives, too. `fold`: the target takes `C` and `c` for one.
     """
     all_ids = tuple(ids)
     made = {one: make(one) for one in all_ids}
-    count = Counter(made.values())
-    reserved = frozenset(taken)
+    alike = str.lower if fold else str
+    count = Counter(map(alike, made.values()))
+    own = Counter(alike(one) for one, name in made.items() if one == name)
+    reserved = frozenset(map(alike, taken))
 
     def final(one: str, name: str) -> str:
-        unique = count[name] == 1 or name == one
-        if unique and len(name) <= longest and name not in reserved:
+        unique = count[alike(name)] == 1 or (name == one and own[alike(name)] == 1)
+        if unique and len(name) <= longest and alike(name) not in reserved:
             return name
         digest = hashlib.sha256(one.encode(errors="surrogatepass")).hexdigest()[:8]
         return f"{name[: longest - 9].rstrip(separator)}{separator}{digest}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from builders import code, header, write_files, write_notebook
+from builders import code, command, header, write_files, write_notebook
 from forges import ME, TOKEN, forge
 from workflow_shell import Expression
 
@@ -140,8 +140,73 @@ def test_further_secrets_reach_the_steps_that_run_the_pipeline(root: Path) -> No
         "steps"
     ]
     users = {step["name"]: [*step["env"]] for step in steps if "secrets." in str(step)}
-    wanted = ["SECRET_TOKEN", "SECRET_AWS_ACCESS_KEY_ID", "SECRET_AWS_SECRET_ACCESS_KEY"]
-    assert users == {"Check": wanted, "Run what is stale": [*wanted, "FORK"]}
+    names = ("TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    wanted = [f"NBPIPELINE_SECRET_{one}" for one in names]
+    assert users == {"Check": wanted, "Run what is stale": [*wanted, "NBPIPELINE_FORK"]}
+
+
+@pytest.mark.parametrize(
+    "name", ["aws-key", "X$(touch stolen)", "1X", "É", "X Y", "NBPIPELINE", "nbpipeline_FORK"]
+)
+def test_secrets_that_no_variable_can_hold_are_refused(root: Path, name: str) -> None:
+    """They would stand in the shell's text."""
+    stage(root)
+    with pytest.raises(
+        UsageError, match=r"--set secrets=OK, .*: (no variable is called|variables of the workflow itself)"
+    ):
+        github(root, secrets=f"OK, {name}")
+
+
+def parameters_of(steps: list[dict[str, Any]]) -> set[str]:
+    """Name all variables that the steps have."""
+    return {name for step in steps for name in step.get("env", {})}
+
+
+def test_variables_of_stages_are_none_of_the_workflows_own(root: Path) -> None:
+    names = ("PARAMS", "MORE_PARAMS", "FORK", "SECRET_A", "VARIABLE_A")
+    stage(root, f"outputs: {{o: ../o.txt}}\nenv: [{', '.join(names)}]\nsecrets: [A]")
+    job = github(root)["jobs"]["pipeline"]
+    given = {*job["env"], *parameters_of(job["steps"])}
+    assert all(one.startswith("NBPIPELINE") for one in given), given
+    lines = "\n".join(gitlab(root)[1]["script"])
+    assigned = {*re.findall(r"(?m)^(\w+)=", lines), *gitlab(root)[1]["variables"]} - {"PIP_CACHE_DIR"}
+    assert assigned
+    assert all(one.startswith("NBPIPELINE") for one in assigned), assigned
+
+
+@pytest.mark.parametrize("target", ["github-actions", "gitlab-ci"])
+@pytest.mark.parametrize("head", ["env: [NBPIPELINE_FORK]", "secrets: [NBPIPELINE]"])
+def test_a_stage_that_wants_the_workflows_own_variables_is_refused(
+    root: Path, target: str, head: str
+) -> None:
+    stage(root, f"outputs: {{o: ../o.txt}}\n{head}")
+    with pytest.raises(UsageError, match="may not be one of yours"):
+        Project(root).exporting.rendered(target)
+
+
+def test_names_that_differ_in_case_alone_are_apart(root: Path) -> None:
+    """GitHub takes such keys for one, and refuses the workflow."""
+    stage(root, "outputs: {o: ../o.txt}\nenv: [tz, TZ]", "C = 1\nc = 2\nPARAMS = 'x'\nother = 3")
+    found = github(root)
+    inputs = found["on"]["workflow_dispatch"]["inputs"]
+    assert {"params", "other"} < {*inputs}
+    assert len(inputs) == 5
+    for keys in (inputs, *(one.get("env", {}) for one in found["jobs"]["pipeline"]["steps"])):
+        assert len({one.lower() for one in keys}) == len(keys), keys
+    run = next(
+        one["run"] for one in found["jobs"]["pipeline"]["steps"] if "nbpipeline run" in one.get("run", "")
+    )
+    assert re.findall(r"export (\w+)=", run) == ["tz", "TZ"]
+    assert len(gitlab(root)[0]) == 5
+
+
+def test_what_a_form_of_github_would_make_a_text_of_goes_by_params(root: Path) -> None:
+    stage(
+        root,
+        parameters="a: int | str = 1\nb: float | str = 'x'\nc: Any = 1\nd: int | float = 0.5\ne: str = 'x'\nf: int = 1",
+    )
+    assert [*github(root)["on"]["workflow_dispatch"]["inputs"]] == ["d", "e", "f", "params"]
+    assert {"a", "b", "d"} < {*gitlab(root)[0]}  # whose forms know numbers
 
 
 def test_where_nbpipeline_comes_from_can_stand_in_the_file(root: Path) -> None:
@@ -175,7 +240,7 @@ def test_what_counts_as_a_fork(root: Path, event: str, repository: Any, *, write
     payload = {"pull_request": {"head": {"repo": repository}}} if event == "pull_request" else {}
     contexts = {"github": {"event_name": event, "event": payload, "repository": "team/flights"}}
     steps = found["pipeline"]["steps"]
-    (push,) = [one["env"]["FORK"] for one in steps if "FORK" in one.get("env", {})]
+    (push,) = [one["env"]["NBPIPELINE_FORK"] for one in steps if "NBPIPELINE_FORK" in one.get("env", {})]
     assert Expression(push[3:-2], contexts, failed=False).value() == ("" if writes else "--no-push")
     (save,) = [one["if"] for one in steps if "cache/save" in one.get("uses", "")]
     assert Expression(save, contexts, failed=True).value() is writes
@@ -257,11 +322,23 @@ def test_what_no_form_holds_goes_by_params() -> None:
     assert len(settings(setting("params", 1))) == 2
 
 
-@pytest.mark.parametrize("file", ["../x.yml", "/etc/x.yml", "jobs.txt", "a/../../x.yml"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        *("../x.yml", "/etc/x.yml", "jobs.txt", "a/../../x.yml", "a.yml/", "a\\x.yml", "a\n.yml", ".", ".."),
+        ".gitlab/nbpipeline/README.md/x.yml",
+    ],
+)
 def test_places_that_no_job_can_stand_in_are_refused(root: Path, file: str) -> None:
     stage(root)
     with pytest.raises(UsageError, match="that is no place for a job of GitLab"):
         Project(root).exporting.rendered("gitlab-ci", options={"file": file})
+
+
+@pytest.mark.parametrize("said", ["./ci/x.yml", "ci//x.yml", "a/../ci/x.yml"])
+def test_a_place_may_be_written_in_other_ways(root: Path, said: str) -> None:
+    stage(root)
+    assert "ci/x.yml" in Project(root).exporting.rendered("gitlab-ci", options={"file": said}).files
 
 
 def test_options_of_the_job(root: Path) -> None:
@@ -271,6 +348,109 @@ def test_options_of_the_job(root: Path) -> None:
     _, plain = gitlab(root)
     assert not {"stage", "tags"} & {*plain}
     assert plain["image"].startswith("python:3.")
+
+
+def test_the_job_with_the_token_runs_the_program_that_was_exported_and_no_other(root: Path) -> None:
+    """The artifacts of the job that runs notebooks are unpacked over what is checked out."""
+    stage(root)
+    export = Project(root).exporting.rendered("gitlab-ci")
+    Project(root).exporting.written(export)
+    *_, jobs = yaml.safe_load_all(export.files[".gitlab-ci.yml"])
+    words = ["bash", "-eo", "pipefail", "-c", "\n".join(jobs["nbpipeline-comment"]["script"])]
+    path = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "GITLAB_CI": "true"}
+
+    def ran() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(words, cwd=root, env=path, capture_output=True, text=True, check=False)
+
+    program = root / ".gitlab/nbpipeline/comment.py"
+    program.with_name("json.py").write_text("open('stolen', 'w')")
+    done = ran()
+    assert done.returncode == 0, done.stderr
+    assert "There is no merge request to tell" in done.stdout
+    program.write_text(program.read_text() + "open('stolen', 'w')\n")
+    assert ran().returncode == 1
+    assert not (root / "stolen").exists()
+    assert "needs" not in jobs["nbpipeline"]
+    assert jobs["nbpipeline-comment"]["environment"]["name"] == "nbpipeline-comment"
+
+
+def test_a_summary_that_was_not_written_is_no_crash(tmp_path: Path) -> None:
+    words = [sys.executable, "-I", str(PROGRAMS / ci.COMMENT), str(tmp_path / "summary.md")]
+    environment = {"GITHUB_API_URL": "http://127.0.0.1:9", "GITHUB_REPOSITORY": "a/b", "NUMBER": "7"}
+    done = subprocess.run(
+        words, env={**environment, "GITHUB_TOKEN": TOKEN}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "There is no summary: the job that writes it did not come so far.\n"
+
+
+def below(root: Path, **options: str) -> tuple[Path, dict[str, Any]]:
+    """Export a project in a folder of a repository to the repository's root."""
+    (root / ".git").mkdir()
+    project = root / "ml/it's late"
+    write_files(project, {"pipeline.yaml": "name: x\n"})
+    stage(project)
+    export = Project(project).exporting.rendered("gitlab-ci", root, options=options)
+    Project(project).exporting.written(export)
+    job = [*yaml.safe_load_all((root / ".gitlab-ci.yml").read_text())][1]["nbpipeline"]
+    return project, job
+
+
+def test_a_project_in_a_folder_of_the_repository(root: Path) -> None:
+    """Paths that GitLab keeps begin at the repository's root, where it reads the job; commands at the project's."""
+    project, job = below(root)
+    with pytest.raises(
+        LossError, match=r"(?s)GitLab reads the job at the root.*-o with that root: \.\./\.\."
+    ):
+        Project(project).exporting.rendered("gitlab-ci")
+    assert job["cache"][0]["key"]["files"] == [".gitlab/nbpipeline/requirements.lock"]
+    assert job["cache"][1]["paths"] == [f"ml/it's late/.nbpipeline/{one}" for one in ("store", "state.db")]
+    paths = [f"ml/it's late/{one}" for one in ("report.html", "summary.md", ".nbpipeline/runs/")]
+    assert job["artifacts"]["paths"] == paths
+    lines = "\n".join(job["script"])
+    for word in re.findall(r"\S*\.gitlab/\S+\b", lines):
+        assert (project / word).is_file(), word
+    (check,) = [one for one in job["script"] if " --check" in one]
+    done = command(*shlex.split(check)[1:], cwd=project)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, [f"6 files in {root}: up to date"])
+    for script in (job["script"], job["after_script"]):
+        place = subprocess.run(
+            ["sh", "-c", f"{script[0].splitlines()[0]} && pwd"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert place.stdout.strip() == str(project)
+
+
+def test_a_store_outside_the_project_and_inside_the_repository_is_in_reach(root: Path) -> None:
+    (root / ".git").mkdir()
+    write_files(root / "ml", {"pipeline.yaml": "name: x\nstore: {path: ../results}\n"})
+    stage(root / "ml")
+    files = Project(root / "ml").exporting.rendered("gitlab-ci", root).files
+    job = [*yaml.safe_load_all(files[".gitlab-ci.yml"])][1]["nbpipeline"]
+    assert job["cache"][1]["paths"] == ["results", "ml/.nbpipeline/state.db"]
+
+
+@pytest.mark.parametrize("target", ["github-actions", "gitlab-ci"])
+def test_a_folder_that_the_project_is_not_below_is_no_root_of_its_repository(root: Path, target: str) -> None:
+    project = root / "project"
+    write_files(project, {"pipeline.yaml": "name: x\n"})
+    stage(project)
+    for place in (root / "beside", project / "deploy/ci"):
+        with pytest.raises(LossError, match="at the root of a repository alone"):
+            Project(project).exporting.rendered(target, place)
+    with pytest.raises(UsageError, match="is beside the project"):
+        Project(project).exporting.rendered(target, root / "beside", allow_loss=True)
+
+
+@pytest.mark.parametrize("target", ["github-actions", "gitlab-ci"])
+def test_a_folder_that_services_take_for_a_pattern_is_refused(root: Path, target: str) -> None:
+    write_files(root / "a*", {"pipeline.yaml": "name: x\n"})
+    stage(root / "a*")
+    with pytest.raises(UsageError, match="takes for a pattern"):
+        Project(root / "a*").exporting.rendered(target, root)
 
 
 # --- the programs beside the workflow --------------------------------------------------------

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from builders import code, header, write_files, write_notebook
 from counting import calls_of
 
 from nbpipeline import Project
+from nbpipeline.errors import UsageError
 from nbpipeline.exporters import dvc
 from nbpipeline.exporters.rendering.source import yaml_text
 from nbpipeline.model.exported import ExportGiven, Task, Workflow
@@ -38,6 +40,20 @@ def test_a_stage_that_reads_a_url_is_asked_every_time(root: Path) -> None:
     stages = stages_of(root)
     assert stages["far"]["always_changed"] is True
     assert "always_changed" not in stages["near"]
+
+
+@pytest.mark.parametrize(
+    "said", ["..", ".", "a/", "../x.yaml", "/x.yaml", "dvc.yaml/x", "a\\b.yaml", "a\tb.yaml"]
+)
+def test_what_is_no_place_for_parameters_is_a_users_slip(root: Path, said: str) -> None:
+    write_files(root, {"pipeline.yaml": "name: x\n"})
+    cells = header("outputs: {o: ../o.txt}"), code("x = 1", "parameters"), code("1")
+    write_notebook(root / "notebooks/a.ipynb", *cells)
+    with pytest.raises(UsageError, match="that is no place for parameters"):
+        Project(root).exporting.rendered("dvc", options={"params": said})
+    assert (
+        "conf/p.yaml" in Project(root).exporting.rendered("dvc", options={"params": "./conf//p.yaml"}).files
+    )
 
 
 def _calls(count: int) -> int:

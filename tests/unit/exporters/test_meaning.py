@@ -132,11 +132,11 @@ def test_secrets_of_a_workflow_reach_the_steps_that_need_them_alone(root: Path) 
         Project(root).exporting.rendered("github-actions").files[".github/workflows/nbpipeline.yml"]
     )
     job = workflow["jobs"]["pipeline"]
-    assert set(job["env"]) == {"NBPIPELINE", "MORE_PARAMS"}
+    assert set(job["env"]) == {"NBPIPELINE", "NBPIPELINE_PARAMS"}
     users = [step["name"] for step in job["steps"] if "secrets.TOKEN" in json.dumps(step)]
     assert users == ["Check", "Run what is stale"]
     run = next(step for step in job["steps"] if step.get("name") == "Run what is stale")["run"]
-    assert '[ -z "$VARIABLE_HOME" ] || export HOME="$VARIABLE_HOME"\n' in run
+    assert '[ -z "$NBPIPELINE_VARIABLE_HOME" ] || export HOME="$NBPIPELINE_VARIABLE_HOME"\n' in run
 
 
 def test_a_result_holds_no_secret(root: Path, tmp_path: Path) -> None:
