@@ -1,5 +1,6 @@
 """`nbpipeline export`."""
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -106,8 +107,7 @@ def _otherwise(before: Sequence[str], now: Sequence[str]) -> Iterator[str]:
 
 def _ask(export: "Export", found: "Compared") -> None:
     """Ask before something is lost; where nobody can answer, refuse."""
-    names = ", ".join(found.by_hand)
-    what = f"in {export.folder}, changed by hand or not of an export: {names}"
+    what = f"in {export.folder}, {'; '.join(_not_ours(export, found))}"
     if sys.stdin.isatty():
         click.echo(what, err=True)
         click.confirm("Write over?", abort=True, err=True)
@@ -115,6 +115,17 @@ def _ask(export: "Export", found: "Compared") -> None:
     raise UsageError.of(
         f"{what}.", mend="move your changes elsewhere and say --force, or export to another folder: -o DIR"
     )
+
+
+def _not_ours(export: "Export", found: "Compared") -> Iterator[str]:
+    """Name what would be lost, and whose it is."""
+    own = [one for one in found.by_hand if one not in found.others]
+    if own:
+        yield f"changed by hand or not of an export: {', '.join(own)}"
+    for owner in dict.fromkeys(found.others.values()):
+        names = ", ".join(path for path, one in found.others.items() if one == owner)
+        root = _shown(Path(os.path.normpath(export.folder / owner.root)))
+        yield f"of another pipeline, {owner.name} in {root}: {names}"
 
 
 def _tell(export: "Export", found: "Compared", *, written: bool) -> None:
@@ -128,7 +139,10 @@ def _tell(export: "Export", found: "Compared", *, written: bool) -> None:
     }
     for state in _STATES:
         for path in getattr(found, state):
-            click.echo(f"{words[state]}: {_shown(export.folder / path)}")
+            other = found.others.get(path)
+            whose = f"of another pipeline ({other.name})" if other else ""
+            said = [words[state] if written or not whose else "", whose]
+            click.echo(f"{', '.join(filter(None, said))}: {_shown(export.folder / path)}")
     for loss in export.losses:
         click.echo(f"lost: {line(loss)}", err=True)
     if found.same:
