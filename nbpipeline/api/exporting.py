@@ -83,7 +83,7 @@ class Exporting:
                 requirements=lock.pins,
                 lacking=lock.lacking,
                 python=lock.python,
-                options=options or {},
+                options=dict(sorted((options or {}).items())),  # their order means nothing
                 repository=_way_to_repository(folder),
             )
         found = (
@@ -92,7 +92,8 @@ class Exporting:
         )
         if not allow_loss:
             rendering.features.refuse(exporter.TITLE, found)
-        files = rendering.guard.render(target, exporter, workflow, replace(given, lossy=bool(found)))
+        given = replace(given, lossy=bool(found))
+        files = rendering.guard.render(target, exporter, workflow, given)
         locked = any(one.endswith("requirements.lock") for one in files)
         lacking = lock.lacking if locked else ()
         return Export(

@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +85,8 @@ def command(
     if output_format == "json":
         print_json(_as_json(export, found))
     else:
-        _tell(export, found, written=not check)
+        again = _again(export, given, output)
+        _tell(export, found, again if check else None)
     for one in notes:
         note(one)
     return int(ExitCode.STAGE_FAILED if check and not found.same else ExitCode.OK)
@@ -128,8 +129,19 @@ def _not_ours(export: "Export", found: "Compared") -> Iterator[str]:
         yield f"of another pipeline, {owner.name} in {root}: {names}"
 
 
-def _tell(export: "Export", found: "Compared", *, written: bool) -> None:
-    """Say what was written, or what would be."""
+def _again(export: "Export", given: Mapping[str, Any], output: Path | None) -> str:
+    """Give the command that writes what was compared, from where this one was typed."""
+    words = ["nbpipeline", "export", export.target, *export.asked]
+    words += ["-o", str(output)] if output else []
+    words += ["--project", str(given["folder"])] if str(given["folder"]) != "." else []
+    for one in given["params"]:
+        words += ["-p", one]
+    return shlex.join(words)
+
+
+def _tell(export: "Export", found: "Compared", again: str | None) -> None:
+    """Say what was written; with a command that would write, what would be."""
+    written = again is None
     words = {
         "new": "written" if written else "missing",
         "changed": "updated" if written else "not up to date",
@@ -148,7 +160,6 @@ def _tell(export: "Export", found: "Compared", *, written: bool) -> None:
     if found.same:
         click.echo(f"{counted(len(export.files), 'file')} in {_shown(export.folder)}: up to date")
     elif not written:
-        again = shlex.join(["nbpipeline", "export", export.target, *export.asked])
         click.echo(f"{again} brings it up to date", err=True)
 
 

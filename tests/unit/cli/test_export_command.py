@@ -1,6 +1,7 @@
 """`nbpipeline export` and what tasks call, as its user sees them."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,38 @@ def test_files_that_are_no_longer_rendered_go(project: Path) -> None:
     assert not (listed.parent / "old.yaml").exists()
     assert (listed.parent / "changed.yaml").exists()
     assert (project / "raw.txt").exists()
+
+
+def test_the_order_of_options_means_nothing(project: Path) -> None:
+    options = [["--set", "work-pool=big one"], ["--set", "limits=team"]]
+    assert command("export", "prefect", *options[0], *options[1], cwd=project).returncode == 0
+    listed = project / "deploy/prefect/.nbpipeline-export-prefect.json"
+    before = listed.read_bytes()
+    again = command("export", "prefect", *options[1], *options[0], cwd=project)
+    assert (again.returncode, again.stderr, listed.read_bytes()) == (0, "", before)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_what_a_check_says_to_do_brings_it_up_to_date(project: Path, inside: bool) -> None:
+    """Lost things that were allowed, options, the folder, where the project is: the words hold as they are printed."""
+    with (project / "pipeline.yaml").open("a") as file:
+        file.write("schedule: {cron: '0 3 * * *'}\n")
+    cwd = project / "notebooks" if inside else project.parent
+    words = ["export", "dvc", "--allow-loss", "--set", "params=my params.yaml", "-p", "factor=4"]
+    words += [] if inside else ["--project", project.name]
+    words += ["-o", ".." if inside else project.name]
+    checked = command(*words, "--check", cwd=cwd)
+    assert checked.returncode == 1
+    (said,) = [line for line in checked.stderr.splitlines() if line.endswith(" brings it up to date")]
+    hint = shlex.split(said.removesuffix(" brings it up to date"))
+    assert hint[0] == "nbpipeline"
+    done = command(*hint[1:], cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    assert "factor: 4\n" in (project / "my params.yaml").read_text()
+    again = command(*words, "--check", cwd=cwd)
+    assert (again.returncode, "asked for with" in again.stderr) == (0, False)
+    (listed,) = json.loads((project / ".nbpipeline-export-dvc.json").read_text())["pipelines"].values()
+    assert "--allow-loss" in listed["asked"]
 
 
 def two_pipelines(tmp_path: Path) -> tuple[Path, Path]:
