@@ -71,7 +71,7 @@ NAMES_OF_DICTS = (
 )
 BROKEN = [
     ("pipeline.yml", "force_rerun: true", "force_rerun: maybe", "Not a valid boolean"),
-    ("pipeline.yml", "timeout: 1922", "timeout: long", "limits.timeout"),
+    ("pipeline.yml", "timeout: 6002", "timeout: long", "limits.timeout"),
     ("pipeline.yml", "  two:", "  Two:", "valid python identifier"),
     ("pipeline.yml", "      items: ${{", "      item: ${{", "Required input 'items'"),
     ("pipeline.yml", "./components/two.yml", "./components/nosuch.yml", "jobs.two.component"),

@@ -93,7 +93,7 @@ def test_all_that_a_stage_says_is_said_to_azure(folder: Path) -> None:
     }
     eu, _us, two = pipeline["jobs"].values()
     assert eu["compute"] == "azureml:gpus"
-    assert eu["limits"] == {"timeout": 3 * 600 + 60 + 120}
+    assert eu["limits"] == {"timeout": 3 * 600 + 60 + 600 + 3600}
     assert eu["environment_variables"] == {"TZ": "UTC"}
     assert eu["inputs"]["instance"] == "one@region=eu"
     assert "compute" not in two
