@@ -55,7 +55,7 @@ def unshared(workflow: Workflow, given: ExportGiven, *, takes_volume: bool = Tru
     if workflow.store:
         yield from _unstored(workflow, takes_volume=takes_volume)
         return
-    mend = "name a store at a URL in pipeline.yaml (store: {path: 's3://bucket/prefix'})"
+    mend = "name a store at a URL in pipeline.yaml (store: {path: 's3://bucket/prefix'}; file:// is a folder)"
     yield Loss(
         feature="files",
         tasks=(),

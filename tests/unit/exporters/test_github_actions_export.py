@@ -94,3 +94,23 @@ def test_workflows_of_one_repository_keep_apart(tmp_path: Path) -> None:
     assert comment["run"] == "python3 .github/nbpipeline/diamond/comment.py summary.md diamond"
     assert checkout["with"]["sparse-checkout"] == ".github/nbpipeline/diamond"
     assert checkout["with"]["sparse-checkout"] + "/comment.py" in own
+
+
+@pytest.mark.parametrize(
+    ("store", "cached"),
+    [
+        ("s3://bucket/x", None),
+        ("file:///srv/store", "/srv/store"),
+        ("local://kept", "kept"),
+        ("memory://x", ".nbpipeline/store"),
+        ("simplecache::s3://bucket/x", None),
+        ("simplecache::file:///srv/store", "/srv/store"),
+    ],
+)
+def test_what_runners_do_not_share_is_in_the_cache(root: Path, store: str, cached: str | None) -> None:
+    zoo.diamond(root)
+    zoo.share(root, store)
+    files = Project(root).exporting.rendered("github-actions").files
+    steps = yaml.safe_load(files[FILE])["jobs"]["pipeline"]["steps"]
+    saves = [one["with"]["path"] for one in steps if "actions/cache/save" in one.get("uses", "")]
+    assert [one.split("\n")[0] for one in saves] == ([cached] if cached else [])
