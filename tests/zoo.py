@@ -336,7 +336,7 @@ CASES = {
 }
 
 
-def share(root: Path, url: str = "file:///tmp/nowhere/store") -> None:
+def share(root: Path, url: str = "s3://bucket/nowhere") -> None:
     """Name a store for a pipeline, in place of its own: some targets give each task a machine of its own."""
     settings = root / "pipeline.yaml"
     kept = [line for line in settings.read_text().splitlines() if not line.startswith("store:")]

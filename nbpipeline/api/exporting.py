@@ -36,6 +36,8 @@ class Export:
     """Where they belong."""
     files: Mapping[str, str]
     """Text by path within the folder."""
+    owner: upkeep.exporting.Owner
+    """Whose they are: several pipelines may be exported to one folder."""
     losses: tuple[Loss, ...]
     """What was allowed to be lost."""
     asked: tuple[str, ...] = ()
@@ -81,7 +83,7 @@ class Exporting:
                 requirements=lock.pins,
                 lacking=lock.lacking,
                 python=lock.python,
-                options=options or {},
+                options=dict(sorted((options or {}).items())),  # their order means nothing
                 repository=_way_to_repository(folder),
             )
         found = (
@@ -90,13 +92,15 @@ class Exporting:
         )
         if not allow_loss:
             rendering.features.refuse(exporter.TITLE, found)
-        files = rendering.guard.render(target, exporter, workflow, replace(given, lossy=bool(found)))
+        given = replace(given, lossy=bool(found))
+        files = rendering.guard.render(target, exporter, workflow, given)
         locked = any(one.endswith("requirements.lock") for one in files)
         lacking = lock.lacking if locked else ()
         return Export(
             target=target,
             folder=folder,
             files=files,
+            owner=upkeep.exporting.Owner(name=project.name, root=given.to_root),
             losses=found,
             asked=rendering.command.asked(workflow, given),
             notes=tuple(_notes(project, lacking)),
@@ -104,16 +108,16 @@ class Exporting:
 
     def compared(self, export: Export) -> upkeep.exporting.Compared:
         """Say how the files on disk differ from what was rendered."""
-        return upkeep.exporting.compare(export.folder, export.target, export.files)
+        return upkeep.exporting.compare(export.folder, export.target, export.files, export.owner)
 
     def asked_before(self, export: Export) -> tuple[str, ...]:
         """Give the words that the export which stands there was asked for with."""
-        before = upkeep.exporting.asked_of(export.folder, export.target)
+        before = upkeep.exporting.asked_of(export.folder, export.target, export.owner)
         return export.asked if before is None else before
 
     def written(self, export: Export) -> None:
         """Write the files, and remove those of an earlier export that are no longer rendered."""
-        upkeep.exporting.write(export.folder, export.target, export.files, export.asked)
+        upkeep.exporting.write(export.folder, export.target, export.files, export.owner, export.asked)
 
     def workflow(self) -> Workflow:
         """Give what exporters render: tasks, settings, schedule."""

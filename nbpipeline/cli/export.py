@@ -1,8 +1,9 @@
 """`nbpipeline export`."""
 
+import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +85,8 @@ def command(
     if output_format == "json":
         print_json(_as_json(export, found))
     else:
-        _tell(export, found, written=not check)
+        again = _again(export, given, output)
+        _tell(export, found, again if check else None)
     for one in notes:
         note(one)
     return int(ExitCode.STAGE_FAILED if check and not found.same else ExitCode.OK)
@@ -106,8 +108,7 @@ def _otherwise(before: Sequence[str], now: Sequence[str]) -> Iterator[str]:
 
 def _ask(export: "Export", found: "Compared") -> None:
     """Ask before something is lost; where nobody can answer, refuse."""
-    names = ", ".join(found.by_hand)
-    what = f"in {export.folder}, changed by hand or not of an export: {names}"
+    what = f"in {export.folder}, {'; '.join(_not_ours(export, found))}"
     if sys.stdin.isatty():
         click.echo(what, err=True)
         click.confirm("Write over?", abort=True, err=True)
@@ -117,8 +118,30 @@ def _ask(export: "Export", found: "Compared") -> None:
     )
 
 
-def _tell(export: "Export", found: "Compared", *, written: bool) -> None:
-    """Say what was written, or what would be."""
+def _not_ours(export: "Export", found: "Compared") -> Iterator[str]:
+    """Name what would be lost, and whose it is."""
+    own = [one for one in found.by_hand if one not in found.others]
+    if own:
+        yield f"changed by hand or not of an export: {', '.join(own)}"
+    for owner in dict.fromkeys(found.others.values()):
+        names = ", ".join(path for path, one in found.others.items() if one == owner)
+        root = _shown(Path(os.path.normpath(export.folder / owner.root)))
+        yield f"of another pipeline, {owner.name} in {root}: {names}"
+
+
+def _again(export: "Export", given: Mapping[str, Any], output: Path | None) -> str:
+    """Give the command that writes what was compared, from where this one was typed."""
+    words = ["nbpipeline", "export", export.target, *export.asked]
+    words += ["-o", str(output)] if output else []
+    words += ["--project", str(given["folder"])] if str(given["folder"]) != "." else []
+    for one in given["params"]:
+        words += ["-p", one]
+    return shlex.join(words)
+
+
+def _tell(export: "Export", found: "Compared", again: str | None) -> None:
+    """Say what was written; with a command that would write, what would be."""
+    written = again is None
     words = {
         "new": "written" if written else "missing",
         "changed": "updated" if written else "not up to date",
@@ -128,13 +151,15 @@ def _tell(export: "Export", found: "Compared", *, written: bool) -> None:
     }
     for state in _STATES:
         for path in getattr(found, state):
-            click.echo(f"{words[state]}: {_shown(export.folder / path)}")
+            other = found.others.get(path)
+            whose = f"of another pipeline ({other.name})" if other else ""
+            said = [words[state] if written or not whose else "", whose]
+            click.echo(f"{', '.join(filter(None, said))}: {_shown(export.folder / path)}")
     for loss in export.losses:
         click.echo(f"lost: {line(loss)}", err=True)
     if found.same:
         click.echo(f"{counted(len(export.files), 'file')} in {_shown(export.folder)}: up to date")
     elif not written:
-        again = shlex.join(["nbpipeline", "export", export.target, *export.asked])
         click.echo(f"{again} brings it up to date", err=True)
 
 

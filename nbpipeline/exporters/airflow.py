@@ -35,7 +35,7 @@ KEEPS: Mapping[str, str] = {
     "matrix": "a task an instance, in a `TaskGroup` a stage",
     "retries": "`retries` of the task; the command's own where waits grow; a failed check fails at once",
     "backoff": "equal waits: `retry_delay`; growing ones by `run-stage`, as Airflow's own are random",
-    "timeout": "by `run-stage`; `execution_timeout`, five minutes longer, stands behind it",
+    "timeout": "by `run-stage`; `execution_timeout`, longer, stands behind it",
     "cpus": "`pool_slots`, rounded up: give the pool as many slots as there are cores",
     "memory": "with `--set executor=kubernetes`: request and limit of the pod; else it is refused",
     "gpus": "with `--set executor=kubernetes`: `nvidia.com/gpu` of the pod; else it is refused",

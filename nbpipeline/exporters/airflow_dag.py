@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from nbpipeline.exporters import airflow_operator as operator
+from nbpipeline.exporters.rendering import limits
 from nbpipeline.exporters.rendering.command import argv
 from nbpipeline.exporters.rendering.names import identifiers, snake
 from nbpipeline.exporters.rendering.source import lines, made_by, python, text
@@ -20,8 +21,6 @@ EXECUTED = f"{STATE_FOLDER}/executed"
 LONGEST = 100
 """Characters of a DAG's or a task's id; Airflow takes 250."""
 _LONGEST_TAG = 100
-_GRACE = 300.0
-"""Seconds that Airflow's own time limit is longer than the command's: inputs may have to be fetched."""
 _TYPES = {
     "bool": "boolean",
     "int": "integer",
@@ -208,8 +207,9 @@ def _task(workflow: Workflow, task: Task, name: str, variable: str, plan: Render
     if own:
         yield f"        retries={task.retries},"
         yield f"        retry_delay=timedelta(seconds={python(task.retry_delay)}),"
-    if task.timeout:
-        yield f"        execution_timeout=timedelta(seconds={python(_limit(task, own=own))}),"
+    end = limits.behind(task, tries=1 if own else task.retries + 1, most=limits.TIMERS)
+    if end is not None:
+        yield f"        execution_timeout=timedelta(seconds={python(end)}),"
     if slots > 1:
         yield f"        pool_slots={slots},"
     if "executor" in plan.options:
@@ -249,15 +249,6 @@ def _upstream(names: Sequence[str]) -> str:
 def _retries_are_airflows(task: Task) -> bool:
     """Whether Airflow waits as the stage says: its growing waits are random, up to twice as long."""
     return bool(task.retries) and (task.retry_backoff == 1 or task.retries == 1 or not task.retry_delay)
-
-
-def _limit(task: Task, *, own: bool) -> float:
-    """Give the seconds after which Airflow itself ends a try, or all tries where the command makes them."""
-    one = task.timeout or 0.0
-    if own or not task.retries:
-        return one + _GRACE
-    waits = sum(task.retry_delay * task.retry_backoff**count for count in range(task.retries))
-    return min(one * (task.retries + 1) + waits + _GRACE, 10_000_000.0)
 
 
 def _task_doc(task: Task) -> str:

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nbpipeline.exporters.rendering import cluster, cluster_readme, container
+from nbpipeline.exporters.rendering import cluster, cluster_readme, container, limits
 from nbpipeline.exporters.rendering.command import argv
 from nbpipeline.exporters.rendering.names import identifiers, labels, snake
 from nbpipeline.exporters.rendering.schedule import cron_of
@@ -185,7 +185,7 @@ def _task(
     task: Task, name: str, workflow: Workflow, given: ExportGiven, parameters: Mapping[str, str]
 ) -> dict[str, Any]:
     strategy = _retries(task)
-    end = cluster.deadline(task, tries=1 if strategy else task.retries + 1)
+    end = limits.whole(task, tries=1 if strategy else task.retries + 1, most=limits.PODS)
     words = [
         *argv(workflow, task, retries_elsewhere=strategy is not None),
         *(["--params", _params(workflow, parameters)] if workflow.settings else []),

@@ -12,7 +12,7 @@ from nbpipeline.errors import UsageError
 from nbpipeline.exporters import azureml_component, azureml_readme
 from nbpipeline.exporters.azureml_component import INSTANCE, OPENED, RESULTS, Component
 from nbpipeline.exporters.azureml_zones import is_heard, windows_name
-from nbpipeline.exporters.rendering import cluster, container
+from nbpipeline.exporters.rendering import cluster, container, limits
 from nbpipeline.exporters.rendering.names import identifiers
 from nbpipeline.exporters.rendering.parameters import Given, masked_text
 from nbpipeline.exporters.rendering.schedule import cron_of
@@ -189,7 +189,7 @@ def _job(
     workflow: Workflow,
     given: ExportGiven,
 ) -> dict[str, Any]:
-    end = cluster.deadline(task, tries=task.retries + 1)
+    end = limits.whole(task, tries=task.retries + 1, most=limits.PODS)
     compute = cluster.option(_compute(task), "", given) if task.resources.gpus else ""
     variables = {
         name: value for name, value in _variables(workflow, given).items() if value is not None

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nbpipeline.exporters.dagster_texts import FACTORY, README
-from nbpipeline.exporters.rendering import container
+from nbpipeline.exporters.rendering import container, limits
 from nbpipeline.exporters.rendering.command import argv
 from nbpipeline.exporters.rendering.names import PYDANTIC, identifiers, snake
 from nbpipeline.exporters.rendering.source import comment, lines, made_by, python, text, yaml_text
@@ -31,7 +31,7 @@ KEEPS: Mapping[str, str] = {
     "matrix": "assets of its own for an instance, in the group of the stage",
     "retries": "`RetryPolicy`; a failed check is not tried again (`allow_retries=False`)",
     "backoff": "equal waits: `RetryPolicy(delay=)`; growing ones by `run-stage`",
-    "timeout": f"{_INSIDE}; a command that outlives it by five minutes is ended",
+    "timeout": f"{_INSIDE}; a command that outlives it by far is ended",
     "cpus": _PODS,
     "memory": _PODS,
     "gpus": _PODS,
@@ -45,7 +45,6 @@ KEEPS: Mapping[str, str] = {
     "fresh": f"{_INSIDE}: a materialization that ran nothing says so",
     "files": "`run-stage --fetch` brings what others made",
 }
-_GRACE = 300
 _REFUSED = frozenset(
     {
         *keyword.kwlist,
@@ -240,8 +239,9 @@ def _stage(workflow: Workflow, task: Task, keys: Mapping[str, Mapping[str, str]]
     if elsewhere:
         known["retries"] = task.retries
         known["retry_delay"] = task.retry_delay
-    if task.timeout is not None:
-        known["timeout"] = _limit(task, elsewhere=elsewhere)
+    end = limits.behind(task, tries=1 if elsewhere else task.retries + 1, most=limits.TIMERS)
+    if end is not None:
+        known["timeout"] = end
     resources = _resources(task)
     if resources:
         known["tags"] = {"dagster-k8s/config": {"container_config": {"resources": resources}}}
@@ -250,15 +250,6 @@ def _stage(workflow: Workflow, task: Task, keys: Mapping[str, Mapping[str, str]]
         known["raw"] = raw
     rows = [f"        {name}={python(value, 8)},\n" for name, value in known.items()]
     return "    stage_assets(\n" + "".join(rows) + "    ),"
-
-
-def _limit(task: Task, *, elsewhere: bool) -> float:
-    """Seconds after which a command that does not end is ended: for one try, or all with their waits."""
-    limit = task.timeout or 0.0
-    if elsewhere:
-        return limit + _GRACE
-    waits = sum(task.retry_delay * task.retry_backoff**number for number in range(task.retries))
-    return (task.retries + 1) * limit + waits + _GRACE
 
 
 def _group(task: Task) -> str:

@@ -3,10 +3,12 @@
 Written after the documentation of DVC 3 ("dvc.yaml files"; templating, outputs, params).
 """
 
+import posixpath
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from nbpipeline.errors import UsageError
 from nbpipeline.exporters.rendering import places
 from nbpipeline.exporters.rendering.command import argv
 from nbpipeline.exporters.rendering.names import identifiers, snake
@@ -61,7 +63,8 @@ class _Plan(NamedTuple):
     names: Mapping[str, str]
     """Names in dvc.yaml by task."""
     place: str
-    """The file of parameters."""
+    """The file of parameters, as seen from the project."""
+    to_root: str
     settings: Mapping[str, Setting]
     stages: Collection[str]
     updated: Collection[str]
@@ -74,28 +77,46 @@ class _Plan(NamedTuple):
 
 def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
     """Give `dvc.yaml` and the file of parameters."""
-    plan = _plan(workflow, _place(given))
+    place = _place(given)
+    plan = _plan(workflow, posixpath.join(_folder(given), place), given.to_root)
     head = made_by("dvc", workflow.profile)
     stages = {plan.names[task.id]: _stage(task, plan) for task in workflow.tasks}
     files = {"dvc.yaml": head + yaml_text({"stages": stages})}
     if workflow.settings:
-        files[plan.place] = head + yaml_text(_nested(workflow.settings, plan.stages))
+        files[place] = head + yaml_text(_nested(workflow.settings, plan.stages))
     return files
 
 
-def _plan(workflow: Workflow, place: str) -> _Plan:
+def _plan(workflow: Workflow, place: str, to_root: str) -> _Plan:
     updated = {path for one in workflow.tasks for path in one.updated}
     waited = _waited(workflow, updated)
     return _Plan(
         workflow=workflow,
         names=identifiers((task.id for task in workflow.tasks), snake),
         place=place,
+        to_root=to_root,
         settings={one.name: one for one in workflow.settings},
         stages={task.stage for task in workflow.tasks},
         updated=updated,
         waited=waited,
         marked={one for found in waited.values() for one in found},
     )
+
+
+def _folder(given: ExportGiven) -> str:
+    """Give the export's folder as seen from the project; empty: the project itself.
+
+    Raises UsageError for one beside the project: DVC would look for its files in another repository's.
+    """
+    if given.folder or given.to_root == ".":
+        return given.folder
+    steps = given.to_root.split("/")
+    if ".." in steps or given.to_root.startswith("/"):
+        raise UsageError.of(
+            "The folder to export to is neither in the project nor above it.",
+            mend="name one inside, -o deploy/dvc, or the repository's root",
+        )
+    return "/".join(".." for _ in steps)
 
 
 def _place(given: ExportGiven) -> str:
@@ -137,7 +158,9 @@ def _stage(task: Task, plan: _Plan) -> dict[str, Any]:
     if task.id in plan.marked or not outs:
         words += ["--mark", f"{_MARKS}/{name}"]
         outs.append({f"{_MARKS}/{name}": {"cache": False, "persist": True}})
-    stage: dict[str, Any] = {"cmd": _literal(shlex.join(words))}
+    # All of a stage's paths are seen from its folder, the file of parameters, too.
+    wdir = {"wdir": _literal(plan.to_root)} if plan.to_root != "." else {}
+    stage: dict[str, Any] = {**wdir, "cmd": _literal(shlex.join(words))}
     if task.description:
         stage["desc"] = _literal(task.description)
     deps = [task.notebook, *task.modules, *_files(task, plan.updated)]
@@ -182,7 +205,7 @@ def _params(task: Task, plan: _Plan) -> list[Value]:
         for key in _keys(plan.settings[name], plan.stages)
         if _is_of(key, task)
     ]
-    return list(keys) if plan.place == "params.yaml" else [{plan.place: keys}]
+    return list(keys) if plan.place == "params.yaml" else [{_literal(plan.place): keys}]
 
 
 def _is_of(key: tuple[str, ...], task: Task) -> bool:

@@ -43,8 +43,6 @@ KEEPS: Mapping[str, str] = {
     "fresh": "the store comes from the cache, or is the shared one; forks read it and never write",
     "files": "one job runs all stages",
 }
-_WORKFLOW = ".github/workflows/nbpipeline.yml"
-_FOLDER = ".github/nbpipeline"
 _LONGEST = 200
 _MOST_INPUTS = 24
 """GitHub takes 25; one is `params`."""
@@ -70,12 +68,22 @@ def losses(workflow: Workflow, given: ExportGiven) -> Iterable[Loss]:
 
 def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
     """Give the workflow, what puts its comment, and the lock of what it installs."""
-    head = made_by("github-actions", workflow.profile)
+    head, folder = made_by("github-actions", workflow.profile), _folder(workflow, given)
     return {
-        _WORKFLOW: head + _tagged(yaml_text(_workflow(workflow, given))),
-        f"{_FOLDER}/comment.py": ci.program(ci.COMMENT, "github-actions", workflow),
-        f"{_FOLDER}/requirements.lock": container.lock("github-actions", workflow, given),
+        f".github/workflows/{_name(workflow, given)}.yml": head
+        + _tagged(yaml_text(_workflow(workflow, given))),
+        f"{folder}/comment.py": ci.program(ci.COMMENT, "github-actions", workflow),
+        f"{folder}/requirements.lock": container.lock("github-actions", workflow, given),
     }
+
+
+def _name(workflow: Workflow, given: ExportGiven) -> str:
+    """Name what is the workflow's alone: a repository may hold several."""
+    return "-".join(filter(None, ("nbpipeline", ci.apart(workflow, given))))
+
+
+def _folder(workflow: Workflow, given: ExportGiven) -> str:
+    return posixpath.join(*filter(None, (".github/nbpipeline", ci.apart(workflow, given))))
 
 
 def _tagged(text: str) -> str:
@@ -93,7 +101,10 @@ def _workflow(workflow: Workflow, given: ExportGiven) -> dict[str, Any]:
         "name": _data(workflow.name),
         "on": _triggers(workflow, given, inputs),
         "permissions": {"contents": "read"},
-        "concurrency": {"group": "nbpipeline-${{ github.ref }}", "cancel-in-progress": False},
+        "concurrency": {
+            "group": f"{_name(workflow, given)}-${{{{ github.ref }}}}",
+            "cancel-in-progress": False,
+        },
         "jobs": {
             "pipeline": {
                 "runs-on": given.options.get("runs-on", "ubuntu-latest"),
@@ -101,7 +112,7 @@ def _workflow(workflow: Workflow, given: ExportGiven) -> dict[str, Any]:
                 "env": _environment(inputs, given),
                 "steps": _steps(workflow, given),
             },
-            "comment": _comment(given),
+            "comment": _comment(workflow, given),
         },
     }
 
@@ -196,7 +207,7 @@ def _steps(workflow: Workflow, given: ExportGiven) -> list[dict[str, Any]]:
     exported = _exported(workflow, given)
     params = ['--params "$NBPIPELINE_INPUTS"'] if _inputs(workflow) else []
     words = [*ci.run_words(workflow), *params, '--params "$NBPIPELINE_PARAMS"', "$NBPIPELINE_FORK"]
-    lock = f"{_FOLDER}/requirements.lock"
+    lock = f"{_folder(workflow, given)}/requirements.lock"
     python = {"python-version": given.python, "cache": "pip", "cache-dependency-path": lock}
     install = ci.install_lines(posixpath.relpath(lock, given.to_root))
     checked = [*exported, *ci.check_lines("github-actions", workflow, given)]
@@ -229,24 +240,27 @@ def _steps(workflow: Workflow, given: ExportGiven) -> list[dict[str, Any]]:
     ]
 
 
-def _comment(given: ExportGiven) -> dict[str, Any]:
+def _comment(workflow: Workflow, given: ExportGiven) -> dict[str, Any]:
     """Tell the pull request, in a job that alone may: no notebook runs in it, and nothing is installed.
 
     What the other job hands over lies apart, so that no file of it stands in place of the program.
     """
+    folder = _folder(workflow, given)
+    program = f"{folder}/comment.py"
+    words = ["python3", "-I", program, '"$RUNNER_TEMP/nbpipeline/summary.md"', ci.apart(workflow, given)]
     return {
         "needs": "pipeline",
         "if": f"always() && {_PULL_REQUEST} && {_FROM} == github.repository",
         "runs-on": given.options.get("runs-on", "ubuntu-latest"),
         "permissions": {"contents": "read", "pull-requests": "write"},
         "steps": [
-            _checkout({"sparse-checkout": _FOLDER}),
+            _checkout({"sparse-checkout": folder}),
             _uses(
                 "actions/download-artifact", {"name": "nbpipeline", "path": "${{ runner.temp }}/nbpipeline"}
             ),
             {
                 "name": "Comment on the pull request",
-                "run": f'python3 -I {_FOLDER}/comment.py "$RUNNER_TEMP/nbpipeline/summary.md"',
+                "run": " ".join(filter(None, words)),
                 "env": {
                     "GITHUB_TOKEN": "${{ github.token }}",
                     "NUMBER": "${{ github.event.pull_request.number }}",
@@ -276,13 +290,14 @@ def _cache_steps(what: str, workflow: Workflow, given: ExportGiven) -> list[dict
     """Have the store in GitHub's cache: what a fork would save there nobody else could read."""
     if workflow.store:
         return []
-    key = "nbpipeline-${{ github.run_id }}-${{ github.run_attempt }}"
+    prefix = f"{_name(workflow, given)}-"
+    key = prefix + "${{ github.run_id }}-${{ github.run_attempt }}"
     step = _uses(f"actions/cache/{what}")
     if what == "save":
         step["if"] = f"always() && !({_FORK})"
     step["with"] = {"path": _paths(ci.cached(workflow), given), "key": key}
     if what == "restore":
-        step["with"]["restore-keys"] = "nbpipeline-"
+        step["with"]["restore-keys"] = prefix
     return [step]
 
 

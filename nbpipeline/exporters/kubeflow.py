@@ -8,7 +8,7 @@ from typing import Any
 
 from nbpipeline.exporters import kubeflow_component, kubeflow_parameters
 from nbpipeline.exporters.kubeflow_parameters import INSTANCE, OPENED
-from nbpipeline.exporters.rendering import cluster, container
+from nbpipeline.exporters.rendering import cluster, container, limits
 from nbpipeline.exporters.rendering.names import labels
 from nbpipeline.exporters.rendering.parameters import Given, masked_text
 from nbpipeline.exporters.rendering.source import made_by, yaml_text
@@ -182,7 +182,7 @@ def _platform(workflow: Workflow, given: ExportGiven) -> dict[str, Any]:
 
 def _on_kubernetes(task: Task, workflow: Workflow, given: ExportGiven) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    end = cluster.deadline(task, tries=task.retries + 1)
+    end = limits.whole(task, tries=task.retries + 1, most=limits.PODS)
     if end is not None:
         found["activeDeadlineSeconds"] = str(end)
     if task.secrets:

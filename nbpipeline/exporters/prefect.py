@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from unicodedata import normalize
 
 from nbpipeline.exporters import prefect_deployment, prefect_task
+from nbpipeline.exporters.rendering import limits
 from nbpipeline.exporters.rendering.command import argv
 from nbpipeline.exporters.rendering.names import PYDANTIC, identifiers, labels, snake
 from nbpipeline.exporters.rendering.source import lines, made_by, python, text
@@ -31,7 +32,7 @@ KEEPS: Mapping[str, str] = {
     "matrix": "a task an instance",
     "retries": "`retries` of the task; a failed check is not tried again (`retry_condition_fn`)",
     "backoff": "`retry_delay_seconds`, each wait as the stage says; by `run-stage` past 50 of them",
-    "timeout": "by `run-stage`; the task ends a command that outlives it by ten minutes or a tenth",
+    "timeout": "by `run-stage`; the task ends a command that outlives it by far",
     "cpus": "tasks of a flow run take no more cores together than the machine has; "
     "with `--set limits=NAME`, all flow runs together no more than a global concurrency limit",
     "memory": _LIMITED,
@@ -97,7 +98,7 @@ def delays(task: Task) -> tuple[float, ...] | None:
     """Give the seconds before each further try; None where Prefect cannot wait so."""
     if task.retries > MOST_DELAYS:
         return None
-    found = tuple(task.retry_delay * task.retry_backoff**number for number in range(task.retries))
+    found = tuple(limits.wait(task, number) for number in range(task.retries))
     return found if all(one <= LONGEST_DELAY for one in found) else None
 
 
@@ -235,19 +236,13 @@ def _asked(task: Task, waits: tuple[float, ...] | None) -> dict[str, str]:
         asked["memory_mb"] = str(math.ceil(wanted.memory / 1_000_000))
     if wanted.gpus:
         asked["gpus"] = str(wanted.gpus)
-    if task.timeout is not None:
-        asked["limit"] = python(_number(_limit(task, tries=1 if waits is not None else task.retries + 1)))
+    end = limits.behind(task, tries=1 if waits is not None else task.retries + 1, most=limits.TIMERS)
+    if end is not None:
+        asked["limit"] = python(_number(end))
     if task.secrets:
         blocks = labels(task.secrets)
         asked["secrets"] = python({one: blocks[one] for one in task.secrets}, 12)
     return asked
-
-
-def _limit(task: Task, tries: int) -> float:
-    """Give the seconds after which a command that has not ended by its own timeout is ended."""
-    alone = task.timeout or 0.0
-    rests = sum(task.retry_delay * task.retry_backoff**number for number in range(tries - 1))
-    return alone * tries + rests + max(600.0, alone / 10)
 
 
 def _number(value: float) -> int | float:

@@ -133,7 +133,7 @@ def ended_when_late(process: subprocess.Popen[str], limit: float | None) -> Iter
         except subprocess.TimeoutExpired:
             process.kill()
 
-    timer = threading.Timer(limit or 0, end)
+    timer = threading.Timer(min(limit or 0, threading.TIMEOUT_MAX), end)
     timer.daemon = True
     if limit is not None:
         timer.start()

@@ -11,7 +11,7 @@ from typing import Any
 
 from nbpipeline.errors import UsageError
 from nbpipeline.exporters import sagemaker_machines, sagemaker_parameters, sagemaker_programs
-from nbpipeline.exporters.rendering import cluster, cluster_readme, container
+from nbpipeline.exporters.rendering import cluster, cluster_readme, container, limits
 from nbpipeline.exporters.rendering.command import argv
 from nbpipeline.exporters.rendering.names import labels
 from nbpipeline.exporters.rendering.source import lines, made_by, refuse_halves
@@ -56,7 +56,9 @@ def losses(workflow: Workflow, given: ExportGiven) -> Iterator[Loss]:
     """Find files without a store, values and runs that are too long, and schedules that EventBridge lacks."""
     yield from cluster.unshared(workflow, given, takes_volume=False)
     yield from sagemaker_parameters.losses(workflow)
-    long = tuple(task.id for task in workflow.tasks if _deadline(task) > _LONGEST_RUN)
+    long = tuple(
+        task.id for task in workflow.tasks if (limits.longest(task, task.retries + 1) or 0.0) > _LONGEST_RUN
+    )
     if long:
         yield Loss(
             feature="timeout",
@@ -114,7 +116,7 @@ def _definition(workflow: Workflow, given: ExportGiven, all_given: tuple[Given, 
                     **_container(task, workflow, given),
                     "RoleArn": reference(ROLE),
                     "ProcessingResources": {"ClusterConfig": clusters[task.stage]},
-                    "StoppingCondition": {"MaxRuntimeInSeconds": min(_deadline(task), _LONGEST_RUN)},
+                    "StoppingCondition": {"MaxRuntimeInSeconds": _deadline(task)},
                     "ProcessingOutputConfig": {"Outputs": [_output(names[task.id])]},
                     **({"Environment": environment} if environment else {}),
                 },
@@ -154,7 +156,7 @@ def _retries(task: Task) -> dict[str, Any]:
 
 
 def _deadline(task: Task) -> int:
-    found = cluster.deadline(task, tries=task.retries + 1)
+    found = limits.whole(task, tries=task.retries + 1, most=_LONGEST_RUN)
     return _UNLIMITED if found is None else found
 
 

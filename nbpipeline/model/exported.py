@@ -105,9 +105,9 @@ class Workflow:
     profile: str | None = None
     """The profile of pipeline.yaml that the tasks run with."""
     store: str = ""
-    """The URL of the store that machines share; empty: results stay in the project's folder."""
+    """The URL of the store that machines share; empty: results stay in a folder."""
     store_folder: str = ""
-    """Where a store without URL stands, a project path or an absolute one; empty: in the default place."""
+    """Where a store in a folder stands, a project path or an absolute one; empty: in the default place."""
     trackers: tuple[str, ...] = ()
 
     @property

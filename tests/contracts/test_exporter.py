@@ -44,7 +44,7 @@ def everything(root: Path) -> None:
             name: all of it
             schedule: {cron: "30 3 * * 1-5", timezone: Europe/Berlin}
             tracking: {mlflow: {uri: "sqlite:///mlflow.db"}}
-            store: {path: "file:///tmp/nowhere/store"}
+            store: {path: "s3://bucket/nowhere"}
             """
         },
     )
@@ -75,7 +75,7 @@ def share(root: Path) -> None:
     settings = root / "pipeline.yaml"
     text = settings.read_text()
     if "store:" not in text:
-        settings.write_text(text + 'store: {path: "file:///tmp/nowhere/store"}\n')
+        settings.write_text(text + 'store: {path: "s3://bucket/nowhere"}\n')
 
 
 def rendered(root: Path, target: str, **how: Any) -> dict[str, str]:
@@ -225,3 +225,18 @@ def test_its_libraries_are_not_loaded_to_render(target: str, root: Path) -> None
         "distributed",
     }
     assert not heavy & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("store", ["file:///srv/store", "local:///srv/store", "memory://store"])
+def test_a_folder_of_one_machine_is_no_store_for_containers(target: str, store: str, root: Path) -> None:
+    """Each has its own; where tasks may see one folder, it is as good as any."""
+    zoo.diamond(root)
+    zoo.share(root, store)
+    exporting = Project(root).exporting
+    lost = {one.feature for one in exporting.rendered(target, allow_loss=True).losses}
+    if target in {"argo", "azureml", "kubeflow", "sagemaker", "vertex"}:
+        assert lost == {"files"}
+    elif target in plugins.BUILT_IN["exporters"] and target != "gitlab-ci":
+        assert lost == set()
+    zoo.share(root)
+    assert {one.feature for one in Project(root).exporting.rendered(target, allow_loss=True).losses} == set()

@@ -136,8 +136,8 @@ def test_its_own_time_limit_ends_the_command_and_what_that_has_started(
     folder = parity.exported(project, "airflow")
     file = folder / "endless_dag.py"
     text = file.read_text()
-    assert "timedelta(seconds=3900.0)" in text
-    file.write_text(text.replace("timedelta(seconds=3900.0)", "timedelta(seconds=40)"))
+    assert "timedelta(seconds=10800.0)" in text
+    file.write_text(text.replace("timedelta(seconds=10800.0)", "timedelta(seconds=40)"))
     variables = prepared(place, tmp_path / "home", folder)
     done = place.run("airflow", "dags", "test", "endless", cwd=folder, **variables)
     assert done.returncode != 0

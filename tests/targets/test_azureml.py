@@ -71,7 +71,7 @@ NAMES_OF_DICTS = (
 )
 BROKEN = [
     ("pipeline.yml", "force_rerun: true", "force_rerun: maybe", "Not a valid boolean"),
-    ("pipeline.yml", "timeout: 1922", "timeout: long", "limits.timeout"),
+    ("pipeline.yml", "timeout: 6002", "timeout: long", "limits.timeout"),
     ("pipeline.yml", "  two:", "  Two:", "valid python identifier"),
     ("pipeline.yml", "      items: ${{", "      item: ${{", "Required input 'items'"),
     ("pipeline.yml", "./components/two.yml", "./components/nosuch.yml", "jobs.two.component"),
@@ -92,9 +92,10 @@ NASTY = 'it\'s "so" $(touch hacked) `touch hacked` ${HOME} \\ %s *\n; touch hack
 
 def written(root: Path, store: Path, *, allow_loss: bool = False, **options: str) -> Path:
     """Export a project whose tasks share a store alone."""
-    zoo.share(root, f"file://{store}")
+    zoo.share(root)
     export = Project(root).exporting.rendered("azureml", options=options, allow_loss=allow_loss)
     Project(root).exporting.written(export)
+    zoo.share(root, f"file://{store}")  # which a job's own container would not see
     return export.folder
 
 

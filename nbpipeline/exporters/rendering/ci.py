@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from nbpipeline.errors import UsageError
-from nbpipeline.exporters.rendering.names import identifiers, snake
+from nbpipeline.exporters.rendering.names import identifiers, labels, snake
 from nbpipeline.exporters.rendering.source import made_by
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model.exported import ExportGiven, Loss, Setting, Workflow
@@ -90,6 +90,11 @@ def install_lines(lock: str) -> list[str]:
         f"pip install --no-deps -r {shlex.quote(lock)}",
         'pip install --no-deps "${NBPIPELINE:?set the variable NBPIPELINE to a wheel or a URL for pip}"',
     ]
+
+
+def apart(workflow: Workflow, given: ExportGiven) -> str:
+    """Name the pipeline where it stands in a folder of its repository, which may hold others; else empty."""
+    return "" if given.to_root == "." else labels([workflow.name], longest=50)[workflow.name]
 
 
 def check_lines(target: str, workflow: Workflow, given: ExportGiven) -> list[str]:

@@ -1,7 +1,7 @@
-"""Puts a summary on a pull request of GitHub, or a merge request of GitLab: `python comment.py summary.md`.
+"""Puts a summary on a pull request of GitHub, a merge request of GitLab: `comment.py summary.md [PIPELINE]`.
 
-It is one comment, which every later run changes; a mark tells it from others. Where it cannot be put, that
-is said. The standard library alone: an export has this file as it stands here.
+It is one comment a pipeline, which every later run changes; a mark tells it from others. Where it cannot be
+put, that is said. The standard library alone: an export has this file as it stands here.
 """
 
 import json
@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-MARK = "<!-- nbpipeline -->"
 LONGEST = 60_000
 """GitHub takes 65,536 characters, GitLab a million."""
 PAGE = 100
@@ -40,10 +39,12 @@ class NowhereError(Exception):
 
 def main() -> int:
     """Put the comment there; the exit code is 1 where the service refuses it."""
+    summary, *named = sys.argv[1:]
+    mark = f"<!-- {' '.join(['nbpipeline', *named])} -->"
     try:
         place = _gitlab(os.environ) if "GITLAB_CI" in os.environ else _github(os.environ)
-        body = {"body": _body(Path(sys.argv[1]))}
-        found = next((one for one in _comments(place) if place.own(one) and _marked(one)), None)
+        body = {"body": f"{mark}\n{_text(Path(summary))}"}
+        found = next((one for one in _comments(place) if place.own(one) and _marked(one, mark)), None)
         if found is None:
             _asked(place.all, place.headers, "POST", body)
         else:
@@ -85,18 +86,18 @@ def _gitlab(environment: Mapping[str, str]) -> Place:
     return Place(notes, notes, "PUT", headers, own=lambda one: bool(one["author"]["id"] == me))
 
 
-def _body(summary: Path) -> str:
+def _text(summary: Path) -> str:
     try:
         text = summary.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise NowhereError("There is no summary: the job that writes it did not come so far.") from None
     if len(text) > LONGEST:
         text = f"Its beginning; the artifact has all of it, in summary.md.\n\n{text[:LONGEST]}"
-    return f"{MARK}\n{text}"
+    return text
 
 
-def _marked(comment: Mapping[str, Any]) -> bool:
-    return str(comment["body"]).startswith(MARK)
+def _marked(comment: Mapping[str, Any], mark: str) -> bool:
+    return str(comment["body"]).startswith(f"{mark}\n")
 
 
 def _comments(place: Place) -> Iterator[Mapping[str, Any]]:

@@ -1,6 +1,5 @@
 """What targets share that run each task in a container of its own, on whatever machine of a cluster."""
 
-import math
 from collections.abc import Iterator, Mapping
 
 from nbpipeline.errors import UsageError
@@ -19,8 +18,6 @@ PROJECT = "/project"
 USER = 10001
 """Whom the image runs as."""
 GPU = "nvidia.com/gpu"
-_GRACE = 120
-"""Seconds that a task has after its time limit to restore, to tell, and to upload."""
 
 
 def image(workflow: Workflow, given: ExportGiven) -> str:
@@ -58,7 +55,7 @@ def unshared(workflow: Workflow, given: ExportGiven, *, takes_volume: bool = Tru
     if workflow.store:
         yield from _unstored(workflow, takes_volume=takes_volume)
         return
-    mend = "name a store at a URL in pipeline.yaml (store: {path: 's3://bucket/prefix'})"
+    mend = "name a store at a URL in pipeline.yaml (store: {path: 's3://bucket/prefix'}; file:// is a folder)"
     yield Loss(
         feature="files",
         tasks=(),
@@ -106,14 +103,6 @@ def memory(size: int) -> str:
 def cpus(count: float) -> str:
     """Write cores as a quantity of Kubernetes: whole ones, or thousandths."""
     return f"{count:.0f}" if count == int(count) else f"{max(1, round(count * 1000))}m"
-
-
-def deadline(task: Task, *, tries: int) -> int | None:
-    """Give the seconds after which a task that should have ended by itself is ended; None: never."""
-    if task.timeout is None:
-        return None
-    waits = sum(task.retry_delay * task.retry_backoff**one for one in range(tries - 1))
-    return math.ceil(tries * task.timeout + waits) + _GRACE
 
 
 def stages(workflow: Workflow) -> Mapping[str, Task]:

@@ -44,7 +44,7 @@ def storage_lines(workflow: Workflow, given: ExportGiven, access: str = _ACCESS)
 
 def lacking_lines() -> list[str]:
     """Say that files do not come from task to task."""
-    return ["**Tasks share no folder, and the pipeline has no store: what a stage makes is lost.**"]
+    return ["**Tasks share no folder, and no store is at a URL: what a stage makes is lost.**"]
 
 
 def needed_lines(workflow: Workflow, given: ExportGiven) -> list[str]:

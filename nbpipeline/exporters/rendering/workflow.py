@@ -32,23 +32,37 @@ _TYPES: Mapping[type, str] = {
     dict: "dict",
 }
 
+_LOCAL = frozenset({"file", "local", "memory"})
+"""Protocols of URLs that mean something else on each machine, or are gone with a process."""
+
 
 def workflow_of(pipeline: Pipeline, modules: Modules) -> Workflow:
     """Give the workflow that a pipeline is. Raises ReadingError for a schedule that makes no sense."""
     project = pipeline.project
     settings = _settings(pipeline)
     reached = _reached(settings)
-    store = str(project.store.get("path") or "")
+    store, folder = _store(str(project.store.get("path") or ""))
     return Workflow(
         name=project.name,
         tasks=tuple(_task(one, pipeline, reached, modules) for one in pipeline),
         settings=settings,
         schedule=read_schedule(project.schedule, project.file or ""),
         profile=project.profile,
-        store=store if is_url(store) else "",
-        store_folder="" if is_url(store) else store,
+        store=store,
+        store_folder=folder,
         trackers=tuple(project.tracking),
     )
+
+
+def _store(path: str) -> tuple[str, str]:
+    """Give the URL that machines share, or else the folder: `file://` is one, whatever is mounted there."""
+    if not is_url(path):
+        return "", path
+    protocol, _, place = path.partition("://")
+    kind = protocol.rpartition("::")[2]  # of a chain, such as `simplecache::s3`
+    if kind in _LOCAL:
+        return "", place if kind != "memory" else ""
+    return path, ""
 
 
 def _task(

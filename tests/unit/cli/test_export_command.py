@@ -1,6 +1,7 @@
 """`nbpipeline export` and what tasks call, as its user sees them."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -84,9 +85,9 @@ def test_files_that_are_no_longer_rendered_go(project: Path) -> None:
     assert command("export", "snakemake", cwd=project).returncode == 0
     listed = project / "deploy/snakemake/.nbpipeline-export-snakemake.json"
     data = json.loads(listed.read_text())
-    digest = data["files"]["config.yaml"]
+    files = data["pipelines"]["../.."]["files"]
     for name in ("old.yaml", "changed.yaml", "../../raw.txt"):
-        data["files"][name] = digest
+        files[name] = files["config.yaml"]
     listed.write_text(json.dumps(data))
     (listed.parent / "changed.yaml").write_text("by hand\n")
     checked = command("export", "snakemake", "--check", "--format", "json", cwd=project)
@@ -99,6 +100,112 @@ def test_files_that_are_no_longer_rendered_go(project: Path) -> None:
     assert not (listed.parent / "old.yaml").exists()
     assert (listed.parent / "changed.yaml").exists()
     assert (project / "raw.txt").exists()
+
+
+def test_the_order_of_options_means_nothing(project: Path) -> None:
+    options = [["--set", "work-pool=big one"], ["--set", "limits=team"]]
+    assert command("export", "prefect", *options[0], *options[1], cwd=project).returncode == 0
+    listed = project / "deploy/prefect/.nbpipeline-export-prefect.json"
+    before = listed.read_bytes()
+    again = command("export", "prefect", *options[1], *options[0], cwd=project)
+    assert (again.returncode, again.stderr, listed.read_bytes()) == (0, "", before)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_what_a_check_says_to_do_brings_it_up_to_date(project: Path, inside: bool) -> None:
+    """Lost things that were allowed, options, the folder, where the project is: the words hold as they are printed."""
+    with (project / "pipeline.yaml").open("a") as file:
+        file.write("schedule: {cron: '0 3 * * *'}\n")
+    cwd = project / "notebooks" if inside else project.parent
+    words = ["export", "dvc", "--allow-loss", "--set", "params=my params.yaml", "-p", "factor=4"]
+    words += [] if inside else ["--project", project.name]
+    words += ["-o", ".." if inside else project.name]
+    checked = command(*words, "--check", cwd=cwd)
+    assert checked.returncode == 1
+    (said,) = [line for line in checked.stderr.splitlines() if line.endswith(" brings it up to date")]
+    hint = shlex.split(said.removesuffix(" brings it up to date"))
+    assert hint[0] == "nbpipeline"
+    done = command(*hint[1:], cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    assert "factor: 4\n" in (project / "my params.yaml").read_text()
+    again = command(*words, "--check", cwd=cwd)
+    assert (again.returncode, "asked for with" in again.stderr) == (0, False)
+    (listed,) = json.loads((project / ".nbpipeline-export-dvc.json").read_text())["pipelines"].values()
+    assert "--allow-loss" in listed["asked"]
+
+
+def two_pipelines(tmp_path: Path) -> tuple[Path, Path]:
+    """Two projects in one repository."""
+    (tmp_path / ".git").mkdir()
+    projects = tmp_path / "pipex", tmp_path / "pipey"
+    for project in projects:
+        zoo.diamond(project)
+        (project / "pipeline.yaml").write_text(f"name: {project.name}\nparams: {{factor: 3}}\n")
+    return projects
+
+
+def test_a_second_pipeline_in_one_folder_takes_nothing_from_the_first(tmp_path: Path) -> None:
+    first, second = two_pipelines(tmp_path)
+    assert command("export", "airflow", "-o", "../dags", cwd=first).returncode == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "dags").rglob("*") if path.is_file()}
+    refused = command("export", "airflow", "-o", "../dags", cwd=second)
+    assert refused.returncode == 2
+    said = refused.stderr.split("\n", 1)[0]
+    assert f"of another pipeline, pipex in {first}: Dockerfile, README.md" in said
+    assert {path: path.read_bytes() for path in before} == before
+    assert not list((tmp_path / "dags").rglob("pipey*"))
+    checked = command("export", "airflow", "-o", "../dags", "--check", cwd=second)
+    assert "of another pipeline (pipex): " in checked.stdout
+    assert "no longer part of it" not in checked.stdout
+
+    forced = command("export", "airflow", "-o", "../dags", "--force", cwd=second)
+    assert forced.returncode == 0
+    assert f"written over, of another pipeline (pipex): {tmp_path / 'dags/README.md'}\n" in forced.stdout
+    dag = tmp_path / "dags/pipex_dag.py"
+    assert dag.read_bytes() == before[dag], "nobody asked to remove it"
+    assert command("export", "airflow", "-o", "../dags", "--check", cwd=second).returncode == 0
+    again = command("export", "airflow", "-o", "../dags", cwd=first)
+    assert again.returncode == 2
+    assert "of another pipeline, pipey in " in again.stderr
+
+
+def test_several_pipelines_of_a_repository_have_workflows_of_their_own(tmp_path: Path) -> None:
+    projects = two_pipelines(tmp_path)
+    for project in projects:
+        assert command("export", "github-actions", "-o", "..", cwd=project).returncode == 0
+    for project in projects:
+        checked = command("export", "github-actions", "-o", "..", "--check", cwd=project)
+        assert (checked.returncode, checked.stderr) == (0, "")
+    (projects[0] / "pipeline.yaml").write_text("name: other\nparams: {factor: 3}\n")
+    renamed = command("export", "github-actions", "-o", "..", cwd=projects[0])
+    assert f"removed: {tmp_path / '.github/workflows/nbpipeline-pipex.yml'}\n" in renamed.stdout
+    assert sorted(one.name for one in (tmp_path / ".github/workflows").iterdir()) == [
+        "nbpipeline-other.yml",
+        "nbpipeline-pipey.yml",
+    ]
+
+
+def test_a_list_that_does_not_say_whose_files_they_are_is_taken_for_ones_own(project: Path) -> None:
+    """As the first version wrote it."""
+    assert command("export", "snakemake", cwd=project).returncode == 0
+    listed = project / "deploy/snakemake/.nbpipeline-export-snakemake.json"
+    (one,) = json.loads(listed.read_text())["pipelines"].values()
+    listed.write_text(json.dumps({"version": 1, "asked": one["asked"], "files": one["files"]}))
+    (project / "notebooks/join.ipynb").unlink()
+    done = command("export", "snakemake", cwd=project)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "updated: deploy/snakemake/Snakefile\n" in done.stdout
+    assert list(json.loads(listed.read_text())["pipelines"]) == ["../.."]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"pipelines": 1}', '{"pipelines": {"../..": 1}}'])
+def test_a_damaged_list_knows_of_nothing(project: Path, text: str) -> None:
+    assert command("export", "snakemake", cwd=project).returncode == 0
+    (project / "deploy/snakemake/.nbpipeline-export-snakemake.json").write_text(text)
+    (project / "notebooks/join.ipynb").unlink()
+    refused = command("export", "snakemake", cwd=project)
+    assert refused.returncode == 2
+    assert "changed by hand or not of an export: Snakefile" in refused.stderr
 
 
 @pytest.mark.parametrize(

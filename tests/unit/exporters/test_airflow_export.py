@@ -58,7 +58,7 @@ def test_a_task_says_all_that_its_stage_does(root: Path) -> None:
     assert (first["task_id"], first["task_display_name"]) == ("'train_region_eu'", "'train[region=eu]'")
     assert (first["inlets"], second["outlets"]) == ("assets('raw.csv', 'other.csv')", "assets('one-us.csv')")
     assert (first["retries"], first["retry_delay"]) == ("2", "timedelta(seconds=30.0)")
-    assert (first["execution_timeout"], first["pool_slots"]) == ("timedelta(seconds=900.0)", "2")
+    assert (first["execution_timeout"], first["pool_slots"]) == ("timedelta(seconds=4800.0)", "2")
     assert "The first" in first["doc_md"]
     assert "Check on `one`: not_null" in first["doc_md"]
 
@@ -118,8 +118,8 @@ def test_airflow_retries_where_it_waits_as_long_as_asked(how: dict[str, Any], ai
 
 def test_its_time_limit_stands_behind_all_tries_that_the_command_makes() -> None:
     how = {"retries": 2, "retry_delay": 5.0, "retry_backoff": 2.0, "timeout": 100.0}
-    assert one_task(**how)["execution_timeout"] == "timedelta(seconds=615.0)"
-    assert one_task(timeout=100.0)["execution_timeout"] == "timedelta(seconds=400.0)"
+    assert one_task(**how)["execution_timeout"] == "timedelta(seconds=4015.0)"
+    assert one_task(timeout=100.0)["execution_timeout"] == "timedelta(seconds=3800.0)"
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_all_that_a_stage_says_is_said_to_argo(rich: list[dict[str, Any]]) -> No
     template, cron = rich
     assert complaints(template, cron) == []
     dag, one, two = template["spec"]["templates"]
-    assert one["activeDeadlineSeconds"] == 720
+    assert one["activeDeadlineSeconds"] == 600 + 600 + 3600
     assert one["retryStrategy"]["backoff"] == {"duration": "1.5s", "factor": 2}
     assert one["container"]["resources"]["limits"] == {
         "cpu": "500m",
@@ -110,7 +110,7 @@ def test_waits_that_argo_cannot_say_are_the_commands_own(root: Path) -> None:
     task = exported(root)[0]["spec"]["templates"][1]
     assert "retryStrategy" not in task
     assert "--no-retries" not in task["container"]["args"]
-    assert task["activeDeadlineSeconds"] == 3 * 60 + 25 + 120
+    assert task["activeDeadlineSeconds"] == 3 * 60 + 25 + 60 + 3600
 
 
 def test_what_looks_like_a_tag_is_joined_by_a_shell(root: Path) -> None:

@@ -25,7 +25,7 @@ from nbpipeline.model.exported import ExportGiven, Setting, Task, Workflow
 SETTINGS = """
 name: Flights & more
 schedule: {cron: "30 3 * * 1-7", timezone: Europe/Berlin}
-store: {path: "file:///tmp/nowhere/store"}
+store: {path: "s3://bucket/nowhere"}
 """
 RICH = """
 description: "First ${{parent.inputs.rate}}"
@@ -93,7 +93,7 @@ def test_all_that_a_stage_says_is_said_to_azure(folder: Path) -> None:
     }
     eu, _us, two = pipeline["jobs"].values()
     assert eu["compute"] == "azureml:gpus"
-    assert eu["limits"] == {"timeout": 3 * 600 + 60 + 120}
+    assert eu["limits"] == {"timeout": 3 * 600 + 60 + 600 + 3600}
     assert eu["environment_variables"] == {"TZ": "UTC"}
     assert eu["inputs"]["instance"] == "one@region=eu"
     assert "compute" not in two
@@ -175,7 +175,7 @@ def test_what_hangs_on_options_is_refused_without_them(project: Project) -> None
 
 
 def test_what_a_stage_asks_of_a_machine_its_own_compute_has_to_have(root: Path) -> None:
-    write_files(root, {"pipeline.yaml": "name: big\nstore: {path: 'file:///tmp/nowhere/store'}\n"})
+    write_files(root, {"pipeline.yaml": "name: big\nstore: {path: 's3://bucket/nowhere'}\n"})
     write_notebook(root / "notebooks/a.ipynb", header("resources: {cpus: 4, memory: 16GB}"), code("1"))
     write_notebook(root / "notebooks/b.ipynb", header("resources: {gpus: 1}"), code("1"))
     exporting = Project(root).exporting
@@ -247,7 +247,7 @@ def test_the_schedule_has_its_zone_by_the_name_of_windows(folder: Path) -> None:
 def test_schedules_that_azure_would_misread_are_refused(root: Path, cron: str, zone: str, lost: str) -> None:
     zoo.diamond(root)
     with (root / "pipeline.yaml").open("a") as file:
-        file.write(f"store: {{path: 'file:///tmp/s'}}\nschedule: {{cron: '{cron}', timezone: {zone}}}\n")
+        file.write(f"store: {{path: 's3://bucket/s'}}\nschedule: {{cron: '{cron}', timezone: {zone}}}\n")
     with pytest.raises(LossError) as refused:
         Project(root).exporting.rendered("azureml")
     assert lost in str(refused.value)

@@ -480,6 +480,25 @@ def test_inputs_that_were_touched_become_json(
     assert ci_params.__doc__ in ci.program(ci.PARAMS, "gitlab-ci", Workflow(name="x", tasks=()))
 
 
+def test_each_pipeline_has_a_comment_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "summary.md").write_text("one")
+    with forge("github") as hub:
+        environment = {
+            "GITHUB_API_URL": hub.address,
+            "GITHUB_REPOSITORY": "team/flights",
+            "GITHUB_TOKEN": TOKEN,
+            "NUMBER": "7",
+        }
+        words = [sys.executable, "-I", str(PROGRAMS / ci.COMMENT), str(tmp_path / "summary.md")]
+        for named in ([], ["pipe"], ["pipe-x"], ["pipe"], []):
+            subprocess.run([*words, *named], env=environment, check=True)
+    assert [one["body"].split("\n")[0] for one in hub.comments if one["author"] == ME] == [
+        "<!-- nbpipeline -->",
+        "<!-- nbpipeline pipe -->",
+        "<!-- nbpipeline pipe-x -->",
+    ]
+
+
 @pytest.mark.parametrize("service", ["github", "gitlab"])
 def test_a_long_summary_is_cut(tmp_path: Path, service: str) -> None:
     (tmp_path / "summary.md").write_text("é" * 200_000)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+import zoo
 from builders import code, header, write_files, write_notebook
 from counting import calls_of
 
@@ -54,6 +55,32 @@ def test_what_is_no_place_for_parameters_is_a_users_slip(root: Path, said: str) 
     assert (
         "conf/p.yaml" in Project(root).exporting.rendered("dvc", options={"params": "./conf//p.yaml"}).files
     )
+
+
+@pytest.mark.parametrize(
+    ("output", "wdir", "params"),
+    [("deploy/dvc", "../..", "deploy/dvc/params.yaml"), ("..", "ml", "../params.yaml")],
+)
+def test_in_another_folder_stages_work_in_the_project(
+    tmp_path: Path, output: str, wdir: str, params: str
+) -> None:
+    root = tmp_path / "ml"
+    zoo.diamond(root)
+    files = Project(root).exporting.rendered("dvc", root / output).files
+    assert sorted(files) == ["dvc.yaml", "params.yaml"]
+    load = yaml.safe_load(files["dvc.yaml"])["stages"]["load"]
+    assert load["wdir"] == wdir
+    assert load["params"] == [{params: ["factor"]}]
+    assert f"--params @{params} " in load["cmd"]
+    assert load["deps"] == ["notebooks/load.ipynb", "raw.txt"]
+    assert "wdir" not in stages_of(root)["load"]
+
+
+def test_beside_the_project_is_no_place_for_it(tmp_path: Path) -> None:
+    root = tmp_path / "ml"
+    zoo.diamond(root)
+    with pytest.raises(UsageError, match="neither in the project nor above it"):
+        Project(root).exporting.rendered("dvc", tmp_path / "elsewhere")
 
 
 def _calls(count: int) -> int:

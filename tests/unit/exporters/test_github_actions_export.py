@@ -69,11 +69,48 @@ def test_at_the_repositorys_root_it_works_in_the_projects_folder(tmp_path: Path)
     project = tmp_path / "ml/delays"
     zoo.diamond(project)
     assert command("export", "github-actions", "-o", "../..", cwd=project).returncode == 0
-    file = tmp_path / FILE
+    file = tmp_path / ".github/workflows/nbpipeline-diamond.yml"
+    lock = ".github/nbpipeline/diamond/requirements.lock"
     workflow = yaml.safe_load(file.read_text(encoding="utf-8"))
     assert workflow["jobs"]["pipeline"]["defaults"]["run"]["working-directory"] == "ml/delays"
     assert command(*check_line(file), cwd=project).returncode == 0
     steps = steps_of(file)
-    assert f"-r ../../{LOCK}\n" in steps["Install what the stages import"]["run"]
+    assert f"-r ../../{lock}\n" in steps["Install what the stages import"]["run"]
     assert steps["actions/cache/save"]["with"]["path"].split("\n")[0] == "ml/delays/.nbpipeline/store"
     assert "ml/delays/report.html" in steps["actions/upload-artifact"]["with"]["path"].split("\n")
+
+
+def test_workflows_of_one_repository_keep_apart(tmp_path: Path) -> None:
+    """What GitHub knows by a name alone: groups that wait for each other, caches, and the comment by its mark."""
+    (tmp_path / ".git").mkdir()
+    zoo.diamond(tmp_path / "ml")
+    own = Project(tmp_path / "ml").exporting.rendered("github-actions", tmp_path).files
+    workflow = yaml.safe_load(own[".github/workflows/nbpipeline-diamond.yml"])
+    assert workflow["concurrency"]["group"].startswith("nbpipeline-diamond-$")
+    steps = workflow["jobs"]["pipeline"]["steps"]
+    (key,) = [one["with"]["restore-keys"] for one in steps if "restore-keys" in one.get("with", {})]
+    assert key == "nbpipeline-diamond-"
+    checkout, _, comment = workflow["jobs"]["comment"]["steps"]
+    assert comment["run"] == "python3 .github/nbpipeline/diamond/comment.py summary.md diamond"
+    assert checkout["with"]["sparse-checkout"] == ".github/nbpipeline/diamond"
+    assert checkout["with"]["sparse-checkout"] + "/comment.py" in own
+
+
+@pytest.mark.parametrize(
+    ("store", "cached"),
+    [
+        ("s3://bucket/x", None),
+        ("file:///srv/store", "/srv/store"),
+        ("local://kept", "kept"),
+        ("memory://x", ".nbpipeline/store"),
+        ("simplecache::s3://bucket/x", None),
+        ("simplecache::file:///srv/store", "/srv/store"),
+    ],
+)
+def test_what_runners_do_not_share_is_in_the_cache(root: Path, store: str, cached: str | None) -> None:
+    zoo.diamond(root)
+    zoo.share(root, store)
+    files = Project(root).exporting.rendered("github-actions").files
+    steps = yaml.safe_load(files[FILE])["jobs"]["pipeline"]["steps"]
+    saves = [one["with"]["path"] for one in steps if "actions/cache/save" in one.get("uses", "")]
+    assert [one.split("\n")[0] for one in saves] == ([cached] if cached else [])

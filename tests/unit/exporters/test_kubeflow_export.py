@@ -111,7 +111,7 @@ def test_every_task_is_told_all_parameters() -> None:
 
 @pytest.fixture
 def component(root: Path) -> Path:
-    write_files(root, {"pipeline.yaml": "name: p\nstore: {path: 'file:///tmp/nowhere/store'}\n"})
+    write_files(root, {"pipeline.yaml": "name: p\nstore: {path: 's3://bucket/nowhere'}\n"})
     cell = "rate: float = 0.5\nn: int = 2\nmany: list = [1]\nodd: int | str = 'x'\ntext: str = '1'\ndeep: int | None = None"
     write_notebook(root / "notebooks/a.ipynb", header("outputs: {o: ../o.txt}"), code(cell, "parameters"))
     text = Project(root).exporting.rendered("kubeflow").files["component.py"]

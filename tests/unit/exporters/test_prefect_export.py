@@ -12,7 +12,7 @@ from builders import code, command, header, write_files, write_notebook
 
 from nbpipeline import Project
 from nbpipeline.exporters import prefect
-from nbpipeline.model.exported import Setting, Task, Workflow
+from nbpipeline.model.exported import ExportGiven, Setting, Task, Workflow
 
 
 def exported(root: Path, **how: Any) -> Mapping[str, str]:
@@ -119,7 +119,7 @@ def test_a_task_tries_again_and_waits_as_its_stage_says(root: Path) -> None:
         "settings": "settings",
         "key": f"{root.name.lower().replace('_', '-')}-a",
         "cores": 2,
-        "limit": 1200,
+        "limit": 4800,
         "secrets": {"A_B": "a-b", "C": "c"},
     }
     for name in "bc":  # Prefect cannot wait so often, or so long: the command does
@@ -130,8 +130,8 @@ def test_a_task_tries_again_and_waits_as_its_stage_says(root: Path) -> None:
 
 def test_a_command_that_tries_again_by_itself_has_the_time_for_it() -> None:
     task = Task(id="a", stage="a", retries=60, retry_delay=10.0, retry_backoff=1.0, timeout=100.0)
-    assert prefect._limit(task, tries=1) == 700
-    assert prefect._limit(task, tries=61) == 6100 + 600 + 600
+    flow = prefect.render(Workflow(name="w", tasks=(task,)), ExportGiven())["flow.py"]
+    assert f"limit={61 * 100 + 60 * 10 + 100 + 3600}," in flow
 
 
 def test_artifact_keys_are_such_and_differ(root: Path) -> None:

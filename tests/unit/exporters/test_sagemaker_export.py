@@ -117,7 +117,7 @@ def test_all_that_a_stage_says_is_said_to_sagemaker(rich: dict[str, Any]) -> Non
     assert "RetryPolicies" not in two
     asked = requests(rich)["one-region-eu"]
     assert asked["ProcessingResources"]["ClusterConfig"]["InstanceType"] == "ml.r5.xlarge"
-    assert asked["StoppingCondition"]["MaxRuntimeInSeconds"] == 3 * 600 + 5 + 120
+    assert asked["StoppingCondition"]["MaxRuntimeInSeconds"] == 3 * 600 + 5 + 600 + 3600
     assert asked["AppSpecification"]["ContainerArguments"][:4] == [
         "nbpipeline",
         "run-stage",

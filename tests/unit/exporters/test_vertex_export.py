@@ -14,7 +14,7 @@ from nbpipeline.errors import LossError
 SETTINGS = """
 name: flights
 schedule: {cron: "30 3 * * 7", timezone: Europe/Berlin}
-store: {path: "file:///tmp/nowhere/store"}
+store: {path: "s3://bucket/nowhere"}
 """
 HEAD = """
 outputs: {o: ../o.txt}
