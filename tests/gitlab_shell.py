@@ -273,6 +273,7 @@ class Runner:
             raise RefusedError("the second job begins with what others left behind")
         for path, found in artifacts.items():
             copy = shutil.copytree if found.is_dir() else shutil.copy2
+            (place / path).parent.mkdir(parents=True, exist_ok=True)
             copy(found, place / path)
         environment = job["environment"]
         if environment["action"] not in {"prepare", "verify", "access"}:

@@ -259,6 +259,27 @@ def test_a_configuration_of_ones_own_includes_it(root: Path, runner: Runner) -> 
     assert json.loads((root / "data/number.json").read_text()) == 45
 
 
+def test_a_project_in_a_folder_of_the_repository_runs_there(root: Path, runner: Runner) -> None:
+    """Its results come back from the cache, and its summary is found by the job that tells it."""
+    project = root / "ml/it's late"
+    project.mkdir(parents=True)
+    (root / ".git").mkdir()
+    zoo.diamond(project)
+    assert command("export", "gitlab-ci", "-o", "../..", cwd=project).returncode == 0
+    done = ran(runner, root, merge_request(root))
+    assert done.ok, done.script.stderr
+    assert {*done.artifacts} == {
+        f"ml/it's late/{one}" for one in ("report.html", "summary.md", ".nbpipeline/runs/")
+    }
+    assert done.told is not None
+    assert "NBPIPELINE_GITLAB_TOKEN is not set" in done.told.stdout
+    for left in (".nbpipeline", "data"):
+        shutil.rmtree(project / left)
+    zoo.diamond(project)
+    again = ran(runner, root, merge_request(root))
+    assert "4 restored" in again.script.stdout
+
+
 def test_it_runs_where_it_should(root: Path, runner: Runner) -> None:
     zoo.diamond(root)
     parity.exported(root, "gitlab-ci")
