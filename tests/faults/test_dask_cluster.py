@@ -412,10 +412,13 @@ def test_a_worker_that_is_lost_while_it_publishes_leaves_nothing_half(
 def test_keys_of_the_store_stay_here_and_workers_have_their_own(tmp_path: Path, bucket: Bucket) -> None:
     root = tmp_path / "project"
     keys = "{key: a-key-of-mine, secret: hush-hush-1234}"
+    read, gate = Told(tmp_path / "read"), Gate(tmp_path / "gate")
     store = f'store: {{path: "{bucket.url}/keys", endpoint: "{bucket.endpoint}", options: {keys}}}\n'
     write_files(root, {"pipeline.yaml": store})
     write_notebook(
-        root / "notebooks/a.ipynb", header("outputs: {n: ../n.txt}"), code("open(n, 'w').write('1')")
+        root / "notebooks/a.ipynb",
+        header("outputs: {n: ../n.txt}"),
+        code(f"{read.say}\n{gate.wait}\nopen(n, 'w').write('1')"),
     )
     how = {"executor": "dask"}
     with Machines(tmp_path / "machines", {"AWS_EC2_METADATA_DISABLED": "true"}) as machines:
@@ -425,11 +428,17 @@ def test_keys_of_the_store_stay_here_and_workers_have_their_own(tmp_path: Path, 
         machines.kill("bare")
         own = {"FSSPEC_S3_KEY": "a-key-of-theirs", "FSSPEC_S3_SECRET": "theirs-1234"}
         machines.start("fit", environment=own)
-        (result,) = nbpipeline.Project(root).run(address=machines.address, **how).results
-        assert result.status is Status.SUCCEEDED
-        logs = [(machines.folder / name / "log").read_text() for name in ("bare", "fit")]
-    assert all(logs)
-    assert not [one for one in logs if "hush-hush-1234" in one]
+        run = Running(root, machines.address)
+        assert (machines.folder / "fit") in Path(read.wait()).parents
+        files = [one for one in machines.folder.rglob("*") if one.is_file() and not one.is_symlink()]
+        there = {str(one): one.read_bytes() for one in files}  # logs, and the seat while the stage runs
+        gate.open()
+        (result,) = run.result().results
+    assert result.status is Status.SUCCEEDED
+    assert len([name for name in there if name.endswith("/log")]) >= 2
+    there |= {key: bucket.read(key) for key in bucket.keys("keys")}
+    assert len(bucket.keys("keys")) >= 2
+    assert not [name for name, data in there.items() if b"hush-hush-1234" in data]
 
 
 def another_python() -> str:

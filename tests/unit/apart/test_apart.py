@@ -199,6 +199,20 @@ def test_a_secret_that_counts_stays_here(root, monkeypatch):
     assert b"a-secret-of-some-length" not in pickle.dumps(packed)
 
 
+def test_what_pipeline_yaml_says_is_in_no_store_that_others_read(root):
+    said = (
+        "name: apart\nstore: {options: {secret: hush-1}}\n"
+        "tracking: {mlflow: {uri: 'http://ann:hush-2@mlflow:5000'}}\n"
+    )
+    one = project(root, **{"pipeline.yaml": said})
+    with Workplace(one.spec, "plain") as place:
+        packed = shipping.Shipper(one.spec, place.store, place.digests, nowhere).packed(job_of(one, root))
+        assert {each.path for each in packed.files} == {"raw.txt", "notebooks/rules.py"}
+        kept = [path.read_bytes() for path in (root / ".nbpipeline/store").rglob("*") if path.is_file()]
+    assert b"5\n" in kept
+    assert not [data for data in kept if b"hush" in data]
+
+
 def test_no_two_seats_have_a_folder_in_common(root, tmp_path):
     one = project(root)
     work = work_of(one, LocalStore(root / "store"))
