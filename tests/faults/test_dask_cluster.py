@@ -15,8 +15,9 @@ import pytest
 import zoo
 from buckets import KEYS, Bucket, Wire, service
 from builders import Gate, code, command, header, write_files, write_notebook
-from dask_machines import Machines, copied
+from dask_machines import Machines, copied, end
 from distributed import Client
+from environments import new_environment
 
 import nbpipeline
 from nbpipeline.errors import ExecutorError
@@ -457,11 +458,9 @@ def another_python() -> str:
 def test_another_python_is_named_before_anything_runs(tmp_path: Path, machines: Machines) -> None:
     import distributed
 
-    other = tmp_path / "other"
-    subprocess.run(["uv", "venv", "-q", "--python", another_python(), str(other)], check=True)
     wanted = f"distributed=={distributed.__version__}"
-    subprocess.run(["uv", "pip", "install", "-q", "--python", str(other / "bin/python"), wanted], check=True)
-    machines.start("other", python=str(other / "bin/python"))
+    other = new_environment(tmp_path / "other", wanted, python=another_python())
+    machines.start("other", python=str(other))
     root = tmp_path / "project"
     write_notebook(
         root / "notebooks/a.ipynb", header("outputs: {n: ../n.txt}"), code("open(n, 'w').write('1')")
