@@ -318,20 +318,41 @@ def test_a_folder_of_the_project_on_the_import_path_goes_along(root, tmp_path, m
     assert (root / "o.txt").read_text() == "7"
 
 
+def test_a_python_path_that_counts_comes_after_the_projects_folders(root, tmp_path, monkeypatch):
+    said = f"{root / 'src'}{os.pathsep}/near/lib"
+    monkeypatch.setenv("PYTHONPATH", said)
+    one = shop(root)
+    write_notebook(
+        root / "notebooks/one.ipynb",
+        header("outputs: {o: ../o.txt}\nenv: [PYTHONPATH]"),
+        code("from shop.rules import FACTOR\nopen(o, 'w').write(str(FACTOR))"),
+    )
+    with Workplace(one.spec, "plain") as place:
+        around = Around(one.spec.root, place.fingerprinter.roots, lambda instance: ())
+        packed = shipping.Shipper(one.spec, place.store, place.digests, around.inside).packed(
+            job_of(one, root)
+        )
+    assert packed.environment == {"PYTHONPATH": said}
+    there = replace(packed, root=str(tmp_path / "home"))
+    variables = kernel_environment(there, "token", tmp_path / "context.json", {"PYTHONPATH": "/far"})
+    assert variables["PYTHONPATH"] == os.pathsep.join([str(tmp_path / "home/src"), said])
+
+
 def test_a_worker_is_asked_for_modules_from_outside_the_project(root, tmp_path, monkeypatch):
-    write_files(tmp_path / "lib", {"strange.py": "", "pack/__init__.py": ""})
+    write_files(tmp_path / "lib", {"strange.py": "", "pack/__init__.py": "", "space/deep/one.py": ""})
     one = only(root, "outputs: {o: ../o.txt}", "import strange, pack, json\nopen(o, 'w').write('1')")
     step = one.plan().steps[0]
-    imports = (Imported("strange"), Imported("pack.sub"), Imported("json"))
+    imports = (Imported("strange"), Imported("pack.sub"), Imported("space.deep.one"), Imported("json"))
     folders = (str(root / "src"), str(tmp_path / "lib"))
     around = Around(str(root), lambda instance: folders, lambda instance: imports)
     assert around.inside(step.instance) == ("src",)
     lib = str(tmp_path / "lib")
-    assert around.outside(step.instance) == {"strange": lib, "pack": lib}
+    assert around.outside(step.instance) == {"strange": lib, "pack": lib, "space": lib}
     store = LocalStore(root / ".nbpipeline/store")
     survey = Survey(supply=supply_of(one.spec), probe=_probe(store), kernels=wanted([step], around.outside))
-    first, second = survey.asked(str(tmp_path))
+    first, space, second = survey.asked(str(tmp_path))
     assert first.what == f"it has no module 'pack', which comes from {lib} and so from outside the project"
+    assert "'space'" in space.what
     assert "'strange'" in second.what
     assert int(first.exit_code) == 5
     monkeypatch.setenv("PYTHONPATH", lib)  # the control: a worker that has them
