@@ -27,6 +27,7 @@ from nbpipeline.ports import Store
 from nbpipeline.run.cancel import CancelSwitch
 from nbpipeline.run.options import RunOptions
 from nbpipeline.stage import restore
+from nbpipeline.stage.environment import kernel_environment
 from nbpipeline.stores.local import LocalStore
 from nbpipeline.worker import Workplace
 
