@@ -272,15 +272,21 @@ def _empty(folder: Path, stays: Collection[Path]) -> None:
             one.unlink(missing_ok=True)
 
 
-def _opened_up(act: Callable[[str], Any], path: str, _error: Any) -> None:
+def _opened_up(act: Callable[[str], Any], path: str, error: Any) -> None:
     """Remove what a notebook made read-only (a clone's objects, say). Raises OSError."""
-    for one in (Path(path).parent, Path(path)):
-        if one.is_dir() and not one.is_symlink():
-            one.chmod(0o700)
+    shut = [one for one in (Path(path).parent, Path(path)) if _is_shut(one)]
+    for one in shut:
+        one.chmod(0o700)
+    if not shut:  # it is something else, which no second look mends
+        raise error[1]
     if act in (os.unlink, os.rmdir):
         act(path)
     else:  # it could not be looked into
-        shutil.rmtree(path)
+        shutil.rmtree(path, onerror=_opened_up)
+
+
+def _is_shut(folder: Path) -> bool:
+    return folder.is_dir() and not folder.is_symlink() and folder.stat().st_mode & 0o700 != 0o700  # noqa: PLR2004 - as chmod has it
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -1,8 +1,10 @@
 """A stage on another machine without one: what is shipped, laid out, brought back, and asked before."""
 
 import errno
+import os
 import pickle
 import shutil
+import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -418,10 +420,37 @@ def test_a_seat_that_cannot_be_cleared_is_not_taken_again(root, tmp_path, monkey
     assert second.notices == ()
 
 
-def test_what_a_notebook_made_read_only_is_cleared(root, tmp_path):
+@pytest.fixture
+def kept_out(monkeypatch):
+    """Refuses as the system does where one is not its administrator: by the modes of folders."""
+
+    def held(act, wanted, *, inside):
+        def acting(path, *given, dir_fd=None, **named):
+            folder = (dir_fd if dir_fd is not None else Path(path).parent) if inside else path
+            state = os.stat(folder) if inside else os.stat(path, dir_fd=dir_fd)  # noqa: PTH116 - by number
+            if stat.S_ISDIR(state.st_mode) and state.st_mode & wanted != wanted:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return act(path, *given, dir_fd=dir_fd, **named)
+
+        return acting
+
+    monkeypatch.setattr(os, "open", held(os.open, 0o400, inside=False))
+    monkeypatch.setattr(os, "unlink", held(os.unlink, 0o300, inside=True))
+    monkeypatch.setattr(os, "rmdir", held(os.rmdir, 0o300, inside=True))
+
+
+@pytest.mark.parametrize(
+    "modes",
+    [
+        {"clone/objects/ab/blob": 0o400, "clone/objects/ab": 0o500, "clone": 0o500},
+        {"clone/objects/ab/blob": 0o400, "clone/objects/ab": 0o500, "clone/objects": 0o000},
+        {"clone/objects/ab": 0o000, "clone": 0o000},
+    ],
+)
+def test_what_a_notebook_made_read_only_is_cleared(tmp_path, kept_out, modes):
     folder = tmp_path / "all"
     write_files(folder, {"clone/objects/ab/blob": "x"})
-    for name, mode in (("clone/objects/ab/blob", 0o400), ("clone/objects/ab", 0o500), ("clone", 0o500)):
+    for name, mode in modes.items():
         (folder / name).chmod(mode)
     desk._empty(folder, ())
     assert list(folder.iterdir()) == []
