@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nbpipeline import tracking
+from nbpipeline.apart import logged
 from nbpipeline.apart.shipping import Returned, collected
 from nbpipeline.apart.survey import Survey, refusal, refuse_other
 from nbpipeline.apart.withheld import completed
@@ -157,7 +158,7 @@ class Seat:
     def done(self, job: Job, emit: Emit, cancel: Cancel) -> StageResult:
         """Do a job here; its outputs and record are in the store then, its papers in the result."""
         folder = self.root / STATE_FOLDER / "runs" / job.run / job.instance.slug
-        environment = completed(job.environment)
+        environment = logged.placed(completed(job.environment), folder)
         if self._work.untracked:
             environment |= tracking.link.apart(self._work.untracked, job.imports, folder / "untracked")
         job = replace(job, root=str(self.root), folder=str(folder), environment=environment)

@@ -16,7 +16,7 @@ from builders import code, header, write_files, write_notebook
 import nbpipeline
 from nbpipeline.apart import desk, shipping, withheld
 from nbpipeline.apart.desk import Coming, FarWork, Seat
-from nbpipeline.apart.executor import ShippingExecutor
+from nbpipeline.apart.executor import Joined, ShippingExecutor
 from nbpipeline.apart.roots import Around
 from nbpipeline.apart.supply import supply_of
 from nbpipeline.apart.survey import Survey, refuse_other, wanted
@@ -25,7 +25,7 @@ from nbpipeline.errors import ExecutorError, UsageError
 from nbpipeline.executors.local import LocalExecutor
 from nbpipeline.fingerprint import interpreter
 from nbpipeline.model import Imported, Job, StageInstance, StageResult, Status, StoredOutput
-from nbpipeline.ports import Store
+from nbpipeline.ports import Emit, Store
 from nbpipeline.run.cancel import CancelSwitch
 from nbpipeline.run.options import RunOptions
 from nbpipeline.stage import restore
@@ -90,6 +90,9 @@ def run_away(
     home: Path,
     job: Job,
     there: Callable[[], None] = lambda: None,
+    joined: Joined = lambda job, emit, cancel: job,
+    heard: Emit = lambda event: None,
+    trackers: tuple[str, ...] = (),
     **more: Any,
 ) -> StageResult:
     spec = one.spec
@@ -98,10 +101,10 @@ def run_away(
         around = Around(spec.root, place.fingerprinter.roots, lambda instance: ())
         shipper = shipping.Shipper(spec, place.store, place.digests, around.inside)
         settle = lambda job, record, cancel: restore(job, record, place.backends(), cancel)  # noqa: E731
-        with ShippingExecutor(
-            Away(work, home, there), shipper, settle, lambda job, emit, cancel: job
-        ) as executor:
-            return executor.submit(job, lambda event: None).result(120)
+        told = ["the store is told of"]
+        inner = Away(work, home, there)
+        with ShippingExecutor(inner, shipper, settle, joined, trackers=trackers, told_once=told) as executor:
+            return executor.submit(job, heard).result(120)
 
 
 def test_a_stage_that_ran_in_another_folder_leaves_what_a_run_here_leaves(root, tmp_path, monkeypatch):
@@ -456,6 +459,17 @@ def test_what_a_notebook_made_read_only_is_cleared(tmp_path, kept_out, modes):
     assert list(folder.iterdir()) == []
 
 
+def test_what_cannot_be_removed_for_another_reason_is_told(tmp_path, monkeypatch):
+    write_files(tmp_path, {"clone/blob": "x"})
+
+    def busy(path, **named):
+        raise OSError(errno.EBUSY, "a process is in it", str(path))
+
+    monkeypatch.setattr(os, "unlink", busy)
+    with pytest.raises(OSError, match="a process is in it"):
+        desk._empty(tmp_path, ())
+
+
 def test_what_a_notebook_logs_itself_stays_with_its_papers_where_nobody_is_told(root, tmp_path):
     one = only(
         root,
@@ -467,6 +481,67 @@ def test_what_a_notebook_logs_itself_stays_with_its_papers_where_nobody_is_told(
     told = (root / "o.txt").read_text()
     assert told.startswith((tmp_path / "home").as_uri())
     assert told.endswith("/one/untracked/mlflow")
+
+
+def test_what_a_notebook_logs_by_files_comes_to_where_the_tracker_has_it(root, tmp_path):
+    one = only(
+        root,
+        "outputs: {o: ../o.txt}",
+        "import os, pathlib\nwb = pathlib.Path(os.environ['WANDB_DIR'])\n"
+        "assert pathlib.Path(os.environ['WANDB_DATA_DIR']) == wb / 'wandb'\n"
+        "(wb / 'wandb/offline-1').mkdir()\n(wb / 'wandb/offline-1/a.wandb').write_text('logged')\n"
+        "(wb / 'stray.txt').write_text('of no tracker')\n"
+        "open(o, 'w').write(os.environ['MLFLOW_TRACKING_URI'] + ' ' + str('MLFLOW_RUN_ID' in os.environ))",
+    )
+    variables = {
+        "WANDB_DIR": str(root),
+        "WANDB_DATA_DIR": str(root / "wandb"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{root}/mlflow.db",
+        "MLFLOW_RUN_ID": "7",
+    }
+
+    def joined(job, emit, cancel):
+        return replace(job, environment=variables, unwatched=(f"{root / 'wandb'}/",))
+
+    heard = []
+    job = replace(job_of(one, root), imports=(Imported("mlflow"), Imported("wandb")))
+    result = run_away(
+        one, root, tmp_path / "home", job, joined=joined, heard=heard.append, trackers=("mlflow", "wandb")
+    )
+    assert result.status is Status.SUCCEEDED, result.failure
+    assert (root / "wandb/offline-1/a.wandb").read_text() == "logged"
+    assert not (root / "stray.txt").exists()
+    assert (Path(job.folder) / "logged/stray.txt").exists()
+    uri, has_run = (root / "o.txt").read_text().split()
+    assert uri.startswith((tmp_path / "home").as_uri())
+    assert has_run == "False"
+    told = [event.data["text"] for event in heard if event.kind == "notice"]
+    assert told == [
+        "the store is told of",
+        "mlflow is a file of this machine: what the notebook logs comes back in untracked/",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "holds"),
+    [
+        ("SSEKMSKeyId", False),
+        ("SSECustomerKey", True),
+        ("max_pool_connections", False),
+        ("requester_pays", False),
+        ("aws_access_key_id", True),
+        ("connection_string", True),
+        ("sas_token", True),
+        ("password", True),
+        ("accountKey", True),
+        ("keepalive", False),
+    ],
+)
+def test_an_option_is_withheld_by_the_words_of_its_name(name, holds):
+    assert withheld.holds_secret(name) is holds
+    assert withheld.bare_options({"client_kwargs": {name: 5}}) == {
+        "client_kwargs": {} if holds else {name: 5}
+    }
 
 
 def test_passwords_stay_here_and_come_from_the_workers_environment(root, tmp_path, monkeypatch):
@@ -488,6 +563,7 @@ def test_passwords_stay_here_and_come_from_the_workers_environment(root, tmp_pat
         "options": {"account_name": "team", "client_kwargs": {"region": "eu"}},
     }
     assert supply.withheld == ("password", "endpoint", "options.key", "options.client_kwargs.aws_secret")
+    assert supply.told_once == (f"the store at sftp://host/x{supply.told_withheld}",)
     assert supply.told_withheld == (
         ": password, endpoint, options.key, options.client_kwargs.aws_secret of pipeline.yaml does not travel, "
         "FSSPEC_SFTP_PASSWORD, FSSPEC_SFTP_KEY there stands for it"
