@@ -62,7 +62,11 @@ class Executor(AbstractContextManager["Executor"], Protocol):
 
 
 class DistantExecutor(Executor, Protocol):
-    """Runs jobs in other processes, on other machines. Entering raises ExecutorError, MissingPluginError."""
+    """Runs jobs in other processes, on other machines. Entering raises ExecutorError, MissingPluginError.
+
+    `cancel` may be called while it is entered or asked, in a signal handler: then it waits no longer and
+    raises ExecutorError.
+    """
 
     def ask(self, question: Callable[[str], Any]) -> Mapping[str, Any]:
         """Put a question, which can be pickled, to each worker; gives the answers by the workers' names.

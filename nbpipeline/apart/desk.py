@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nbpipeline import tracking
+from nbpipeline.apart import logged
 from nbpipeline.apart.shipping import Returned, collected
 from nbpipeline.apart.survey import Survey, refusal, refuse_other
 from nbpipeline.apart.withheld import completed
@@ -157,7 +158,7 @@ class Seat:
     def done(self, job: Job, emit: Emit, cancel: Cancel) -> StageResult:
         """Do a job here; its outputs and record are in the store then, its papers in the result."""
         folder = self.root / STATE_FOLDER / "runs" / job.run / job.instance.slug
-        environment = completed(job.environment)
+        environment = logged.placed(completed(job.environment), folder)
         if self._work.untracked:
             environment |= tracking.link.apart(self._work.untracked, job.imports, folder / "untracked")
         job = replace(job, root=str(self.root), folder=str(folder), environment=environment)
@@ -272,15 +273,21 @@ def _empty(folder: Path, stays: Collection[Path]) -> None:
             one.unlink(missing_ok=True)
 
 
-def _opened_up(act: Callable[[str], Any], path: str, _error: Any) -> None:
+def _opened_up(act: Callable[[str], Any], path: str, error: Any) -> None:
     """Remove what a notebook made read-only (a clone's objects, say). Raises OSError."""
-    for one in (Path(path).parent, Path(path)):
-        if one.is_dir() and not one.is_symlink():
-            one.chmod(0o700)
+    shut = [one for one in (Path(path).parent, Path(path)) if _is_shut(one)]
+    for one in shut:
+        one.chmod(0o700)
+    if not shut:  # it is something else, which no second look mends
+        raise error[1]
     if act in (os.unlink, os.rmdir):
         act(path)
     else:  # it could not be looked into
-        shutil.rmtree(path)
+        shutil.rmtree(path, onerror=_opened_up)
+
+
+def _is_shut(folder: Path) -> bool:
+    return folder.is_dir() and not folder.is_symlink() and folder.stat().st_mode & 0o700 != 0o700  # noqa: PLR2004 - as chmod has it
 
 
 def _entries(folder: Path) -> list[Path]:

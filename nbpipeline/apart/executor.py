@@ -1,6 +1,6 @@
 """The near side of stages on other machines: ships what a job reads, and settles what it left."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields, replace
 from functools import partial
@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from nbpipeline.apart import logged
 from nbpipeline.apart.shipping import Returned, Shipper, laid_out
 from nbpipeline.apart.withheld import told
 from nbpipeline.model import Event, Failure, Job, StageRecord, StageResult, Status, shell_name
@@ -24,12 +25,23 @@ _AT_ONCE = 8
 class ShippingExecutor:
     """Fills `ports.Executor` over a distant one, which is entered already."""
 
-    def __init__(self, inner: DistantExecutor, shipper: Shipper, settle: Settle, joined: Joined) -> None:
-        """Start nothing yet."""
+    def __init__(
+        self,
+        inner: DistantExecutor,
+        shipper: Shipper,
+        settle: Settle,
+        joined: Joined,
+        *,
+        trackers: Iterable[str] = (),
+        told_once: Iterable[str] = (),
+    ) -> None:
+        """Start nothing yet. `told_once` is said with the first job."""
         self._inner = inner
         self._shipper = shipper
         self._settle = settle
         self._joined = joined
+        self._trackers = tuple(trackers)
+        self._told_once = iter(tuple(told_once))
         self._switch = CancelSwitch()
         self._pool = ThreadPoolExecutor(_AT_ONCE, "nbpipeline-apart")
 
@@ -64,7 +76,8 @@ class ShippingExecutor:
                 future.set_result(cancelled)
                 return
             there = self._joined(job, emit, self._switch)
-            for text in told(there.environment):
+            there, texts = logged.sent(there, Path(job.root), self._trackers)
+            for text in (*self._told_once, *told(there.environment), *texts):
                 data = {"text": text}
                 emit(Event(kind="notice", run=job.run, stage=job.instance.id, data=data))
             packed = self._shipper.packed(there)
@@ -72,6 +85,7 @@ class ShippingExecutor:
                 future.set_result(cancelled)
                 return
             done = self._inner.submit(packed, emit)
+            job = replace(job, unwatched=there.unwatched)
             done.add_done_callback(partial(self._back, job, future))
         except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
             future.set_exception(error)
@@ -95,6 +109,7 @@ class ShippingExecutor:
         """Bring what a job left to where a run here would have left it, and put it on record."""
         if isinstance(result, Returned):
             laid_out(result.papers, Path(job.folder))
+            logged.brought(Path(job.folder), Path(job.root), job.unwatched)
         plain = StageResult(**{one.name: getattr(result, one.name) for one in fields(StageResult)})
         if plain.status is not Status.SUCCEEDED:
             return plain

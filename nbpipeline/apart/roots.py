@@ -3,6 +3,7 @@
 Those in the project go along with a job; of those outside, workers are asked whether they have the like.
 """
 
+import itertools
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -14,8 +15,14 @@ _CODE = (".py", ".so", ".pyd")
 
 
 def holder(name: str, folders: Iterable[str]) -> str:
-    """Name the first folder that has a top-level module; empty where none has."""
-    return next((one for one in folders if _has(Path(one), name)), "")
+    """Name the first folder that has a top-level module; empty where none has.
+
+    A folder of the name without `__init__.py` comes last, as for Python.
+    """
+    given = tuple(folders)
+    real = (one for one in given if _has(Path(one), name))
+    spaces = (one for one in given if next((Path(one) / name).rglob("*.py"), None))
+    return next(itertools.chain(real, spaces), "")
 
 
 def _has(folder: Path, name: str) -> bool:

@@ -104,9 +104,10 @@ def _outermost(files: Sequence[StoredOutput]) -> tuple[StoredOutput, ...]:
 
 
 def _own_files(project: ProjectSpec) -> Iterator[str]:
-    """Name the project's files that every stage may count on."""
-    if project.file:
-        yield project.file
+    """Name the project's files that every stage may count on.
+
+    Not pipeline.yaml, which may hold passwords: what a worker needs of it travels with the run's work.
+    """
     if isinstance(project.environment, Mapping):
         yield str(project.environment.get("lock", ""))
 

@@ -42,6 +42,11 @@ class Supply:
             f", {names} there stands for it" if names else ""
         )
 
+    @property
+    def told_once(self) -> tuple[str, ...]:
+        """Say to whoever runs what workers are to have by themselves, if anything."""
+        return (f"the store at {self.name}{self.told_withheld}",) if self.withheld else ()
+
     def opened(self, home: Path) -> Store:
         """Open it in a worker; what comes from far away is kept under `home`. Raises MissingPluginError."""
         if not is_url(self.path):

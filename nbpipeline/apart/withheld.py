@@ -4,6 +4,7 @@ Workers take them from their own environment, as they take their credentials.
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -23,13 +24,26 @@ def bare_url(text: str, *, keep_user: bool = False) -> str:
     return f"{scheme}://{place}{slash}{path}"
 
 
+_SECRET = re.compile(r"(.*(key|secret|token|password)|pass(wd|phrase)?|pwd|credential|sas)s?")
+"""What a word of an option's name is that holds a secret."""
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+
+def holds_secret(name: str) -> bool:
+    """Whether an option of that name holds a secret; one that names a key by its id does not."""
+    words = [one.lower() for one in _WORDS.findall(name)]
+    if words[-2:] == ["key", "id"] and "access" not in words:
+        return False
+    return any(map(_SECRET.fullmatch, words)) or {"connection", "string"} <= {*words}
+
+
 def bare_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out the options whose names speak of secrets, and passwords in addresses."""
     found: dict[str, Any] = {}
     for name, value in options.items():
         if isinstance(value, Mapping):
             found[name] = bare_options(value)
-        elif not is_secret(name):
+        elif not holds_secret(name):
             found[name] = bare_url(value) if isinstance(value, str) else value
     return found
 
@@ -39,7 +53,7 @@ def left_out(options: Mapping[str, Any], before: str = "") -> Iterator[str]:
     for name, value in options.items():
         if isinstance(value, Mapping):
             yield from left_out(value, f"{before}{name}.")
-        elif is_secret(name) or (isinstance(value, str) and bare_url(value) != value):
+        elif holds_secret(name) or (isinstance(value, str) and bare_url(value) != value):
             yield f"{before}{name}"
 
 

@@ -1,7 +1,7 @@
 """Chooses where stages run: in threads here, or by an executor of other machines."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,11 +11,12 @@ from nbpipeline import apart, plugins
 from nbpipeline.api.planning import Begun
 from nbpipeline.api.warming import expected_validators
 from nbpipeline.content import digest_bytes
-from nbpipeline.errors import Complaint, ExecutorError, UsageError
+from nbpipeline.errors import Complaint, ExecutorError, NbpipelineError, UsageError
+from nbpipeline.executors.local import LocalExecutor
 from nbpipeline.location import is_url
-from nbpipeline.model import Action, ProjectSpec, Step, StoredOutput
+from nbpipeline.model import Action, Job, ProjectSpec, StageResult, Status, Step, StoredOutput
 from nbpipeline.plan import Planner
-from nbpipeline.ports import Executor, Store, Work
+from nbpipeline.ports import Cancel, Emit, Executor, Store, Work
 from nbpipeline.run.admission import visible_gpus
 from nbpipeline.run.options import RunOptions
 from nbpipeline.worker import Workplace
@@ -95,10 +96,12 @@ def apart_executor(
     settle: "Settle",
     joined: "Joined",
     track: bool,
+    cancel: Cancel | None,
 ) -> Executor:
     """Open an executor of other machines, once it is known that they can do what is planned.
 
-    Raises ExecutorError, MissingPluginError, StorageError.
+    Where the run is cancelled meanwhile, one that does nothing. Raises ExecutorError, MissingPluginError,
+    StorageError.
     """
     steps = [one for one in run.plan.steps if one.action in (Action.RUN, Action.MAYBE)]
     project = place.project
@@ -121,12 +124,45 @@ def apart_executor(
         coming=tuple(_coming(steps, run.planner, around)),
     )
     inner: Any = executor_of(work, options, project)
-    inner.__enter__()
-    stack.push(inner)
-    _refuse_unfit(inner.ask(partial(survey.first_time, run.folder.run)))
+    try:
+        with _cancelled_by(cancel, inner):
+            inner.__enter__()
+            stack.push(inner)
+            _refuse_unfit(inner.ask(partial(survey.first_time, run.folder.run)))
+    except NbpipelineError:
+        if cancel is None or not cancel.level:
+            raise
+        return LocalExecutor(_nothing, slots=1)  # the run ends in good order, as interrupted
     shipper = apart.shipping.Shipper(project, place.store, place.digests, around.inside)
-    found: Executor = apart.executor.ShippingExecutor(inner, shipper, settle, joined)
+    found: Executor = apart.executor.ShippingExecutor(
+        inner,
+        shipper,
+        settle,
+        joined,
+        trackers=project.tracking if track else (),
+        told_once=survey.supply.told_once,
+    )
     return found
+
+
+@contextmanager
+def _cancelled_by(cancel: Cancel | None, executor: Executor) -> Iterator[None]:
+    """Let an executor hear of the run's cancel level while it is waited for."""
+
+    def tell(level: int) -> None:
+        with suppress(Exception):  # not entered yet: a signal is not to raise what it lacks
+            executor.cancel(level)
+
+    with ExitStack() as stack:
+        if cancel is not None:
+            stack.callback(cancel.on_raise(tell))
+        yield
+
+
+def _nothing(job: Job, emit: Emit, cancel: Cancel) -> StageResult:
+    """Do nothing."""
+    del emit, cancel
+    return StageResult(instance=job.instance.id, status=Status.CANCELLED)
 
 
 def _coming(

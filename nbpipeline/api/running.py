@@ -57,7 +57,14 @@ def carried_out(
     with ExitStack() as stack:
         if options.elsewhere and may_do(plan):
             executor = apart_executor(
-                stack, run, place, options, settle=bring_back, joined=joined, track=sender is not None
+                stack,
+                run,
+                place,
+                options,
+                settle=bring_back,
+                joined=joined,
+                track=sender is not None,
+                cancel=cancel,
             )
         else:
             place.expect(lambda: expected_kernels(plan, planner, root), lambda: expected_validators(plan))

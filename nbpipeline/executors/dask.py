@@ -25,8 +25,9 @@ from distributed import KilledWorker
 from nbpipeline.errors import NbpipelineError
 from nbpipeline.executors import dask_cluster as cluster
 from nbpipeline.executors import dask_task as task
+from nbpipeline.executors.dask_asking import Rounds, awaited, silent_of
 from nbpipeline.executors.local import Level
-from nbpipeline.model import Event, Failure, Job, StageResult, Status
+from nbpipeline.model import Event, Job, StageResult, Status
 from nbpipeline.ports import Emit, Work
 from nbpipeline.values import dataclass
 
@@ -40,6 +41,10 @@ DEATHS = 4
 _LOOK = 1.0
 _LATE = 5.0
 """Seconds that a result waits for events which were told before it."""
+_ANSWER = 120.0
+"""Seconds for a question: it may look at packages, and load some."""
+_TURN = 3.0
+"""Seconds in which a worker hears of a cancel level."""
 _LEAVING = 30.0
 """Seconds in which what was killed is gone."""
 _GATHERING = 4
@@ -91,6 +96,8 @@ class DaskExecutor:
         self._over = False
         self._idle: set[str] = set()
         """Keys of jobs that no worker had in hand when the cancel level was told last."""
+        self._offers: tuple[cluster.Offer, ...] = ()
+        """What the workers had that were there last: jobs may be handed out while there is none."""
         self._alone_since: float | None = None
         self._stack = ExitStack()
         self._client: Any = None
@@ -107,8 +114,10 @@ class DaskExecutor:
             )
             self._address = self._address or self._client.scheduler.address
             stack.callback(self._client.close, 5)
-            cluster.wait_for_workers(self._client, self._wait)
-            cluster.refuse_strangers(self._client)
+            cluster.wait_for_workers(self._client, self._wait, self._level)
+            cluster.refuse_strangers(self._client, self._level)
+            self._rounds = Rounds(self._client)
+            self._offers = cluster.offers(self._client)
             self._gatherers = ThreadPoolExecutor(_GATHERING, "nbpipeline-gather")
             stack.callback(self._gatherers.shutdown, wait=False, cancel_futures=True)
             for name, target in (("hear", self._hear_all), ("look", self._look_on)):
@@ -138,8 +147,10 @@ class DaskExecutor:
         self._news.put(None)
 
     def ask(self, question: Callable[[str], Any]) -> Mapping[str, Any]:
-        """Put a question to each worker, in a process of its own."""
-        answers = self._client.run(task.answer, cloudpickle.dumps(question), on_error="return")
+        """Put a question to each worker, in a process of its own. Raises ExecutorError when cancelled."""
+        packed = cloudpickle.dumps(question)
+        put = partial(Rounds(self._client).ask, task.answer, packed, seconds=_ANSWER)
+        answers = awaited(put, 2 * _ANSWER, self._level)
         return {
             name: pickle.loads(one) if isinstance(one, bytes) else one  # noqa: S301 - see `task.do`
             for name, one in answers.items()
@@ -166,7 +177,8 @@ class DaskExecutor:
         try:
             held = [other.claim for other in tuple(self._handed.values()) if other is not one]
             resources = one.job.instance.spec.resources
-            one.claim = cluster.claims(resources, cluster.offers(self._client), held)
+            self._offers = cluster.offers(self._client) or self._offers
+            one.claim = cluster.claims(resources, self._offers, held)
             one.there = self._client.submit(
                 task.do,
                 self._packed,
@@ -199,13 +211,29 @@ class DaskExecutor:
         """Tell all workers the cancel level; what none of them has in hand is not begun any more.
 
         So ends what waits for a worker after the one that had begun it was lost. Seen twice: the outcome of
-        what has just ended may be on its way.
+        what has just ended may be on its way. What a worker has that does not answer waits for it, unless all
+        is to be killed.
         """
-        answers = self._client.run(task.turn, self._session, self._level.level, on_error="ignore")
-        begun = {key for keys in answers.values() for key in keys}
-        idle = {one.key for one in waiting if one.key not in begun and one.done is None and _is_open(one)}
+        answers = self._rounds.ask(task.turn, self._session, self._level.level, seconds=_TURN)
+        begun = {key for keys in answers.values() if isinstance(keys, tuple) for key in keys}
+        silent = silent_of(answers)
+        for one in waiting if self._level.level > 1 else ():
+            if one.worker in silent and one.done is None:
+                self._news.put(partial(self._give_up, one))
+        idle = {
+            one.key
+            for one in waiting
+            if one.key not in begun and one.worker not in silent and one.done is None and _is_open(one)
+        }
         self._drop(one for one in waiting if one.key in idle & self._idle)
         self._idle = idle
+
+    def _give_up(self, one: _Handed) -> None:
+        """Wait no longer for a worker that does not answer."""
+        if one.key in self._handed:
+            with suppress(Exception):  # a disk that is full for events, say
+                one.emit(_notice(one.job, f"worker {one.worker} does not answer, and is not waited for"))
+            self._settle(one, _cancelled(one.job))
 
     # --- what comes back ---------------------------------------------------------------------
 
@@ -240,7 +268,7 @@ class DaskExecutor:
         if self._client.status != "running":
             return cluster.lost(self._address)
         try:
-            cluster.refuse_strangers(self._client)
+            cluster.refuse_strangers(self._client, Level())
         except NbpipelineError as known:
             return known
         except Exception:  # noqa: BLE001 - it was only to know more
@@ -280,7 +308,7 @@ class DaskExecutor:
         if self._level.level:
             self._settle(one, _cancelled(one.job))
         elif len(one.attempts) >= DEATHS:
-            self._settle(one, _deadly(one.job, len(one.attempts)))
+            self._settle(one, cluster.deadly(one.job, len(one.attempts)))
         else:
             one.key = f"{one.key}+"
             with self._lock:
@@ -355,16 +383,6 @@ def _cancelled(job: Job) -> StageResult:
 def _notice(job: Job, text: str) -> Event:
     data = {"text": text}
     return Event(kind="notice", run=job.run, stage=job.instance.id, time=time.time(), data=data)
-
-
-def _deadly(job: Job, count: int) -> StageResult:
-    failure = Failure(
-        kind="dead_kernel",
-        where=job.instance.spec.where,
-        what=f"{count} workers died one after the other while they ran '{job.instance.id}'.",
-        mend="see the workers' logs; does it need more memory than they have?",
-    )
-    return StageResult(instance=job.instance.id, status=Status.FAILED, failure=failure)
 
 
 if TYPE_CHECKING:

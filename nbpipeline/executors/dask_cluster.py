@@ -10,12 +10,16 @@ from typing import Any
 from distributed import Client, LocalCluster
 
 from nbpipeline.errors import Complaint, ExecutorError, ExitCode, MissingPluginError
+from nbpipeline.executors.dask_asking import Rounds, awaited, silent_of
 from nbpipeline.executors.dask_task import Deaf, own_versions
-from nbpipeline.model import Resources
+from nbpipeline.executors.local import Level
+from nbpipeline.model import Failure, Job, Resources, StageResult, Status
 from nbpipeline.values import dataclass
 
 CONNECT = 15.0
-"""Seconds in which a scheduler answers."""
+"""Seconds in which a scheduler answers, and workers say what they are."""
+PROMPT = 5.0
+"""Seconds in which a worker that is well answers a question which costs nothing."""
 NAMES: Mapping[str, tuple[str, ...]] = {
     "cpus": ("cpus", "cpu"),
     "memory": ("memory",),
@@ -56,12 +60,12 @@ def started(stack: ExitStack, slots: int, memory: int | None, gpus: int) -> Any:
     return client
 
 
-def wait_for_workers(client: Any, seconds: float) -> None:
-    """Wait until there is a worker. Raises ExecutorError."""
+def wait_for_workers(client: Any, seconds: float, level: Level) -> None:
+    """Wait until there is a worker, or the cancel level rises. Raises ExecutorError."""
     # An adaptive cluster starts workers for tasks that wait, not for who waits for workers.
     demand = client.submit(os.getpid, key=f"nbpipeline-wants-a-worker-{uuid.uuid4().hex}", pure=False)
     try:
-        client.wait_for_workers(1, timeout=seconds)
+        awaited(lambda: client.wait_for_workers(1, timeout=seconds), seconds + PROMPT, level)
     except TimeoutError as error:
         raise ExecutorError.of(
             f"no worker joined the Dask scheduler at {client.scheduler.address} within {seconds:g} s.",
@@ -75,18 +79,29 @@ def wait_for_workers(client: Any, seconds: float) -> None:
 # --- who is there ----------------------------------------------------------------------------
 
 
-def refuse_strangers(client: Any) -> None:
+def refuse_strangers(client: Any, level: Level) -> None:
     """Refuse a scheduler and workers whose Python or nbpipeline is another one: they read other bytes.
 
     Asks by Dask's own words, which every version understands. Raises MissingPluginError, ExecutorError.
     """
-    found = client.get_versions(packages=["nbpipeline"])
+    try:
+        found = awaited(lambda: client.get_versions(packages=["nbpipeline"]), CONNECT, level)
+    except TimeoutError:
+        raise _silent(client, level) from None
     others = [("the Dask scheduler", found["scheduler"])]
     others += [(f"worker {name}", one) for name, one in sorted(found["workers"].items())]
     complaints = [one for who, what in others for one in _strange(who, what["packages"])]
     if complaints:
         missing = any(one.exit_code == ExitCode.MISSING_PLUGIN for one in complaints)
         raise (MissingPluginError if missing else ExecutorError)(complaints)
+
+
+def _silent(client: Any, level: Level) -> ExecutorError:
+    """Name who does not answer: a process that hangs or is stopped, a machine that has no more memory."""
+    answers = awaited(lambda: Rounds(client).ask(os.getpid, seconds=PROMPT), 2 * PROMPT, level)
+    names = [f"worker {name}" for name in silent_of(answers)] or ["the Dask cluster"]
+    mend = "see its log; end it, or start it anew"
+    return ExecutorError(Complaint(where=None, what=f"{name} does not answer.", mend=mend) for name in names)
 
 
 def _strange(who: str, packages: Mapping[str, Any]) -> Iterator[Complaint]:
@@ -180,6 +195,17 @@ def deserted(address: str, seconds: float) -> ExecutorError:
         known="stages that had finished are on record",
         mend="start workers; then `nbpipeline run` goes on from there",
     )
+
+
+def deadly(job: Job, count: int) -> StageResult:
+    """Fail a job that takes workers with it."""
+    failure = Failure(
+        kind="dead_kernel",
+        where=job.instance.spec.where,
+        what=f"{count} workers died one after the other while they ran '{job.instance.id}'.",
+        mend="see the workers' logs; does it need more memory than they have?",
+    )
+    return StageResult(instance=job.instance.id, status=Status.FAILED, failure=failure)
 
 
 def _short(error: BaseException) -> str:

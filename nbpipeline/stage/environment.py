@@ -34,6 +34,7 @@ def kernel_environment(
     spec = job.instance.spec
     root = Path(job.root)
     inherited = dict(os.environ if base is None else base)
+    given = {**inherited, **job.environment}
     own = {
         **_settled(spec, root, inherited),
         "JPY_SESSION_NAME": str(absolute(root, spec.notebook.path)),
@@ -42,7 +43,8 @@ def kernel_environment(
         CONTEXT: str(context),
         MARK: token,
     }
-    return {**inherited, **own, **job.environment}
+    # PYTHONPATH of `env:` travels to other machines: it comes after the stage's own folders, as here.
+    return {**inherited, **own, **job.environment, **_python_path(spec, root, given)}
 
 
 def expected_environment(spec: StageSpec, root: Path) -> dict[str, str]:

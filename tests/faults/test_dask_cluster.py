@@ -3,11 +3,13 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ import pytest
 import zoo
 from buckets import KEYS, Bucket, Wire, service
 from builders import Gate, code, command, header, write_files, write_notebook
-from dask_machines import Machines, copied
+from dask_machines import Machines, copied, end
 from distributed import Client
+from environments import new_environment
 
 import nbpipeline
 from nbpipeline.errors import ExecutorError
@@ -66,6 +69,17 @@ def slow_project(root: Path, said: Told, gate: Gate) -> None:
             f"{said.say}\n{gate.wait}\nfrom pathlib import Path\nPath(slow).write_text(Path(number).read_text())"
         ),
     )
+
+
+@contextmanager
+def process(order: list[str], root: Path, **further: Any) -> "Iterator[subprocess.Popen[str]]":
+    """A command as a process, which is gone after the block, whatever the block comes to."""
+    how: dict[str, Any] = {"cwd": root, "stdout": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen(order, **how, **further) as run:
+        try:
+            yield run
+        finally:
+            end(run)
 
 
 class Running:
@@ -145,7 +159,7 @@ def test_a_scheduler_that_is_lost_ends_the_run_and_the_next_one_goes_on(
     (root / "pipeline.yaml").write_text((root / "pipeline.yaml").read_text() + shared(bucket, "lost"))
     machines.start("one")
     order = [sys.executable, "-m", "nbpipeline", "run", "--executor", "dask", "--address", machines.address]
-    with subprocess.Popen(order, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+    with process(order, root, stderr=subprocess.PIPE) as run:
         said.wait()
         machines.kill_scheduler()
         _, told = run.communicate(timeout=120)
@@ -250,7 +264,7 @@ def test_ctrl_c_reaches_the_worker_of_a_cluster_started_here(tmp_path: Path) -> 
     (root / "data").mkdir()
     (root / "data/slow.txt").write_text("before")
     order = [sys.executable, "-m", "nbpipeline", "run", "--executor", "dask", "-j", "2", "--format", "json"]
-    with subprocess.Popen(order, cwd=root, stdout=subprocess.PIPE, text=True, start_new_session=True) as run:
+    with process(order, root) as run:
         folder = said.wait()
         os.killpg(run.pid, 2)
         told, _ = run.communicate(timeout=120)
@@ -295,6 +309,24 @@ def occupied(client: Client, path: Path, worker: str) -> Any:
         return busy, os.open(path, os.O_RDWR)
 
 
+def held_by_scheduler(client: Client, begin: str) -> None:
+    """Wait until the scheduler has a task whose key begins so."""
+
+    async def there(dask_scheduler: Any) -> None:
+        import asyncio
+
+        async def come() -> None:
+            while not any(  # noqa: ASYNC110 - the scheduler has no event for it
+                str(key).startswith(begin) and one.state in ("processing", "queued", "no-worker")
+                for key, one in dask_scheduler.tasks.items()
+            ):
+                await asyncio.sleep(0.02)
+
+        await asyncio.wait_for(come(), 120)
+
+    client.run_on_scheduler(there)
+
+
 def test_ctrl_c_drops_what_waits_for_a_busy_worker(
     tmp_path: Path, bucket: Bucket, machines: Machines
 ) -> None:
@@ -305,12 +337,64 @@ def test_ctrl_c_drops_what_waits_for_a_busy_worker(
     machines.start("one")
     with Client(machines.address, set_as_default=False) as client:
         _, held = occupied(client, tmp_path / "held", "one")
-        with subprocess.Popen([*order, machines.address], cwd=root, stdout=subprocess.PIPE, text=True) as run:
-            until(run, "stage_started")
+        with process([*order, machines.address], root) as run:
+            held_by_scheduler(client, "slow-")
             run.send_signal(2)
             told, _ = run.communicate(timeout=120)
         os.close(held)
     assert run.returncode == 130
+    assert '"cancelled"' in told
+
+
+def test_ctrl_c_ends_a_run_that_waits_for_its_first_worker(
+    tmp_path: Path, bucket: Bucket, machines: Machines
+) -> None:
+    said, gate = Told(tmp_path / "said"), Gate(tmp_path / "gate")
+    root = tmp_path / "project"
+    order = one_stage(root, said, gate)
+    write_files(root, {"pipeline.yaml": f"{shared(bucket, 'none')}executor: {{wait: 10m}}\n"})
+    with (
+        Client(machines.address, set_as_default=False) as client,
+        process([*order, machines.address], root) as run,
+    ):
+        held_by_scheduler(client, "nbpipeline-wants-a-worker")
+        run.send_signal(2)
+        told, _ = run.communicate(timeout=60)
+    assert run.returncode == 130
+    kinds = Counter(json.loads(line)["kind"] for line in told.splitlines())
+    assert kinds["run_finished"] == 1, told
+    assert kinds["stage_started"] == 0
+
+
+def test_a_worker_that_hangs_is_named_before_anything_runs(
+    tmp_path: Path, bucket: Bucket, machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_cluster, "CONNECT", 4.0)
+    root = tmp_path / "project"
+    one_stage(root, Told(tmp_path / "said"), Gate(tmp_path / "gate"))
+    write_files(root, {"pipeline.yaml": shared(bucket, "hangs")})
+    machines.start("one", "two")
+    machines.workers["one"].send_signal(signal.SIGSTOP)
+    with pytest.raises(ExecutorError, match=r"worker tcp://[\d.:]+ does not answer\.") as caught:
+        nbpipeline.Project(root).run(executor="dask", address=machines.address)
+    assert len(caught.value.complaints) == 1
+
+
+def test_two_ctrl_c_end_a_run_whose_worker_hangs(tmp_path: Path, bucket: Bucket, machines: Machines) -> None:
+    said, gate = Told(tmp_path / "said"), Gate(tmp_path / "gate")
+    root = tmp_path / "project"
+    order = one_stage(root, said, gate)
+    write_files(root, {"pipeline.yaml": shared(bucket, "stopped")})
+    machines.start("one", "two")
+    with process([*order, machines.address], root, stderr=subprocess.PIPE) as run:
+        machines.workers[machines.holder(said.wait())].send_signal(signal.SIGSTOP)
+        run.send_signal(2)
+        assert run.stderr is not None
+        assert any("once more kills" in line for line in run.stderr)
+        run.send_signal(2)
+        told, _ = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "does not answer, and is not waited for" in told
     assert '"cancelled"' in told
 
 
@@ -322,7 +406,7 @@ def test_ctrl_c_drops_what_waits_anew_after_its_worker_was_lost(
     order = one_stage(root, said, gate)
     write_files(root, {"pipeline.yaml": shared(bucket, "anew")})
     machines.start("one")
-    with subprocess.Popen([*order, machines.address], cwd=root, stdout=subprocess.PIPE, text=True) as run:
+    with process([*order, machines.address], root) as run:
         said.wait()
         machines.start("two")
         with Client(machines.address, set_as_default=False) as client:
@@ -356,14 +440,8 @@ def test_a_worker_that_joins_late_is_asked_as_the_others_were(
     )
     token = {"WAREHOUSE_TOKEN": "hush-hush-1234"}
     machines.start("one", environment=token)
-    with subprocess.Popen(
-        [*order, machines.address],
-        cwd=root,
-        env={**os.environ, **token},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as run:
+    further: dict[str, Any] = {"env": {**os.environ, **token}, "stderr": subprocess.PIPE}
+    with process([*order, machines.address], root, **further) as run:
         said.wait()  # one of them has the only thread
         machines.start("late")
         until(run, "stage_finished")
@@ -412,10 +490,13 @@ def test_a_worker_that_is_lost_while_it_publishes_leaves_nothing_half(
 def test_keys_of_the_store_stay_here_and_workers_have_their_own(tmp_path: Path, bucket: Bucket) -> None:
     root = tmp_path / "project"
     keys = "{key: a-key-of-mine, secret: hush-hush-1234}"
+    read, gate = Told(tmp_path / "read"), Gate(tmp_path / "gate")
     store = f'store: {{path: "{bucket.url}/keys", endpoint: "{bucket.endpoint}", options: {keys}}}\n'
     write_files(root, {"pipeline.yaml": store})
     write_notebook(
-        root / "notebooks/a.ipynb", header("outputs: {n: ../n.txt}"), code("open(n, 'w').write('1')")
+        root / "notebooks/a.ipynb",
+        header("outputs: {n: ../n.txt}"),
+        code(f"{read.say}\n{gate.wait}\nopen(n, 'w').write('1')"),
     )
     how = {"executor": "dask"}
     with Machines(tmp_path / "machines", {"AWS_EC2_METADATA_DISABLED": "true"}) as machines:
@@ -425,11 +506,17 @@ def test_keys_of_the_store_stay_here_and_workers_have_their_own(tmp_path: Path, 
         machines.kill("bare")
         own = {"FSSPEC_S3_KEY": "a-key-of-theirs", "FSSPEC_S3_SECRET": "theirs-1234"}
         machines.start("fit", environment=own)
-        (result,) = nbpipeline.Project(root).run(address=machines.address, **how).results
-        assert result.status is Status.SUCCEEDED
-        logs = [(machines.folder / name / "log").read_text() for name in ("bare", "fit")]
-    assert all(logs)
-    assert not [one for one in logs if "hush-hush-1234" in one]
+        run = Running(root, machines.address)
+        assert (machines.folder / "fit") in Path(read.wait()).parents
+        files = [one for one in machines.folder.rglob("*") if one.is_file() and not one.is_symlink()]
+        there = {str(one): one.read_bytes() for one in files}  # logs, and the seat while the stage runs
+        gate.open()
+        (result,) = run.result().results
+    assert result.status is Status.SUCCEEDED
+    assert len([name for name in there if name.endswith("/log")]) >= 2
+    there |= {key: bucket.read(key) for key in bucket.keys("keys")}
+    assert len(bucket.keys("keys")) >= 2
+    assert not [name for name, data in there.items() if b"hush-hush-1234" in data]
 
 
 def another_python() -> str:
@@ -448,11 +535,9 @@ def another_python() -> str:
 def test_another_python_is_named_before_anything_runs(tmp_path: Path, machines: Machines) -> None:
     import distributed
 
-    other = tmp_path / "other"
-    subprocess.run(["uv", "venv", "-q", "--python", another_python(), str(other)], check=True)
     wanted = f"distributed=={distributed.__version__}"
-    subprocess.run(["uv", "pip", "install", "-q", "--python", str(other / "bin/python"), wanted], check=True)
-    machines.start("other", python=str(other / "bin/python"))
+    other = new_environment(tmp_path / "other", wanted, python=another_python())
+    machines.start("other", python=str(other))
     root = tmp_path / "project"
     write_notebook(
         root / "notebooks/a.ipynb", header("outputs: {n: ../n.txt}"), code("open(n, 'w').write('1')")

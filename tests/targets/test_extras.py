@@ -4,13 +4,12 @@ A feature adds the line of its extra to `USES`; until it is there its library is
 """
 
 import os
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from builders import code, header, write_files, write_notebook
+from environments import new_environment
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(900)]
 HERE = Path(__file__).resolve().parents[2]
@@ -101,24 +100,7 @@ def python(tmp_path):
     """Makes an environment with an extra; gives its Python."""
 
     def made(extra: str) -> Path:
-        folder = tmp_path / "env"
-        environment = {**os.environ, "UV_COMPILE_BYTECODE": "1"}
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        wanted = f"{HERE}[{extra}]"
-        inside = folder / "bin/python"
-        if shutil.which("uv"):
-            commands = [
-                ["uv", "venv", "-q", "--python", sys.executable, str(folder)],
-                ["uv", "pip", "install", "-q", "--python", str(inside), wanted],
-            ]
-        else:
-            commands = [
-                [sys.executable, "-m", "venv", str(folder)],
-                [str(inside), "-m", "pip", "install", "-q", wanted],
-            ]
-        for one in commands:
-            subprocess.run(one, check=True, env=environment, timeout=600)
-        return inside
+        return new_environment(tmp_path / "env", f"{HERE}[{extra}]")
 
     return made
 

@@ -1,8 +1,10 @@
 """A stage on another machine without one: what is shipped, laid out, brought back, and asked before."""
 
 import errno
+import os
 import pickle
 import shutil
+import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from builders import code, header, write_files, write_notebook
 import nbpipeline
 from nbpipeline.apart import desk, shipping, withheld
 from nbpipeline.apart.desk import Coming, FarWork, Seat
-from nbpipeline.apart.executor import ShippingExecutor
+from nbpipeline.apart.executor import Joined, ShippingExecutor
 from nbpipeline.apart.roots import Around
 from nbpipeline.apart.supply import supply_of
 from nbpipeline.apart.survey import Survey, refuse_other, wanted
@@ -23,10 +25,11 @@ from nbpipeline.errors import ExecutorError, UsageError
 from nbpipeline.executors.local import LocalExecutor
 from nbpipeline.fingerprint import interpreter
 from nbpipeline.model import Imported, Job, StageInstance, StageResult, Status, StoredOutput
-from nbpipeline.ports import Store
+from nbpipeline.ports import Emit, Store
 from nbpipeline.run.cancel import CancelSwitch
 from nbpipeline.run.options import RunOptions
 from nbpipeline.stage import restore
+from nbpipeline.stage.environment import kernel_environment
 from nbpipeline.stores.local import LocalStore
 from nbpipeline.worker import Workplace
 
@@ -87,6 +90,9 @@ def run_away(
     home: Path,
     job: Job,
     there: Callable[[], None] = lambda: None,
+    joined: Joined = lambda job, emit, cancel: job,
+    heard: Emit = lambda event: None,
+    trackers: tuple[str, ...] = (),
     **more: Any,
 ) -> StageResult:
     spec = one.spec
@@ -95,10 +101,10 @@ def run_away(
         around = Around(spec.root, place.fingerprinter.roots, lambda instance: ())
         shipper = shipping.Shipper(spec, place.store, place.digests, around.inside)
         settle = lambda job, record, cancel: restore(job, record, place.backends(), cancel)  # noqa: E731
-        with ShippingExecutor(
-            Away(work, home, there), shipper, settle, lambda job, emit, cancel: job
-        ) as executor:
-            return executor.submit(job, lambda event: None).result(120)
+        told = ["the store is told of"]
+        inner = Away(work, home, there)
+        with ShippingExecutor(inner, shipper, settle, joined, trackers=trackers, told_once=told) as executor:
+            return executor.submit(job, heard).result(120)
 
 
 def test_a_stage_that_ran_in_another_folder_leaves_what_a_run_here_leaves(root, tmp_path, monkeypatch):
@@ -197,6 +203,20 @@ def test_a_secret_that_counts_stays_here(root, monkeypatch):
         packed = shipping.Shipper(one.spec, place.store, place.digests, nowhere).packed(job_of(one, root))
     assert packed.environment == {"TZ": "UTC"}
     assert b"a-secret-of-some-length" not in pickle.dumps(packed)
+
+
+def test_what_pipeline_yaml_says_is_in_no_store_that_others_read(root):
+    said = (
+        "name: apart\nstore: {options: {secret: hush-1}}\n"
+        "tracking: {mlflow: {uri: 'http://ann:hush-2@mlflow:5000'}}\n"
+    )
+    one = project(root, **{"pipeline.yaml": said})
+    with Workplace(one.spec, "plain") as place:
+        packed = shipping.Shipper(one.spec, place.store, place.digests, nowhere).packed(job_of(one, root))
+        assert {each.path for each in packed.files} == {"raw.txt", "notebooks/rules.py"}
+        kept = [path.read_bytes() for path in (root / ".nbpipeline/store").rglob("*") if path.is_file()]
+    assert b"5\n" in kept
+    assert not [data for data in kept if b"hush" in data]
 
 
 def test_no_two_seats_have_a_folder_in_common(root, tmp_path):
@@ -304,20 +324,41 @@ def test_a_folder_of_the_project_on_the_import_path_goes_along(root, tmp_path, m
     assert (root / "o.txt").read_text() == "7"
 
 
+def test_a_python_path_that_counts_comes_after_the_projects_folders(root, tmp_path, monkeypatch):
+    said = f"{root / 'src'}{os.pathsep}/near/lib"
+    monkeypatch.setenv("PYTHONPATH", said)
+    one = shop(root)
+    write_notebook(
+        root / "notebooks/one.ipynb",
+        header("outputs: {o: ../o.txt}\nenv: [PYTHONPATH]"),
+        code("from shop.rules import FACTOR\nopen(o, 'w').write(str(FACTOR))"),
+    )
+    with Workplace(one.spec, "plain") as place:
+        around = Around(one.spec.root, place.fingerprinter.roots, lambda instance: ())
+        packed = shipping.Shipper(one.spec, place.store, place.digests, around.inside).packed(
+            job_of(one, root)
+        )
+    assert packed.environment == {"PYTHONPATH": said}
+    there = replace(packed, root=str(tmp_path / "home"))
+    variables = kernel_environment(there, "token", tmp_path / "context.json", {"PYTHONPATH": "/far"})
+    assert variables["PYTHONPATH"] == os.pathsep.join([str(tmp_path / "home/src"), said])
+
+
 def test_a_worker_is_asked_for_modules_from_outside_the_project(root, tmp_path, monkeypatch):
-    write_files(tmp_path / "lib", {"strange.py": "", "pack/__init__.py": ""})
+    write_files(tmp_path / "lib", {"strange.py": "", "pack/__init__.py": "", "space/deep/one.py": ""})
     one = only(root, "outputs: {o: ../o.txt}", "import strange, pack, json\nopen(o, 'w').write('1')")
     step = one.plan().steps[0]
-    imports = (Imported("strange"), Imported("pack.sub"), Imported("json"))
+    imports = (Imported("strange"), Imported("pack.sub"), Imported("space.deep.one"), Imported("json"))
     folders = (str(root / "src"), str(tmp_path / "lib"))
     around = Around(str(root), lambda instance: folders, lambda instance: imports)
     assert around.inside(step.instance) == ("src",)
     lib = str(tmp_path / "lib")
-    assert around.outside(step.instance) == {"strange": lib, "pack": lib}
+    assert around.outside(step.instance) == {"strange": lib, "pack": lib, "space": lib}
     store = LocalStore(root / ".nbpipeline/store")
     survey = Survey(supply=supply_of(one.spec), probe=_probe(store), kernels=wanted([step], around.outside))
-    first, second = survey.asked(str(tmp_path))
+    first, space, second = survey.asked(str(tmp_path))
     assert first.what == f"it has no module 'pack', which comes from {lib} and so from outside the project"
+    assert "'space'" in space.what
     assert "'strange'" in second.what
     assert int(first.exit_code) == 5
     monkeypatch.setenv("PYTHONPATH", lib)  # the control: a worker that has them
@@ -382,13 +423,51 @@ def test_a_seat_that_cannot_be_cleared_is_not_taken_again(root, tmp_path, monkey
     assert second.notices == ()
 
 
-def test_what_a_notebook_made_read_only_is_cleared(root, tmp_path):
+@pytest.fixture
+def kept_out(monkeypatch):
+    """Refuses as the system does where one is not its administrator: by the modes of folders."""
+
+    def held(act, wanted, *, inside):
+        def acting(path, *given, dir_fd=None, **named):
+            folder = (dir_fd if dir_fd is not None else Path(path).parent) if inside else path
+            state = os.stat(folder) if inside else os.stat(path, dir_fd=dir_fd)  # noqa: PTH116 - by number
+            if stat.S_ISDIR(state.st_mode) and state.st_mode & wanted != wanted:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return act(path, *given, dir_fd=dir_fd, **named)
+
+        return acting
+
+    monkeypatch.setattr(os, "open", held(os.open, 0o400, inside=False))
+    monkeypatch.setattr(os, "unlink", held(os.unlink, 0o300, inside=True))
+    monkeypatch.setattr(os, "rmdir", held(os.rmdir, 0o300, inside=True))
+
+
+@pytest.mark.parametrize(
+    "modes",
+    [
+        {"clone/objects/ab/blob": 0o400, "clone/objects/ab": 0o500, "clone": 0o500},
+        {"clone/objects/ab/blob": 0o400, "clone/objects/ab": 0o500, "clone/objects": 0o000},
+        {"clone/objects/ab": 0o000, "clone": 0o000},
+    ],
+)
+def test_what_a_notebook_made_read_only_is_cleared(tmp_path, kept_out, modes):
     folder = tmp_path / "all"
     write_files(folder, {"clone/objects/ab/blob": "x"})
-    for name, mode in (("clone/objects/ab/blob", 0o400), ("clone/objects/ab", 0o500), ("clone", 0o500)):
+    for name, mode in modes.items():
         (folder / name).chmod(mode)
     desk._empty(folder, ())
     assert list(folder.iterdir()) == []
+
+
+def test_what_cannot_be_removed_for_another_reason_is_told(tmp_path, monkeypatch):
+    write_files(tmp_path, {"clone/blob": "x"})
+
+    def busy(path, **named):
+        raise OSError(errno.EBUSY, "a process is in it", str(path))
+
+    monkeypatch.setattr(os, "unlink", busy)
+    with pytest.raises(OSError, match="a process is in it"):
+        desk._empty(tmp_path, ())
 
 
 def test_what_a_notebook_logs_itself_stays_with_its_papers_where_nobody_is_told(root, tmp_path):
@@ -402,6 +481,67 @@ def test_what_a_notebook_logs_itself_stays_with_its_papers_where_nobody_is_told(
     told = (root / "o.txt").read_text()
     assert told.startswith((tmp_path / "home").as_uri())
     assert told.endswith("/one/untracked/mlflow")
+
+
+def test_what_a_notebook_logs_by_files_comes_to_where_the_tracker_has_it(root, tmp_path):
+    one = only(
+        root,
+        "outputs: {o: ../o.txt}",
+        "import os, pathlib\nwb = pathlib.Path(os.environ['WANDB_DIR'])\n"
+        "assert pathlib.Path(os.environ['WANDB_DATA_DIR']) == wb / 'wandb'\n"
+        "(wb / 'wandb/offline-1').mkdir()\n(wb / 'wandb/offline-1/a.wandb').write_text('logged')\n"
+        "(wb / 'stray.txt').write_text('of no tracker')\n"
+        "open(o, 'w').write(os.environ['MLFLOW_TRACKING_URI'] + ' ' + str('MLFLOW_RUN_ID' in os.environ))",
+    )
+    variables = {
+        "WANDB_DIR": str(root),
+        "WANDB_DATA_DIR": str(root / "wandb"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{root}/mlflow.db",
+        "MLFLOW_RUN_ID": "7",
+    }
+
+    def joined(job, emit, cancel):
+        return replace(job, environment=variables, unwatched=(f"{root / 'wandb'}/",))
+
+    heard = []
+    job = replace(job_of(one, root), imports=(Imported("mlflow"), Imported("wandb")))
+    result = run_away(
+        one, root, tmp_path / "home", job, joined=joined, heard=heard.append, trackers=("mlflow", "wandb")
+    )
+    assert result.status is Status.SUCCEEDED, result.failure
+    assert (root / "wandb/offline-1/a.wandb").read_text() == "logged"
+    assert not (root / "stray.txt").exists()
+    assert (Path(job.folder) / "logged/stray.txt").exists()
+    uri, has_run = (root / "o.txt").read_text().split()
+    assert uri.startswith((tmp_path / "home").as_uri())
+    assert has_run == "False"
+    told = [event.data["text"] for event in heard if event.kind == "notice"]
+    assert told == [
+        "the store is told of",
+        "mlflow is a file of this machine: what the notebook logs comes back in untracked/",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "holds"),
+    [
+        ("SSEKMSKeyId", False),
+        ("SSECustomerKey", True),
+        ("max_pool_connections", False),
+        ("requester_pays", False),
+        ("aws_access_key_id", True),
+        ("connection_string", True),
+        ("sas_token", True),
+        ("password", True),
+        ("accountKey", True),
+        ("keepalive", False),
+    ],
+)
+def test_an_option_is_withheld_by_the_words_of_its_name(name, holds):
+    assert withheld.holds_secret(name) is holds
+    assert withheld.bare_options({"client_kwargs": {name: 5}}) == {
+        "client_kwargs": {} if holds else {name: 5}
+    }
 
 
 def test_passwords_stay_here_and_come_from_the_workers_environment(root, tmp_path, monkeypatch):
@@ -423,6 +563,7 @@ def test_passwords_stay_here_and_come_from_the_workers_environment(root, tmp_pat
         "options": {"account_name": "team", "client_kwargs": {"region": "eu"}},
     }
     assert supply.withheld == ("password", "endpoint", "options.key", "options.client_kwargs.aws_secret")
+    assert supply.told_once == (f"the store at sftp://host/x{supply.told_withheld}",)
     assert supply.told_withheld == (
         ": password, endpoint, options.key, options.client_kwargs.aws_secret of pipeline.yaml does not travel, "
         "FSSPEC_SFTP_PASSWORD, FSSPEC_SFTP_KEY there stands for it"

@@ -1,16 +1,22 @@
 """What a job claims of Dask's workers, and which workers are refused."""
 
+import os
 import pickle
 import sys
+import threading
+from types import SimpleNamespace
 
 import pytest
 from distributed import LocalCluster
+from stages import instance
 
 import nbpipeline
 from nbpipeline.errors import ExecutorError
 from nbpipeline.executors import dask, dask_task
+from nbpipeline.executors.dask_asking import Rounds, awaited, silent_of
 from nbpipeline.executors.dask_cluster import _offer, _strange, claims
-from nbpipeline.model import Resources
+from nbpipeline.executors.local import Level
+from nbpipeline.model import Fingerprint, Job, Resources
 
 PYTHON = "{}.{}.{}.final.0".format(*sys.version_info)
 
@@ -104,3 +110,81 @@ def test_an_adaptive_cluster_without_workers_starts_one():
         settings = {"address": cluster.scheduler_address, "wait": 20}
         with dask.open_executor(len, slots=1, memory=None, settings=settings) as executor:
             assert len(executor.ask(str)) == 1
+
+
+def test_what_may_never_end_has_a_limit_and_ends_when_the_run_is_cancelled():
+    assert awaited(lambda: 3, 20, Level()) == 3
+    with pytest.raises(KeyError, match="odd"):
+        awaited(lambda: {}["odd"], 20, Level())
+    never, level = threading.Event(), Level()
+    with pytest.raises(TimeoutError, match=r"not within 0\.01 s"):
+        awaited(never.wait, 0.01, level)
+    with pytest.raises(ExecutorError, match="was cancelled"):
+        awaited(lambda: level.raise_to(1) or never.wait(), 20, level)
+    never.set()
+
+
+class Workers:
+    """A client of three workers, of which one hangs until it may go on."""
+
+    def __init__(self):
+        self.may = threading.Event()
+        self.asked = []
+
+    def scheduler_info(self, n_workers):
+        return {"workers": dict.fromkeys("abc")}
+
+    def run(self, function, *arguments, workers, on_error):
+        (name,) = workers
+        self.asked.append(name)
+        if name == "b":
+            self.may.wait()
+        return {name: function(*arguments)}
+
+
+def test_a_worker_that_hangs_keeps_nobody_from_hearing_the_others_and_is_not_asked_on():
+    client = Workers()
+    rounds = Rounds(client)
+    first = rounds.ask(str, 5, seconds=0.2)
+    assert (first["a"], first["c"], silent_of(first)) == ("5", "5", ("b",))
+    assert silent_of(rounds.ask(str, 5, seconds=0.2)) == ("b",)
+    assert sorted(client.asked) == ["a", "a", "b", "c", "c"]
+    open_ones = tuple(rounds._open.values())
+    client.may.set()
+    assert [one.result(20) for one in open_ones] == ["5"]
+    assert rounds.ask(str, 6, seconds=20) == {"a": "6", "b": "6", "c": "6"}
+
+
+def test_who_waits_for_a_first_worker_hears_that_the_run_is_cancelled():
+    options = {"n_workers": 0, "processes": False, "dashboard_address": "127.0.0.1:0", "silence_logs": 50}
+    with LocalCluster(**options) as cluster:
+        settings = {"address": cluster.scheduler_address, "wait": 300}
+        executor = dask.open_executor(os.getpid, slots=1, memory=None, settings=settings)
+        executor.cancel(1)
+        with pytest.raises(ExecutorError, match="was cancelled"):
+            executor.__enter__()
+
+
+class Emptied:
+    """A client of a cluster whose workers left after a look; notes what is claimed."""
+
+    def __init__(self):
+        self.there = [{"a": {"resources": {"cpus": 4.0}}}]
+        self.claimed = []
+
+    def scheduler_info(self, n_workers):
+        return {"workers": self.there.pop() if self.there else {}}
+
+    def submit(self, *_, resources, **__):
+        self.claimed.append(resources)
+        return SimpleNamespace(add_done_callback=lambda done: None)
+
+
+def test_a_job_claims_what_workers_had_also_while_none_is_there():
+    executor = dask.open_executor(os.getpid, slots=1, memory=None, settings={})
+    executor._client = client = Emptied()
+    stage = instance(["x = 1"], resources=Resources(cpus=3))
+    for _ in range(2):
+        job = Job(root="/", run="r", folder="/", instance=stage, fingerprint=Fingerprint())
+        executor.submit(job, lambda event: None)
+    assert client.claimed == [{"cpus": 3.0}] * 2
