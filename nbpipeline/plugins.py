@@ -95,6 +95,8 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
 }
 """Extra -> what it installs, as in pyproject.toml."""
 
+_OURS = __name__.partition(".")[0]
+_NOT_WHOLE = ("it is not installed whole", "install nbpipeline again")
 _A_TEXT, _A_MAPPING, _A_FUNCTION = "a text", "a mapping", "a function"
 _KINDS: Mapping[str, Any] = {_A_TEXT: str, _A_MAPPING: Mapping, _A_FUNCTION: Callable, "a bool": bool}
 NEEDED: Mapping[str, Mapping[str, str]] = {
@@ -135,7 +137,7 @@ def load(port: str, name: str) -> Any:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        raise missing_library(error.name or "", f"{port[:-1]} '{name}'") from error
+        raise _missing(port, name, error) from error
 
 
 def trusted(port: str, name: str, work: Callable[[], Given]) -> Given:
@@ -153,9 +155,9 @@ def trusted(port: str, name: str, work: Callable[[], Given]) -> Given:
         raise faulty(port, name, f"failed: {_told(error)}", _place_of(error)) from error
 
 
-def faulty(port: str, name: str, what: str, known: str = "") -> MissingPluginError:
+def faulty(port: str, name: str, what: str, known: str = "", mend: str = "") -> MissingPluginError:
     """Say what is wrong with an implementation; of a plug-in, with the package that has it."""
-    package, how = "", "tell the authors of nbpipeline"
+    package, how = "", mend or "tell the authors of nbpipeline"
     for one in _offers(port).get(name, ()) if name not in BUILT_IN[port] else ():
         package, how = f" of {_package(one)}", f"pip install --upgrade {_project(one)}, or tell its authors"
     return MissingPluginError.of(f"{port[:-1]} '{name}'{package} {what}.", known=known, mend=how)
@@ -229,13 +231,30 @@ def _foreign(port: str, name: str) -> Any:
     try:
         found = first.load()
     except ModuleNotFoundError as error:
-        raise missing_library(error.name or "", f"{port[:-1]} '{name}'") from error
+        raise _missing(port, name, error, first.module) from error
     except (Exception, SystemExit) as error:
         raise faulty(port, name, f"cannot be loaded: {_told(error)}", _place_of(error)) from error
     wrong = "; ".join(_wrong(port, found))
     if wrong:
         raise faulty(port, name, f"is none: {wrong}", f"it needs: {', '.join(NEEDED[port])}")
     return found
+
+
+def _missing(port: str, name: str, error: ModuleNotFoundError, own: str = "") -> MissingPluginError:
+    """Say what a module of ours, or `own` of a plug-in, could not import: a library, or a part of these.
+
+    No index has such a part: what is called so there is somebody else's.
+    """
+    lacked = error.name or ""
+    top = lacked.partition(".")[0]
+    if top == _OURS:
+        known, mend = ("it was made for another version of nbpipeline", "") if own else _NOT_WHOLE
+        return faulty(port, name, f"cannot be loaded: {_OURS} has no {lacked}", known, mend)
+    if top and top == own.partition(".")[0]:
+        return faulty(port, name, f"cannot be loaded: its own module {lacked} is missing")
+    if not top:
+        return faulty(port, name, f"cannot be loaded: {_told(error)}", _place_of(error))
+    return missing_library(lacked, f"{port[:-1]} '{name}'")
 
 
 def _wrong(port: str, found: Any) -> Iterable[str]:
