@@ -5,8 +5,12 @@ What others offer may be broken in any way: it is refused as such (exit code 5),
 ours.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nbpipeline.errors import MissingPluginError, NbpipelineError, did_you_mean
@@ -98,7 +102,13 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
 _OURS = __name__.partition(".")[0]
 _NOT_WHOLE = ("it is not installed whole", "install nbpipeline again")
 _A_TEXT, _A_MAPPING, _A_FUNCTION = "a text", "a mapping", "a function"
-_KINDS: Mapping[str, Any] = {_A_TEXT: str, _A_MAPPING: Mapping, _A_FUNCTION: Callable, "a bool": bool}
+_KINDS: Mapping[str, Any] = {
+    _A_TEXT: str,
+    _A_MAPPING: Mapping,
+    _A_FUNCTION: Callable,
+    "a bool": bool,
+    "a set": AbstractSet,
+}
 NEEDED: Mapping[str, Mapping[str, str]] = {
     "executors": {"APART": "a bool", "open_executor": _A_FUNCTION},
     "kernels": {"open_kernels": _A_FUNCTION},
@@ -112,6 +122,7 @@ NEEDED: Mapping[str, Mapping[str, str]] = {
         "require": _A_FUNCTION,
         "complaints": _A_FUNCTION,
         "files": _A_FUNCTION,
+        "JOINED_BY": "a set",
     },
     "exporters": {
         "TITLE": _A_TEXT,
@@ -153,6 +164,16 @@ def trusted(port: str, name: str, work: Callable[[], Given]) -> Given:
         if name in BUILT_IN[port]:
             raise
         raise faulty(port, name, f"failed: {_told(error)}", _place_of(error)) from error
+
+
+def require(port: str, name: str) -> None:
+    """See that an implementation could do its work: what it needs is installed.
+
+    Raises MissingPluginError where it is not, or where it is no such implementation.
+    """
+    asked = getattr(load(port, name), "require", None)
+    if asked is not None:  # a plug-in's validator may need nothing
+        trusted(port, name, asked)
 
 
 def faulty(port: str, name: str, what: str, known: str = "", mend: str = "") -> MissingPluginError:
@@ -281,7 +302,20 @@ def _place_of(error: BaseException) -> str:
 
 
 def _offers(port: str) -> Mapping[str, tuple["EntryPoint", ...]]:
-    """Find who offers what for the port; one that is found twice, as by two paths to it, counts once."""
+    """Find who offers what for the port; scans entry points once, until something else is installed."""
+    return _scanned(port, tuple((one, _changed(one)) for one in sys.path))
+
+
+def _changed(folder: str) -> int:
+    try:
+        return Path(folder).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=64)
+def _scanned(port: str, _places: tuple[tuple[str, int], ...]) -> Mapping[str, tuple["EntryPoint", ...]]:
+    """Look through all packages; one that is found twice, as by two paths to it, counts once."""
     from importlib.metadata import entry_points  # noqa: PLC0415 - start-up is counted
 
     found: dict[str, dict[tuple[str, str], EntryPoint]] = {}

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from builders import code, command, header, write_files, write_notebook
+from builders import code, command, header, offer, write_files, write_notebook
 
 from nbpipeline import plugins
 from nbpipeline.errors import MissingPluginError
@@ -41,7 +41,7 @@ def test_a_name_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     write_files(
         tmp_path,
         {
-            "theirs.py": "class Tracker:\n    open_tracker = require = complaints = files = print\n",
+            "theirs.py": "class Tracker:\n    open_tracker = require = complaints = files = print\n    JOINED_BY = set()\n",
             "theirs-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: theirs\nVersion: 1\n",
             "theirs-1.dist-info/entry_points.txt": "[nbpipeline.trackers]\ntheirs = theirs:Tracker\n"
             "broken = theirs_not:Tracker\n",
@@ -80,19 +80,6 @@ def render(workflow, given):
     return {"a.txt": "a"}
 """
 EXECUTOR = "APART = False\ndef open_executor(work, **given):\n    return None\n"
-
-
-def offer(folder: Path, name: str, source: str, port: str = "exporters", package: str = "theirs") -> None:
-    """Lay out a package as pip does, with one module that offers something."""
-    module = f"{package.replace('-', '_')}_module"
-    write_files(
-        folder,
-        {
-            f"{package}-1.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n",
-            f"{package}-1.dist-info/entry_points.txt": f"[nbpipeline.{port}]\n{name} = {module}\n",
-        },
-    )
-    (folder / f"{module}.py").write_text(source)
 
 
 @pytest.fixture
