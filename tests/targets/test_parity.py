@@ -66,6 +66,14 @@ def test_a_run_that_means_something_else_is_found(tmp_path: Path) -> None:
     assert "facts of tries: 3 instead of None" in said
 
 
+@pytest.mark.parametrize(("third", "waited"), [(27.0, "[True, True]"), (26.9, "[True, False]")])
+def test_a_wait_that_is_too_short_is_found(third: float, waited: str, tmp_path: Path) -> None:
+    """The second try hangs for twenty seconds: those are no wait."""
+    (tmp_path / "project-marks").write_text(f"1.0\n2.0\n{third}\n")
+    (tmp_path / "project-last").write_text("20.9\n21.0\n")
+    assert zoo.CASES["backoff"].facts(tmp_path / "project") == {"tries": "3", "waited": waited}
+
+
 @pytest.mark.parametrize("kept", ["s3cr3t/of+the zoo", "s3cr3t%2Fof%2Bthe%20zoo", "czNjcjN0L29mK3RoZSB6b28="])
 def test_a_secret_that_is_kept_is_found(kept: str, tmp_path: Path) -> None:
     (tmp_path / "log").write_text(f"it is {kept}.")
