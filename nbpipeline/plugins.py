@@ -5,8 +5,12 @@ What others offer may be broken in any way: it is refused as such (exit code 5),
 ours.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nbpipeline.errors import MissingPluginError, NbpipelineError, did_you_mean
@@ -95,8 +99,16 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
 }
 """Extra -> what it installs, as in pyproject.toml."""
 
+_OURS = __name__.partition(".")[0]
+_NOT_WHOLE = ("it is not installed whole", "install nbpipeline again")
 _A_TEXT, _A_MAPPING, _A_FUNCTION = "a text", "a mapping", "a function"
-_KINDS: Mapping[str, Any] = {_A_TEXT: str, _A_MAPPING: Mapping, _A_FUNCTION: Callable, "a bool": bool}
+_KINDS: Mapping[str, Any] = {
+    _A_TEXT: str,
+    _A_MAPPING: Mapping,
+    _A_FUNCTION: Callable,
+    "a bool": bool,
+    "a set": AbstractSet,
+}
 NEEDED: Mapping[str, Mapping[str, str]] = {
     "executors": {"APART": "a bool", "open_executor": _A_FUNCTION},
     "kernels": {"open_kernels": _A_FUNCTION},
@@ -110,6 +122,7 @@ NEEDED: Mapping[str, Mapping[str, str]] = {
         "require": _A_FUNCTION,
         "complaints": _A_FUNCTION,
         "files": _A_FUNCTION,
+        "JOINED_BY": "a set",
     },
     "exporters": {
         "TITLE": _A_TEXT,
@@ -135,7 +148,7 @@ def load(port: str, name: str) -> Any:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        raise missing_library(error.name or "", f"{port[:-1]} '{name}'") from error
+        raise _missing(port, name, error) from error
 
 
 def trusted(port: str, name: str, work: Callable[[], Given]) -> Given:
@@ -153,9 +166,19 @@ def trusted(port: str, name: str, work: Callable[[], Given]) -> Given:
         raise faulty(port, name, f"failed: {_told(error)}", _place_of(error)) from error
 
 
-def faulty(port: str, name: str, what: str, known: str = "") -> MissingPluginError:
+def require(port: str, name: str) -> None:
+    """See that an implementation could do its work: what it needs is installed.
+
+    Raises MissingPluginError where it is not, or where it is no such implementation.
+    """
+    asked = getattr(load(port, name), "require", None)
+    if asked is not None:  # a plug-in's validator may need nothing
+        trusted(port, name, asked)
+
+
+def faulty(port: str, name: str, what: str, known: str = "", mend: str = "") -> MissingPluginError:
     """Say what is wrong with an implementation; of a plug-in, with the package that has it."""
-    package, how = "", "tell the authors of nbpipeline"
+    package, how = "", mend or "tell the authors of nbpipeline"
     for one in _offers(port).get(name, ()) if name not in BUILT_IN[port] else ():
         package, how = f" of {_package(one)}", f"pip install --upgrade {_project(one)}, or tell its authors"
     return MissingPluginError.of(f"{port[:-1]} '{name}'{package} {what}.", known=known, mend=how)
@@ -229,13 +252,30 @@ def _foreign(port: str, name: str) -> Any:
     try:
         found = first.load()
     except ModuleNotFoundError as error:
-        raise missing_library(error.name or "", f"{port[:-1]} '{name}'") from error
+        raise _missing(port, name, error, first.module) from error
     except (Exception, SystemExit) as error:
         raise faulty(port, name, f"cannot be loaded: {_told(error)}", _place_of(error)) from error
     wrong = "; ".join(_wrong(port, found))
     if wrong:
         raise faulty(port, name, f"is none: {wrong}", f"it needs: {', '.join(NEEDED[port])}")
     return found
+
+
+def _missing(port: str, name: str, error: ModuleNotFoundError, own: str = "") -> MissingPluginError:
+    """Say what a module of ours, or `own` of a plug-in, could not import: a library, or a part of these.
+
+    No index has such a part: what is called so there is somebody else's.
+    """
+    lacked = error.name or ""
+    top = lacked.partition(".")[0]
+    if top == _OURS:
+        known, mend = ("it was made for another version of nbpipeline", "") if own else _NOT_WHOLE
+        return faulty(port, name, f"cannot be loaded: {_OURS} has no {lacked}", known, mend)
+    if top and top == own.partition(".")[0]:
+        return faulty(port, name, f"cannot be loaded: its own module {lacked} is missing")
+    if not top:
+        return faulty(port, name, f"cannot be loaded: {_told(error)}", _place_of(error))
+    return missing_library(lacked, f"{port[:-1]} '{name}'")
 
 
 def _wrong(port: str, found: Any) -> Iterable[str]:
@@ -262,7 +302,20 @@ def _place_of(error: BaseException) -> str:
 
 
 def _offers(port: str) -> Mapping[str, tuple["EntryPoint", ...]]:
-    """Find who offers what for the port; one that is found twice, as by two paths to it, counts once."""
+    """Find who offers what for the port; scans entry points once, until something else is installed."""
+    return _scanned(port, tuple((one, _changed(one)) for one in sys.path))
+
+
+def _changed(folder: str) -> int:
+    try:
+        return Path(folder).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=64)
+def _scanned(port: str, _places: tuple[tuple[str, int], ...]) -> Mapping[str, tuple["EntryPoint", ...]]:
+    """Look through all packages; one that is found twice, as by two paths to it, counts once."""
     from importlib.metadata import entry_points  # noqa: PLC0415 - start-up is counted
 
     found: dict[str, dict[tuple[str, str], EntryPoint]] = {}

@@ -235,7 +235,11 @@ class Validator(Protocol):
         """Say what is wrong with the check as written, before any data is read."""
 
     def validate(self, paths: tuple[Path, ...], checks: tuple[Check, ...]) -> tuple[Verdict, ...]:
-        """Try the checks on the files; one verdict a check, in order."""
+        """Try the checks on the files; one verdict a check, in order.
+
+        Beside it a module may have `require()`, which raises MissingPluginError, and `prepare()`, which
+        imports ahead what it needs.
+        """
 
 
 class Tracker(AbstractContextManager["Tracker"], Protocol):
@@ -243,8 +247,8 @@ class Tracker(AbstractContextManager["Tracker"], Protocol):
 
     Each a module with `open_tracker(settings, root, project, spool)`, where `spool` is a folder of the run
     for what cannot be sent yet; `require()`, which raises MissingPluginError; `complaints(settings)`, pairs
-    of what is wrong and the mend; `JOINED_BY`, the modules by which a notebook speaks to the system itself;
-    and `files(settings, root)`, how the paths of what it then writes in the project begin.
+    of what is wrong and the mend; `JOINED_BY`, a set of the modules by which a notebook speaks to the system
+    itself; and `files(settings, root)`, how the paths of what it then writes in the project begin.
     It may have `untracked(folder)`: variables by which a kernel of a run with `--no-track` writes there.
     `PAGES = False` says that it has no use for executed notebooks as pages; `CHOOSES` names calls by which a
     notebook says itself where it logs, each with the variables that it then is not given.

@@ -78,6 +78,19 @@ class Gate:
         os.write(self._pipe, b"x")
 
 
+def offer(folder: Path, name: str, source: str, port: str = "exporters", package: str = "theirs") -> None:
+    """Lay out a package as pip does, with one module that offers something."""
+    module = f"{package.replace('-', '_')}_module"
+    write_files(
+        folder,
+        {
+            f"{package}-1.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n",
+            f"{package}-1.dist-info/entry_points.txt": f"[nbpipeline.{port}]\n{name} = {module}\n",
+        },
+    )
+    (folder / f"{module}.py").write_text(source)
+
+
 def command(
     *arguments: str, cwd: Path, environment: Mapping[str, str] | None = None, timeout: float = 240
 ) -> subprocess.CompletedProcess[str]:

@@ -206,7 +206,7 @@ def _outside(one: Wanted, executable: str) -> Iterator[Complaint]:
 def _validators(names: tuple[str, ...]) -> Iterator[Complaint]:
     for name in names:
         try:
-            plugins.load("validators", name).require()
+            plugins.require("validators", name)
         except NbpipelineError as error:
             yield from error.complaints
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -124,10 +125,17 @@ def _not_comparable(check: Check, other: str, known: set[str]) -> Complaint:
 def _tracking_complaints(spec: ProjectSpec) -> Iterator[Complaint]:
     """Refuse settings that a tracker does not know; one that is not there is missed when something runs."""
     for name, settings in spec.tracking.items():
-        with suppress(MissingPluginError):
-            for what, mend in plugins.load("trackers", name).complaints(settings or {}):
-                where = Location(path=spec.file or "")
-                yield Complaint(where=where, what=f"tracking: {name}: {what}", mend=mend)
+        try:
+            tracker = plugins.load("trackers", name)
+        except MissingPluginError:
+            continue
+        for what, mend in plugins.trusted("trackers", name, partial(_complained, tracker, settings or {})):
+            where = Location(path=spec.file or "")
+            yield Complaint(where=where, what=f"tracking: {name}: {what}", mend=mend)
+
+
+def _complained(tracker: Any, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(str(what), str(mend)) for what, mend in tracker.complaints(settings)]
 
 
 class Reading:

@@ -161,7 +161,8 @@ class Project:
         """
         with self._open(kernels, push=push) as (pipeline, place):
             for name in pipeline.project.tracking if track else ():
-                plugins.load("trackers", name).require()
+                plugins.refuse_clash("trackers", name)
+                plugins.require("trackers", name)
             how = settled(RunOptions(**options), pipeline.project, push=push)
             wanted = Wanted(selectors=selectors, exclude=exclude, only=only, force=force)
             tell = (on_event or deaf) if wait else None

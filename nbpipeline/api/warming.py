@@ -25,7 +25,7 @@ def expected_validators(plan: Plan) -> tuple[str, ...]:
 def require_validators(plan: Plan) -> None:
     """Raise MissingPluginError where the library of a check that may be tried is not installed."""
     for name in expected_validators(plan):
-        plugins.load("validators", name).require()
+        plugins.require("validators", name)
 
 
 def expected_kernels(plan: Plan, planner: Planner, root: Path) -> tuple[KernelNeed, ...]:

@@ -7,7 +7,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -47,7 +49,7 @@ class SenderLink:
         self._ready = False
         self._trouble = ""
         self._lock = threading.Lock()
-        self._joined_by: dict[str, frozenset[str]] = {}
+        self._joined_by: dict[str, AbstractSet[str]] = {}
         self._chooses: dict[str, Mapping[str, tuple[str, ...]]] = {}
         self.files: tuple[str, ...] = ()
         """What a kernel that joins writes for the trackers; see `Job.unwatched`."""
@@ -58,7 +60,9 @@ class SenderLink:
             tracker = plugins.load("trackers", name)
             self._joined_by[name] = tracker.JOINED_BY
             self._chooses[name] = getattr(tracker, "CHOOSES", {})
-            self.files += tracker.files(settings or {}, Path(self._project.root))
+            self.files += plugins.trusted(
+                "trackers", name, partial(_files, tracker, settings or {}, Path(self._project.root))
+            )
         try:
             self._start()
         except OSError as error:
@@ -180,12 +184,20 @@ def apart(tracking: Iterable[str], imports: tuple[Imported, ...] | None, folder:
             if hasattr(tracker, "untracked") and (
                 imports is None or _is_imported(tracker.JOINED_BY, imports)
             ):
-                found |= tracker.untracked(folder)
+                found |= plugins.trusted("trackers", name, partial(_untracked, tracker, folder))
     return found
 
 
-def _is_imported(wanted: frozenset[str], imports: tuple[Imported, ...]) -> bool:
-    return not wanted.isdisjoint(name for one in imports for name in _imported(one))
+def _files(tracker: Any, settings: Mapping[str, Any], root: Path) -> tuple[str, ...]:
+    return tuple(str(one) for one in tracker.files(settings, root))
+
+
+def _untracked(tracker: Any, folder: Path) -> dict[str, str]:
+    return {str(name): str(value) for name, value in tracker.untracked(folder).items()}
+
+
+def _is_imported(wanted: AbstractSet[str], imports: tuple[Imported, ...]) -> bool:
+    return any(name in wanted for one in imports for name in _imported(one))
 
 
 def _imported(one: Imported) -> Iterator[str]:

@@ -25,9 +25,7 @@ def lacking(project: ProjectSpec) -> Iterator[Complaint]:
 
 def _missed(project: ProjectSpec, name: str, *, require: bool) -> Iterator[Complaint]:
     try:
-        tracker = plugins.load("trackers", name)
-        if require:
-            tracker.require()
+        (plugins.require if require else plugins.load)("trackers", name)
     except MissingPluginError as error:
         for one in error.complaints:
             yield replace(one, where=Location(path=project.file or ""), what=f"tracking: {one.what}")

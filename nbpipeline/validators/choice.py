@@ -19,7 +19,8 @@ BUILT_IN = "columns"
 GREAT_EXPECTATIONS = "great_expectations"
 PANDERA = "pandera"
 APART: Mapping[str, str] = {GREAT_EXPECTATIONS: "great_expectations", PANDERA: "pandera"}
-"""Validators that run in a process of their own, with the library that each needs."""
+"""Those of ours that run in a process of their own, with the library that each needs; plug-ins' do, too."""
+_PORT = "validators"
 
 
 def validator_of(check: Check) -> str:
@@ -35,11 +36,12 @@ def validator_of(check: Check) -> str:
         return PANDERA
     if expectations.full_name(check.name):
         return GREAT_EXPECTATIONS
-    return next((name for name in plugins.further("validators") if _knows(name, check)), "")
+    return next((name for name in plugins.further(_PORT) if _knows(name, check)), "")
 
 
 def _knows(validator: str, check: Check) -> bool:
-    return bool(plugins.load("validators", validator).knows(check))
+    loaded: Any = plugins.load(_PORT, validator)
+    return plugins.trusted(_PORT, validator, lambda: bool(loaded.knows(check)))
 
 
 def complaints(check: Check) -> tuple[str, ...]:
@@ -52,8 +54,8 @@ def complaints(check: Check) -> tuple[str, ...]:
     if chosen == PANDERA:
         return schemas.complaints(check)
     if chosen:
-        told: tuple[str, ...] = plugins.load("validators", chosen).complaints(check)
-        return told
+        loaded: Any = plugins.load(_PORT, chosen)
+        return plugins.trusted(_PORT, chosen, lambda: tuple(str(one) for one in loaded.complaints(check)))
     names = [*ARGUMENTS, PANDERA, *expectations.short_names(), *expectations.table()]
     near = did_you_mean(check.name, names)
     guess = f"; did you mean '{near}'?" if near else ""
@@ -68,8 +70,8 @@ def compared_with(check: Check) -> tuple[str, ...]:
 
 def apart(checks: Sequence[Check]) -> tuple[str, ...]:
     """Name the validators with a process of their own that checks need."""
-    chosen = {validator_of(one) for one in checks}
-    return tuple(name for name in APART if name in chosen)
+    chosen = {validator_of(one) for one in checks} - {"", BUILT_IN}
+    return (*(name for name in APART if name in chosen), *sorted(chosen - APART.keys()))
 
 
 Asked = Callable[[str, tuple[Path, ...], tuple[Check, ...]], Sequence[Verdict]]
@@ -118,6 +120,6 @@ def _tried(
         return [Verdict(check=one, passed=False, message="; ".join(complaints(one))) for one in checks]
     if name != BUILT_IN:
         return ask(name, paths, checks)
-    loaded: Any = plugins.load("validators", name)
+    loaded: Any = plugins.load(_PORT, name)
     verdicts: Sequence[Verdict] = loaded.validate(paths, checks, stop)
     return verdicts

@@ -42,7 +42,8 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
         validator = plugins.load("validators", question["validator"])
         hide = Masker(question["secrets"]).text
         with as_stage(question["folder"], question["roots"]), hiding(hide):
-            return {"verdicts": [told(one) for one in validator.validate(paths, checks)]}
+            verdicts = [told(one) for one in validator.validate(paths, checks)]
+            return {"verdicts": _one_each(question["validator"], verdicts, checks)}
     except MissingPluginError as error:
         one = error.complaints[0]
         return {"missing": {"what": one.what, "known": one.known, "mend": one.mend}}
@@ -50,6 +51,15 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
         return {"trouble": "the table needs more memory than there is"}
     except Exception as error:  # noqa: BLE001 - whatever validators' libraries and schemas raise
         return {"trouble": f"{type(error).__name__}: {error}"}
+
+
+def _one_each(
+    validator: str, verdicts: list[dict[str, Any]], checks: Sequence[Check]
+) -> list[dict[str, Any]]:
+    if len(verdicts) != len(checks):
+        said = f"gives {len(verdicts)} verdicts on {len(checks)} checks"
+        raise plugins.faulty("validators", validator, said, "`validate` gives one a check")
+    return verdicts
 
 
 def told(verdict: Verdict) -> dict[str, Any]:

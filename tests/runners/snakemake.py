@@ -8,7 +8,7 @@ from zoo import Case
 
 NAME = "snakemake"
 PACKAGE = "snakemake"
-QUICK = ()
+QUICK = ("fresh",)
 NOTHING = "Nothing to be done"
 
 

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pytest
 import yaml
 import zoo
 from builders import code, header, write_files, write_notebook
+from serving import ended, heard
 
 from nbpipeline import Project
 from nbpipeline.exporters.azureml_zones import NAMES
@@ -179,7 +179,8 @@ class Jobs:
             used = [azureml_check.EXPRESSION.fullmatch(str(value)) for value in job["inputs"].values()]
             waits = [one[1].split(".")[2] for one in used if one and one[1].startswith("parent.jobs.")]
             if all(self.codes.get(one) == 0 for one in waits):
-                self.codes[name] = self.started(name).wait(timeout=300)
+                with ended(self.started(name)) as process:
+                    self.codes[name] = process.wait(timeout=300)
 
     def started(self, name: str) -> subprocess.Popen[bytes]:
         """Start a job in the folder where Azure starts it, which is not the project's."""
@@ -267,16 +268,14 @@ def test_a_failed_check_ends_with_its_code_and_leaves_the_notebook(root: Path, t
 
 def test_a_job_that_is_ended_ends_in_order(root: Path, tmp_path: Path) -> None:
     write_files(root, {"pipeline.yaml": "name: long\n"})
-    body = "open('../begun', 'w').close()\nimport time\ntime.sleep(600)"
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    body = f"open({str(pipe)!r}, 'w').write('x')\nopen({str(pipe)!r})"
     write_notebook(root / "notebooks/a.ipynb", header("outputs: {o: ../o.txt}"), code(body))
     written(root, tmp_path / "store")
     jobs = Jobs(root, tmp_path / "jobs")
-    process = jobs.started("a")
-    end = time.monotonic() + 120
-    while not (jobs.project("a") / "begun").exists():
-        assert time.monotonic() < end
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 130
+    with ended(jobs.started("a")) as process:
+        heard(pipe, process)  # the cell is at work
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 130
     assert jobs.result("a")["exit_code"] == 130

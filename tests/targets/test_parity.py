@@ -1,6 +1,6 @@
 """The quick cases of targets that can be run on one machine; `python tests/parity.py` runs all of them (tests/nightly.sh)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -66,6 +66,14 @@ def test_a_run_that_means_something_else_is_found(tmp_path: Path) -> None:
     assert "facts of tries: 3 instead of None" in said
 
 
+@pytest.mark.parametrize(("third", "waited"), [(27.0, "[True, True]"), (26.9, "[True, False]")])
+def test_a_wait_that_is_too_short_is_found(third: float, waited: str, tmp_path: Path) -> None:
+    """The second try hangs for twenty seconds: those are no wait."""
+    (tmp_path / "project-marks").write_text(f"1.0\n2.0\n{third}\n")
+    (tmp_path / "project-last").write_text("20.9\n21.0\n")
+    assert zoo.CASES["backoff"].facts(tmp_path / "project") == {"tries": "3", "waited": waited}
+
+
 @pytest.mark.parametrize("kept", ["s3cr3t/of+the zoo", "s3cr3t%2Fof%2Bthe%20zoo", "czNjcjN0L29mK3RoZSB6b28="])
 def test_a_secret_that_is_kept_is_found(kept: str, tmp_path: Path) -> None:
     (tmp_path / "log").write_text(f"it is {kept}.")
@@ -117,5 +125,30 @@ def test_the_page_has_all_targets_and_cases() -> None:
             assert row["version"] == parity.OFFLINE
             continue
         for case, why in parity.cases_of(name):
-            # An empty place is a case that is new, or another version of the target: it has not been run yet.
+            # An empty place is a case that is new, or another version of the target: it has not been run yet,
+            # which nightly tests do not stand.
             assert row[case.name] in ({f"not run: {why}"} if why else {expected, ""}), (name, case.name)
+
+
+def empty(rows: Mapping[str, parity.Row]) -> list[str]:
+    """Name the targets that have cases which they have not been run with."""
+    return [
+        name
+        for name in parity.targets()
+        if parity.runner(name) is not None
+        and not all(rows[parity.title(name)].get(case, "") for case in zoo.CASES)
+    ]
+
+
+@pytest.mark.nightly
+def test_the_page_has_no_empty_places() -> None:
+    left = empty(parity.earlier(parity.PAGE.read_text(encoding="utf-8")))
+    assert not left, f"run: python tests/parity.py {' '.join(left)}"
+
+
+def test_an_empty_place_is_found() -> None:
+    rows = {parity.title(name): dict.fromkeys(zoo.CASES, "same") for name in parity.targets()}
+    assert empty(rows) == []
+    rows["dvc"]["odd"] = ""
+    del rows["snakemake"]["fresh"]
+    assert empty(rows) == ["dvc", "snakemake"]

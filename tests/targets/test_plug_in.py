@@ -5,12 +5,11 @@ import re
 import subprocess
 import sys
 import sysconfig
-import tomllib
-import zipfile
 from pathlib import Path
 
 import pytest
 import zoo
+from builders import code, header, write_notebook
 
 import nbpipeline
 
@@ -33,27 +32,14 @@ def test_the_page_shows_what_is_tried(name: str) -> None:
     assert (PLUGIN / "nbpipeline_make/__init__.py").read_text() == ""
 
 
-def wheel(folder: Path) -> Path:
-    """Make the wheel that the page's build back end makes, without it: what the page shows, and its entry points."""
-    project = tomllib.loads(shown("pyproject.toml"))["project"]
-    name = f"{project['name'].replace('-', '_')}-{project['version']}"
-    groups = project["entry-points"].items()
-    points = "".join(
-        f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in one.items()) for group, one in groups
-    )
-    metadata = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
-    files = {one: shown(one) for one in FILES[1:]} | {
-        "nbpipeline_make/__init__.py": "",
-        f"{name}.dist-info/METADATA": metadata,
-        f"{name}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{name}.dist-info/entry_points.txt": points,
-    }
-    listed = "".join(f"{one},,\n" for one in [*files, f"{name}.dist-info/RECORD"])
-    path = folder / f"{name}-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as archive:
-        for one, text in {**files, f"{name}.dist-info/RECORD": listed}.items():
-            archive.writestr(one, text)
-    return path
+def laid_out(folder: Path) -> Path:
+    """Write what the page shows, as its reader would."""
+    for one in FILES:
+        path = folder / one
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(shown(one), encoding="utf-8")
+    (folder / "nbpipeline_make/__init__.py").touch()
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +59,9 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script = folder / "venv/bin/nbpipeline"
     script.write_text(f"#!{python}\nimport sys\nfrom nbpipeline.__main__ import main\nsys.exit(main())\n")
     script.chmod(0o755)
-    install = [python, "-m", "pip", "install", "-q", "--no-index", "--no-deps", str(wheel(folder))]
-    subprocess.run(install, check=True, capture_output=True)
+    subprocess.run(
+        [python, "-m", "pip", "install", "-q", "."], cwd=laid_out(folder / "make"), check=True, timeout=240
+    )
     return folder / "venv/bin"
 
 
@@ -116,9 +103,23 @@ def test_the_executor_runs_the_pipeline(programs: Path, tmp_path: Path) -> None:
     done = run(programs, "nbpipeline", "run", "--executor", "patient", cwd=there)
     assert done.returncode == 0, done.stderr
     assert zoo.observe(there).outputs == zoo.observe(local).outputs
-    settings = there / "pipeline.yaml"
-    settings.write_text(f"{settings.read_text()}executor: {{name: patient, settings: {{patience: 5}}}}\n")
-    assert "all fresh" in run(programs, "nbpipeline", "run", cwd=there).stdout
+    assert "all fresh" in run(programs, "nbpipeline", "run", "--executor", "patient", cwd=there).stdout
+
+
+@pytest.mark.heavy
+def test_its_settings_reach_the_executor(programs: Path, root: Path) -> None:
+    """A stage that asks for more memory than there is waits for as long as they say; else for ten minutes."""
+    write_notebook(
+        root / "notebooks/a.ipynb",
+        header("outputs: {o: ../o.txt}\nresources: {memory: 900TB}"),
+        code("open(o, 'w').write('x')"),
+    )
+    settings = "executor: {{name: patient, settings: {{patience: {}}}}}\n"
+    (root / "pipeline.yaml").write_text(settings.format(1))
+    assert run(programs, "nbpipeline", "run", cwd=root).returncode == 0
+    (root / "pipeline.yaml").write_text(settings.format("soon"))
+    refused = run(programs, "nbpipeline", "run", "--force", cwd=root)
+    assert (refused.returncode != 0, "'soon'" in refused.stdout + refused.stderr) == (True, True)
 
 
 @pytest.mark.heavy

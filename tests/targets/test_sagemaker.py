@@ -16,6 +16,7 @@ import pytest
 import zoo
 from builders import code, header, write_files, write_notebook
 from sagemaker_check import requests
+from serving import ended, heard
 
 ML = "/opt/ml"
 """SageMaker's folder in a container."""
@@ -47,9 +48,10 @@ class Jobs:
     def run(self) -> None:
         for step in self._steps:
             if all(self.codes.get(one) == 0 for one in step.get("DependsOn", ())):
-                self.codes[step["Name"]] = self.start(step["Name"]).wait()
+                with ended(self.start(step["Name"])) as job:
+                    self.codes[step["Name"]] = job.wait(300)
 
-    def start(self, step: str) -> subprocess.Popen[str]:
+    def start(self, step: str) -> subprocess.Popen[bytes]:
         folder, request = self.folder(step), self._requests[step]
         shutil.copytree(self._project, folder / "project")
         program = folder / "project/deploy/sagemaker/step.py"
@@ -60,13 +62,13 @@ class Jobs:
             one.replace("/project/", f"{folder}/project/").replace(ML, str(folder / "ml")) for one in words
         ]
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        return subprocess.Popen(
-            words,
-            cwd=folder,
-            env={"PATH": path, "HOME": str(folder), **request.get("Environment", {})},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        with (folder / "said.txt").open("wb") as said:
+            return subprocess.Popen(
+                words,
+                cwd=folder,
+                env={"PATH": path, "HOME": str(folder), **request.get("Environment", {})},
+                stdout=said,
+            )
 
     def folder(self, step: str) -> Path:
         return self._scratch / step
@@ -134,10 +136,10 @@ def test_a_stopped_job_ends_as_a_stopped_run(root: Path, tmp_path: Path) -> None
     )
     share(root, tmp_path / "store")
     parity.exported(root, "sagemaker", "--allow-loss")  # its own containers would not see that folder
-    job = Jobs(root, tmp_path / "jobs").start("wait")
-    pipe.read_text()  # the cell is at work
-    job.send_signal(signal.SIGTERM)
-    assert job.wait(60) == 130
+    with ended(Jobs(root, tmp_path / "jobs").start("wait")) as job:
+        heard(pipe, job)  # the cell is at work
+        job.send_signal(signal.SIGTERM)
+        assert job.wait(60) == 130
 
 
 # --- moto's service --------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from builders import code, command, header, write_files, write_notebook
+from builders import code, command, header, offer, write_files, write_notebook
 
 from nbpipeline import plugins
 from nbpipeline.errors import MissingPluginError
@@ -41,7 +41,7 @@ def test_a_name_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     write_files(
         tmp_path,
         {
-            "theirs.py": "class Tracker:\n    open_tracker = require = complaints = files = print\n",
+            "theirs.py": "class Tracker:\n    open_tracker = require = complaints = files = print\n    JOINED_BY = set()\n",
             "theirs-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: theirs\nVersion: 1\n",
             "theirs-1.dist-info/entry_points.txt": "[nbpipeline.trackers]\ntheirs = theirs:Tracker\n"
             "broken = theirs_not:Tracker\n",
@@ -63,7 +63,8 @@ def test_a_name_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(MissingPluginError) as caught:
         plugins.load("trackers", "broken")
     assert str(caught.value) == (
-        "tracker 'broken' needs the library theirs_not, which is not installed.\n  mend: pip install 'theirs-not'"
+        "tracker 'broken' of theirs 1 cannot be loaded: its own module theirs_not is missing.\n"
+        "  mend: pip install --upgrade theirs, or tell its authors"
     )
 
 
@@ -79,19 +80,6 @@ def render(workflow, given):
     return {"a.txt": "a"}
 """
 EXECUTOR = "APART = False\ndef open_executor(work, **given):\n    return None\n"
-
-
-def offer(folder: Path, name: str, source: str, port: str = "exporters", package: str = "theirs") -> None:
-    """Lay out a package as pip does, with one module that offers something."""
-    module = f"{package.replace('-', '_')}_module"
-    write_files(
-        folder,
-        {
-            f"{package}-1.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n",
-            f"{package}-1.dist-info/entry_points.txt": f"[nbpipeline.{port}]\n{name} = {module}\n",
-        },
-    )
-    (folder / f"{module}.py").write_text(source)
 
 
 @pytest.fixture
@@ -145,6 +133,27 @@ BROKEN = {
         (
             "exporter 'theirs' needs the library nowhere_to_be_found, which is not installed.\n"
             "  mend: pip install 'nowhere-to-be-found'\n"
+        ),
+    ),
+    "needs what nbpipeline has not": (
+        "from nbpipeline.exporters.rendering.nowhere import argv\n",
+        (
+            "exporter 'theirs' of theirs 1 cannot be loaded: nbpipeline has no nbpipeline.exporters.rendering.nowhere.\n"
+            f"  it was made for another version of nbpipeline\n  {HOW}\n"
+        ),
+    ),
+    "needs a part of its own that is not there": (
+        "import theirs_module.part\n",
+        (
+            "exporter 'theirs' of theirs 1 cannot be loaded: its own module theirs_module.part is missing.\n"
+            f"  {HOW}\n"
+        ),
+    ),
+    "misses something without a name": (
+        "raise ModuleNotFoundError('none of them')\n",
+        (
+            "exporter 'theirs' of theirs 1 cannot be loaded: ModuleNotFoundError: none of them.\n"
+            f"  raised in theirs_module.py, line 1\n  {HOW}\n"
         ),
     ),
     "lacks attributes": (
@@ -329,6 +338,19 @@ def test_an_executor_without_its_library_names_the_line_that_installs_it() -> No
     )
     assert "executor 'dask' needs the library distributed, which is not installed." in done.stderr
     assert "pip install 'distributed>=2025.7'" in done.stderr
+
+
+def test_a_part_of_ours_that_is_missing_is_no_library_to_install() -> None:
+    script = (
+        "import sys; sys.modules['nbpipeline.exporters.rendering.command'] = None; "
+        "from nbpipeline import plugins; plugins.load('exporters', 'dvc')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True, env=_paths()
+    )
+    assert "exporter 'dvc' cannot be loaded: nbpipeline has no nbpipeline.exporters.rend" in done.stderr
+    assert "it is not installed whole\n  mend: install nbpipeline again" in done.stderr
+    assert "pip install" not in done.stderr
 
 
 def test_a_built_in_scans_no_entry_points() -> None:
