@@ -15,7 +15,7 @@ from nbpipeline.errors import Complaint, ExecutorError, UsageError
 from nbpipeline.location import is_url
 from nbpipeline.model import Action, ProjectSpec, Step, StoredOutput
 from nbpipeline.plan import Planner
-from nbpipeline.ports import Executor, Store, Work
+from nbpipeline.ports import DistantExecutor, Executor, Store, Work
 from nbpipeline.run.admission import visible_gpus
 from nbpipeline.run.options import RunOptions
 from nbpipeline.worker import Workplace
@@ -75,14 +75,42 @@ def executor_of(work: Work, options: RunOptions, project: ProjectSpec) -> Execut
     if options.elsewhere and not options.address:
         settings["gpus"] = options.gpus if options.gpus is not None else visible_gpus()
     module = plugins.load("executors", options.executor)
-    found: Executor = plugins.trusted(
+    found: Any = plugins.trusted(
         "executors",
         options.executor,
         lambda: module.open_executor(work, slots=options.slots, memory=options.memory, settings=settings),
     )
-    if not all(hasattr(found, one) for one in ("submit", "cancel", "__enter__", "__exit__")):
-        what = f"opens a {type(found).__name__}, which is no executor"
-        raise plugins.faulty("executors", options.executor, what, "see nbpipeline.ports.Executor")
+    _refuse_none(found, options.executor, "opens")
+    opened: Executor = found
+    return opened
+
+
+def _refuse_none(found: Any, name: str, does: str) -> None:
+    """Raise MissingPluginError where what an executor opens or enters is none of its port."""
+    distant = plugins.load("executors", name).APART
+    wanted = ("submit", "cancel", "__enter__", "__exit__", *(["ask"] if distant else []))
+    if not all(hasattr(found, one) for one in wanted):
+        what = (
+            f"{does} a {type(found).__name__}, which is no executor{' of other machines' if distant else ''}"
+        )
+        port = "DistantExecutor" if distant else "Executor"
+        raise plugins.faulty("executors", name, what, f"see nbpipeline.ports.{port}")
+
+
+def _entered(stack: ExitStack, opened: Executor, name: str) -> DistantExecutor:
+    found: Any = plugins.trusted("executors", name, lambda: stack.enter_context(opened))
+    _refuse_none(found, name, "enters")
+    inner: DistantExecutor = found
+    return inner
+
+
+def _asked(inner: DistantExecutor, name: str, question: Callable[[str], Any]) -> Mapping[str, Any]:
+    """Put a question to all workers. Raises ExecutorError, MissingPluginError."""
+    found: Any = plugins.trusted("executors", name, lambda: inner.ask(question))
+    if not isinstance(found, Mapping):
+        raise plugins.faulty(
+            "executors", name, f"answers with a {type(found).__name__}", "`ask` gives {worker: answer}"
+        )
     return found
 
 
@@ -120,10 +148,9 @@ def apart_executor(
         untracked=() if track else tuple(project.tracking),
         coming=tuple(_coming(steps, run.planner, around)),
     )
-    inner: Any = executor_of(work, options, project)
-    inner.__enter__()
-    stack.push(inner)
-    _refuse_unfit(inner.ask(partial(survey.first_time, run.folder.run)))
+    name = options.executor
+    inner = _entered(stack, executor_of(work, options, project), name)
+    _refuse_unfit(_asked(inner, name, partial(survey.first_time, run.folder.run)))
     shipper = apart.shipping.Shipper(project, place.store, place.digests, around.inside)
     found: Executor = apart.executor.ShippingExecutor(inner, shipper, settle, joined)
     return found
