@@ -4,15 +4,17 @@ from pathlib import Path
 
 import yaml
 from argo_check import complaints
-from parity import Place, exported
+from parity import NEVER_RUN, Place, exported
 from zoo import Case
 
 NAME = "argo"
 QUICK = ()
 
+CANNOT = NEVER_RUN
+
 
 def validate(project: Path, case: Case, place: Place) -> list[str]:
-    del place
-    folder = exported(project, "argo", *([] if case.apart else ["--set", "volume=claim"]))
+    del case, place
+    folder = exported(project, "argo", "--set", "volume=claim")
     (file,) = folder.glob("*.yaml")
     return complaints(*yaml.safe_load_all(file.read_text(encoding="utf-8")))
