@@ -75,8 +75,11 @@ from step import PARAMETERS, VARIABLES
 NAME = {name}
 CRON = {cron}
 TIMEZONE = {timezone}
-NAMES = {{variable: (name, "text") for name, variable in VARIABLES.items()}}
+NAMES = {{name: (name, "text") for name in VARIABLES}}
+NAMES |= {{name: (name, kind) for name, (_, kind) in PARAMETERS.items()}}
+NAMES |= {{variable: (name, "text") for name, variable in VARIABLES.items()}}
 NAMES |= {{setting: (name, kind) for name, (setting, kind) in PARAMETERS.items()}}
+"""SageMaker's names, and before these the pipeline's; its parameters are before its variables."""
 
 
 def main():
@@ -108,16 +111,18 @@ def main():
 
 def as_texts(params, parser):
     """Write values as SageMaker takes them: texts, by its own names."""
-    values = []
+    values = {{}}
     for setting, value in params.items():
         if setting not in NAMES:
             parser.error(f"--params: no parameter is called {{setting}}")
         name, kind = NAMES[setting]
-        text = value if kind == "text" and isinstance(value, str) else json.dumps(value)
+        if name in values:
+            parser.error(f"--params: {{setting}}: {{name}} is given twice")
+        text = value if kind == "text" and isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         if not 1 <= len(text) <= {longest}:
             parser.error(f"--params: {{setting}}: a step takes 1 to {longest} characters")
-        values.append({{"Name": name, "Value": text}})
-    return values
+        values[name] = text
+    return [{{"Name": name, "Value": text}} for name, text in values.items()]
 
 
 def filled(**values):
