@@ -80,7 +80,7 @@ def test_the_dockerfile_is_one_wherever_it_stands(target: str, folder: str) -> N
     assert not fnmatch.fnmatchcase(f"{folder}x/requirements.lock", sources[0][0])
     assert f"docker build -f {shlex.quote(folder + '/Dockerfile')} " in files["Dockerfile"]
     ignored = files["Dockerfile.dockerignore"].splitlines()
-    assert {".git", ".nbpipeline", "**/.venv", "o.txt"} <= set(ignored)
+    assert {"**/.git", "**/.env*", ".nbpipeline", "**/.venv", "o.txt"} <= set(ignored)
 
 
 @pytest.mark.parametrize(
