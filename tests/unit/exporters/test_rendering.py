@@ -127,7 +127,6 @@ SOUND = (
     "dist/nbpipeline-1.whl",
     "https://x.org/a@b/nbpipeline.whl?user=me@x.org",
     "git+ssh://git@x.org/a/nbpipeline.git",
-    "nbpipeline @ https://x.org/nbpipeline.whl",
     "registry.org/x@sha256:0123",
 )
 SECRET = (
