@@ -630,13 +630,11 @@ def _sagemaker(workflow: Workflow, files: Mapping[str, str], parsed: Mapping[str
     found = parsed["pipeline.json"]
     values = {one["Name"]: one.get("DefaultValue") for one in found["Parameters"]}
     defaults = {}
-    for one in sagemaker_parameters.given(workflow):
+    for one in sagemaker_parameters.parameters(workflow).values():
         value = values[one.name]
-        if one.kind == "env":
-            continue
         if one.kind == "number" and isinstance(value, float) and value.is_integer():
             value = int(value)
-        defaults[one.source] = json.loads(value) if one.kind == "JSON" else value
+        defaults[one.setting.name] = json.loads(value) if one.kind == "JSON" else value
     return defaults, [one["Arguments"]["AppSpecification"]["ContainerArguments"][2] for one in found["Steps"]]
 
 
