@@ -1,12 +1,12 @@
 """What continuous integration does with a pipeline, whoever runs it: install, check, run, tell."""
 
-import math
 import posixpath
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 from nbpipeline.exporters.rendering.names import identifiers, snake
+from nbpipeline.exporters.rendering.parameters import is_beyond
 from nbpipeline.exporters.rendering.source import made_by
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model.exported import ExportGiven, Setting, Workflow
@@ -16,8 +16,6 @@ SUMMARY = "Summary"
 OPTIONS: Mapping[str, str] = {
     "nbpipeline": "where pip finds nbpipeline, where the variable NBPIPELINE does not say it, as for forks",
 }
-_EXACT = 2**53
-"""Numbers of forms are doubles."""
 COMMENT = "ci_comment.py"
 PARAMS = "ci_params.py"
 FURTHER = 'Further parameters as JSON, such as {"train.C": 0.5}'
@@ -82,7 +80,7 @@ def in_form(workflow: Workflow, most: int) -> Mapping[str, Setting]:
 def _fits(default: object) -> bool:
     if isinstance(default, str):
         return len(default.encode(errors="surrogatepass")) < _LONGEST_DEFAULT
-    return isinstance(default, int | float) and math.isfinite(default) and abs(default) <= _EXACT
+    return isinstance(default, int | float) and not is_beyond(default)
 
 
 def program(name: str, target: str, workflow: Workflow) -> str:
