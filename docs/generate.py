@@ -142,10 +142,11 @@ def help_of(name: str, command: click.Command, parent: click.Context) -> str:
 
 TARGETS_HEAD = """# Targets of `nbpipeline export`, and what each keeps
 
-Every task calls `nbpipeline run-stage`, the same code path as a local run; so checks, trackers, secrets
-and the skipping of what is fresh are the same everywhere. An empty place is a loss: the export is refused
-(exit code 6) where the pipeline asks for it, or lists it with `--allow-loss`. [How to
-export](../how-to/export.md) has the steps, [parity.md](parity.md) what was run.
+Every task calls `nbpipeline run-stage`; the one job of GitHub Actions and of GitLab CI calls
+`nbpipeline run`. Both are the code path of a local run, so checks, trackers and the skipping of what is
+fresh are the same everywhere. An empty place is a loss: the export is refused (exit code 6) where the
+pipeline asks for it, or lists it with `--allow-loss`. [How to export](../how-to/export.md) has the steps,
+[parity.md](parity.md) what was run.
 """
 
 

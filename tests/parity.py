@@ -10,7 +10,7 @@ A target is a module in tests/runners with `NAME`, `QUICK` (the cases that .ci/r
 what it said. `again(project, case, place)` runs what is exported once more. `CANNOT` names the cases that it cannot run here, with why;
 `NOTHING` is a pattern that stands in what it says of a run with nothing to do, and not in what it says of others; `PACKAGE` is
 the distribution whose version is told. NAME.lock beside it pins the environment that it runs in; `ENVIRONMENT` names another's, or none. `validate(project, case, place)` in place of
-`run` gives complaints about the files of a target that runs on no single machine. `TITLE` names what is no exporter.
+`run` gives complaints about the files of a target that runs on no single machine; what only a run could show it cannot tell: `NEVER_RUN` goes into its `CANNOT`. `TITLE` names what is no exporter.
 """
 
 import argparse
@@ -48,6 +48,14 @@ from nbpipeline import plugins  # noqa: E402
 RUNNERS = HERE / "runners"
 PAGE = HERE.parent / "docs/reference/parity.md"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nbpipeline-tests"
+
+
+NEVER_RUN = dict.fromkeys(
+    ("failing", "failing_check", "retried", "backoff", "fresh", "changed", "apart"),
+    "only a run shows it, and the service has run nothing",
+)
+"""Cases of what becomes of a run, with why a target that is only validated tells nothing of them."""
+NO_SECRETS = {"secrets": "refused: the target has no word for secrets"}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from nbpipeline.executors.local import LocalExecutor
 from nbpipeline.location import is_url
 from nbpipeline.model import Action, Job, ProjectSpec, StageResult, Status, Step, StoredOutput
 from nbpipeline.plan import Planner
-from nbpipeline.ports import Cancel, Emit, Executor, Store, Work
+from nbpipeline.ports import Cancel, DistantExecutor, Emit, Executor, Store, Work
 from nbpipeline.run.admission import visible_gpus
 from nbpipeline.run.options import RunOptions
 from nbpipeline.worker import Workplace
@@ -76,14 +76,42 @@ def executor_of(work: Work, options: RunOptions, project: ProjectSpec) -> Execut
     if options.elsewhere and not options.address:
         settings["gpus"] = options.gpus if options.gpus is not None else visible_gpus()
     module = plugins.load("executors", options.executor)
-    found: Executor = plugins.trusted(
+    found: Any = plugins.trusted(
         "executors",
         options.executor,
         lambda: module.open_executor(work, slots=options.slots, memory=options.memory, settings=settings),
     )
-    if not all(hasattr(found, one) for one in ("submit", "cancel", "__enter__", "__exit__")):
-        what = f"opens a {type(found).__name__}, which is no executor"
-        raise plugins.faulty("executors", options.executor, what, "see nbpipeline.ports.Executor")
+    _refuse_none(found, options.executor, "opens")
+    opened: Executor = found
+    return opened
+
+
+def _refuse_none(found: Any, name: str, does: str) -> None:
+    """Raise MissingPluginError where what an executor opens or enters is none of its port."""
+    distant = plugins.load("executors", name).APART
+    wanted = ("submit", "cancel", "__enter__", "__exit__", *(["ask"] if distant else []))
+    if not all(hasattr(found, one) for one in wanted):
+        what = (
+            f"{does} a {type(found).__name__}, which is no executor{' of other machines' if distant else ''}"
+        )
+        port = "DistantExecutor" if distant else "Executor"
+        raise plugins.faulty("executors", name, what, f"see nbpipeline.ports.{port}")
+
+
+def _entered(stack: ExitStack, opened: Executor, name: str) -> DistantExecutor:
+    found: Any = plugins.trusted("executors", name, lambda: stack.enter_context(opened))
+    _refuse_none(found, name, "enters")
+    inner: DistantExecutor = found
+    return inner
+
+
+def _asked(inner: DistantExecutor, name: str, question: Callable[[str], Any]) -> Mapping[str, Any]:
+    """Put a question to all workers. Raises ExecutorError, MissingPluginError."""
+    found: Any = plugins.trusted("executors", name, lambda: inner.ask(question))
+    if not isinstance(found, Mapping):
+        raise plugins.faulty(
+            "executors", name, f"answers with a {type(found).__name__}", "`ask` gives {worker: answer}"
+        )
     return found
 
 
@@ -123,12 +151,12 @@ def apart_executor(
         untracked=() if track else tuple(project.tracking),
         coming=tuple(_coming(steps, run.planner, around)),
     )
-    inner: Any = executor_of(work, options, project)
+    name = options.executor
+    opened = executor_of(work, options, project)
     try:
-        with _cancelled_by(cancel, inner):
-            inner.__enter__()
-            stack.push(inner)
-            _refuse_unfit(inner.ask(partial(survey.first_time, run.folder.run)))
+        with _cancelled_by(cancel, opened):
+            inner = _entered(stack, opened, name)
+            _refuse_unfit(_asked(inner, name, partial(survey.first_time, run.folder.run)))
     except NbpipelineError:
         if cancel is None or not cancel.level:
             raise

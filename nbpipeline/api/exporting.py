@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbpipeline import plugins, upkeep
+from nbpipeline import model, plugins, upkeep
 from nbpipeline.errors import UsageError, did_you_mean
 from nbpipeline.exporters import rendering
 from nbpipeline.fingerprint import Glance
@@ -77,7 +77,7 @@ class Exporting:
             workflow = _workflow(pipeline, place)
             way = folder.relative_to(project.root).as_posix() if folder.is_relative_to(project.root) else "."
             lock = upkeep.requirements.pinned(pipeline, place.fingerprinter)
-            given = rendering.exported.ExportGiven(
+            given = model.exported.ExportGiven(
                 folder="" if way == "." else way,
                 to_root=_way_to_root(project, folder),
                 requirements=lock.pins,

@@ -11,6 +11,7 @@ from typing import Any
 from nbpipeline.exporters.rendering import cluster, cluster_readme, container, limits
 from nbpipeline.exporters.rendering.command import argv
 from nbpipeline.exporters.rendering.names import identifiers, labels, snake
+from nbpipeline.exporters.rendering.parameters import masked_json
 from nbpipeline.exporters.rendering.schedule import cron_of
 from nbpipeline.exporters.rendering.source import lines, made_by, yaml_text
 from nbpipeline.model import Value, at_name
@@ -149,7 +150,7 @@ def _parameter(setting: Setting, name: str) -> dict[str, Any]:
     text = _is_text(setting)
 
     def written(value: Value) -> str:
-        return str(value) if text else _json(value)
+        return str(value) if text else masked_json(value)
 
     parts = [*([setting.help] if setting.help else []), *([] if text else ["as JSON"])]
     return {
@@ -158,11 +159,6 @@ def _parameter(setting: Setting, name: str) -> dict[str, Any]:
         **({"description": _TAG.sub("{ ", "; ".join(parts))} if parts else {}),
         **({"enum": [written(one) for one in setting.choices]} if setting.choices else {}),
     }
-
-
-def _json(value: Value) -> str:
-    """Write JSON in which Argo sees no tag."""
-    return json.dumps(value, ensure_ascii=False).replace("{{", "{\\u007b")
 
 
 def _params(workflow: Workflow, names: Mapping[str, str]) -> str:

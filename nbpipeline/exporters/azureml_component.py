@@ -224,6 +224,6 @@ def program(workflow: Workflow, given: ExportGiven) -> str:
         parameters=pieces.table(known),
         to_root=python(given.to_root),
         instance=INSTANCE,
-        run=pieces.RUN,
+        run=pieces.RUN_NAMED,
     )
     return made_by("azureml", workflow.profile) + body

@@ -4,13 +4,13 @@ import shlex
 from collections.abc import Iterator
 
 from nbpipeline.exporters.rendering.schedule import cron_of
-from nbpipeline.exporters.rendering.source import lines, made_by
+from nbpipeline.exporters.rendering.source import lines, made_by, refuse_halves
 from nbpipeline.model.exported import Workflow
 
 
 def readme(workflow: Workflow, file: str, *, included: bool) -> str:
-    """Give README.md."""
-    return lines(
+    """Give README.md. Raises UsageError for a name of the pipeline that no file can hold."""
+    text = lines(
         [
             f"<!-- {made_by('gitlab-ci', workflow.profile, sign='').strip()} -->",
             "# The pipeline on GitLab",
@@ -23,6 +23,8 @@ def readme(workflow: Workflow, file: str, *, included: bool) -> str:
             *_schedule(workflow),
         ]
     )
+    refuse_halves(text)
+    return text
 
 
 def _include(file: str) -> list[str]:

@@ -96,7 +96,7 @@ def program(target: str, workflow: Workflow, parameters: Mapping[str, Given]) ->
         command=pieces.command(workflow),
         parameters=pieces.table(parameters),
         instance=INSTANCE,
-        run=pieces.RUN,
+        run=pieces.RUN_NAMED,
     )
     return made_by(target, workflow.profile) + body
 

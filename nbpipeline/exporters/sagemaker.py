@@ -6,7 +6,7 @@ Written after the API reference (`CreatePipeline`, `CreateProcessingJob`, EventB
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nbpipeline.errors import UsageError
@@ -15,7 +15,7 @@ from nbpipeline.exporters.rendering import cluster, cluster_readme, container, l
 from nbpipeline.exporters.rendering.command import argv
 from nbpipeline.exporters.rendering.names import labels
 from nbpipeline.exporters.rendering.source import lines, made_by, refuse_halves
-from nbpipeline.exporters.sagemaker_parameters import IMAGE, OUTPUTS, ROLE, Given, reference
+from nbpipeline.exporters.sagemaker_parameters import IMAGE, OUTPUTS, ROLE, reference
 from nbpipeline.model import shell_name
 from nbpipeline.model.exported import ExportGiven, Loss, Task, Workflow
 
@@ -76,8 +76,7 @@ def losses(workflow: Workflow, given: ExportGiven) -> Iterator[Loss]:
 
 def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
     """Give `pipeline.json`, the program of its steps, `submit.py`, a README, and the files of the image."""
-    all_given = sagemaker_parameters.given(workflow)
-    definition = _definition(workflow, given, all_given)
+    definition = _definition(workflow, given)
     text = json.dumps(definition, indent=2, ensure_ascii=False) + "\n"
     refuse_halves(text)
     if len(json.dumps(definition)) > _LARGEST:
@@ -87,19 +86,17 @@ def render(workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
         )
     return {
         "pipeline.json": text,
-        "step.py": sagemaker_programs.step(workflow, given, all_given),
+        "step.py": sagemaker_programs.step(workflow, given),
         "submit.py": sagemaker_programs.submit(workflow),
-        "README.md": _readme(workflow, given, all_given),
+        "README.md": _readme(workflow, given),
         **container.files("sagemaker", workflow, given, user="root"),
     }
 
 
-def _definition(workflow: Workflow, given: ExportGiven, all_given: tuple[Given, ...]) -> dict[str, Any]:
+def _definition(workflow: Workflow, given: ExportGiven) -> dict[str, Any]:
     names = labels(task.id for task in workflow.tasks)
     clusters = sagemaker_machines.resources(workflow, given)
-    environment = sagemaker_parameters.environment(
-        all_given
-    )  # which result a step fetches hangs on all of it
+    environment = sagemaker_parameters.environment(workflow)  # which result is fetched hangs on all of it
     own: list[dict[str, Any]] = [
         {"Name": ROLE, "Type": "String"},
         {"Name": IMAGE, "Type": "String", "DefaultValue": cluster.image(workflow, given)},
@@ -108,7 +105,7 @@ def _definition(workflow: Workflow, given: ExportGiven, all_given: tuple[Given, 
     return {
         "Version": "2020-12-01",
         "Metadata": {},
-        "Parameters": [*own, *(sagemaker_parameters.definition(one) for one in all_given)],
+        "Parameters": [*own, *sagemaker_parameters.definitions(workflow)],
         "Steps": [
             {
                 **_step(task, names),
@@ -197,7 +194,7 @@ def _output(step: str) -> dict[str, Any]:
 # --- README.md -------------------------------------------------------------------------------
 
 
-def _readme(workflow: Workflow, given: ExportGiven, all_given: tuple[Given, ...]) -> str:
+def _readme(workflow: Workflow, given: ExportGiven) -> str:
     where = "--role ROLE_ARN --outputs s3://BUCKET/PREFIX"
     scheduled = [f"$ python submit.py {where} --schedule SCHEDULER_ROLE_ARN"] if workflow.schedule else []
     return lines(
@@ -223,11 +220,11 @@ def _readme(workflow: Workflow, given: ExportGiven, all_given: tuple[Given, ...]
             *scheduled,
             "```",
             "",
-            "`--image URI` names another image in ECR, `--region` another region; `--params` takes what",
-            "`nbpipeline run-stage` takes. The role pulls the image, and writes to `--outputs`, too.",
+            "`--image URI` names another image in ECR, `--region` another region; `--params` takes the",
+            "pipeline's names, and SageMaker's. The role pulls the image, and writes to `--outputs`, too.",
             *_schedule_lines(workflow),
             "",
-            *_parameter_lines(all_given),
+            *_parameter_lines(workflow),
             f"Every step leaves `executed.ipynb` and `{_RESULT}.json` (outputs, checks, metrics) in",
             "`OUTPUTS/EXECUTION/STEP/`; why a job failed is its ExitMessage.",
             "",
@@ -247,10 +244,13 @@ def _schedule_lines(workflow: Workflow) -> list[str]:
     ]
 
 
-def _parameter_lines(all_given: Iterable[Given]) -> list[str]:
+def _parameter_lines(workflow: Workflow) -> list[str]:
     rows = [
-        f"| `{one.name}` | {one.type}{', JSON' if one.kind == 'JSON' else ''} | `{one.source}`"
-        f"{', a variable: `null` where it is not set' if one.kind == 'env' else ''} |"
-        for one in all_given
+        f"| `{one.name}` | {one.type}{', JSON' if one.kind == 'JSON' else ''} | `{one.setting.name}` |"
+        for one in sagemaker_parameters.parameters(workflow).values()
+    ]
+    rows += [
+        f"| `{name}` | String | `{variable}`, a variable: `null` where it is not set |"
+        for name, variable in sagemaker_parameters.variables(workflow).items()
     ]
     return ["| parameter | type | in the pipeline |", "|---|---|---|", *rows, ""] if rows else []

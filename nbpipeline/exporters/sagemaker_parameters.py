@@ -6,10 +6,11 @@ into an argument, too, but would quote none of them.
 
 import json
 import math
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from nbpipeline.exporters.rendering.names import identifiers, snake
+from nbpipeline.exporters.rendering.parameters import Given
 from nbpipeline.model.exported import Loss, Setting, Workflow
 
 ROLE, IMAGE, OUTPUTS = "Role", "Image", "Outputs"
@@ -24,28 +25,25 @@ _GREATEST = 2**31 - 1
 """Nothing says how long SageMaker's integers are: greater ones travel as texts."""
 
 
-class Given(NamedTuple):
-    """A parameter as SageMaker knows it."""
-
-    name: str
-    source: str
-    """The setting's name, or the variable's."""
-    type: str
-    kind: str
-    """Of `bool int float number text`; `JSON`: a text that holds it; `env`: a variable, `null` if not set."""
-    default: str | float
-    choices: tuple[str, ...] = ()
+def parameters(workflow: Workflow) -> Mapping[str, Given]:
+    """Give what may be set when the pipeline is started, by the settings' own names."""
+    names = _names(workflow)
+    return {one.name: Given(one, names[one.name], *_type(one)) for one in _kept(workflow)}
 
 
-def given(workflow: Workflow) -> tuple[Given, ...]:
-    """Give what may be set when the pipeline is started: its parameters, and variables that count."""
-    settings = {one.name: one for one in _kept(workflow)}
-    variables = {f"env {one}": one for one in workflow.env}  # no setting's name has a space
-    names = identifiers([*settings, *variables], snake, taken=[ROLE, IMAGE, OUTPUTS])
-    return (
-        *(_setting(one, names[key]) for key, one in settings.items()),
-        *(Given(names[key], one, "String", "env", "null") for key, one in variables.items()),
-    )
+def variables(workflow: Workflow) -> dict[str, str]:
+    """Give the variables that count by their names as parameters; `null` stands for one that is not set."""
+    names = _names(workflow)
+    return {names[_key(one)]: one for one in workflow.env}
+
+
+def _names(workflow: Workflow) -> Mapping[str, str]:
+    known = [*(one.name for one in _kept(workflow)), *map(_key, workflow.env)]
+    return identifiers(known, snake, taken=[ROLE, IMAGE, OUTPUTS])
+
+
+def _key(variable: str) -> str:
+    return f"env {variable}"  # no setting's name has a space
 
 
 def losses(workflow: Workflow) -> Iterator[Loss]:
@@ -61,23 +59,34 @@ def losses(workflow: Workflow) -> Iterator[Loss]:
             )
 
 
-def definition(one: Given) -> dict[str, Any]:
-    """Write a parameter of the pipeline."""
+def definitions(workflow: Workflow) -> list[dict[str, Any]]:
+    """Write the parameters of the pipeline."""
+    unset = [{"Name": one, "Type": "String", "DefaultValue": "null"} for one in variables(workflow)]
+    return [*map(_definition, parameters(workflow).values()), *unset]
+
+
+def _definition(one: Given) -> dict[str, Any]:
+    default: Any = one.setting.default
+    if one.type == "String":
+        default = _written(one.setting, default)
+    choices = [_written(one.setting, each) for each in one.setting.choices]
     return {
         "Name": one.name,
         "Type": one.type,
-        "DefaultValue": one.default,
-        **({"EnumValues": list(one.choices)} if one.default in one.choices else {}),
+        "DefaultValue": float(default) if one.type == "Float" else default,
+        **({"EnumValues": choices} if default in choices else {}),
     }
 
 
-def environment(all_given: tuple[Given, ...]) -> dict[str, Any]:
+def environment(workflow: Workflow) -> dict[str, Any]:
     """Write a job's environment, whose values have to be texts: all but texts are made ones by a join."""
+    kinds = {one.name: one.type for one in parameters(workflow).values()}
+    kinds |= dict.fromkeys(variables(workflow), "String")
     return {
-        f"{PREFIX}{one.name}": reference(one.name)
-        if one.type == "String"
-        else {"Std:Join": {"On": "", "Values": [reference(one.name)]}}
-        for one in all_given
+        f"{PREFIX}{name}": reference(name)
+        if kind == "String"
+        else {"Std:Join": {"On": "", "Values": [reference(name)]}}
+        for name, kind in kinds.items()
     }
 
 
@@ -89,15 +98,6 @@ def reference(name: str) -> dict[str, str]:
 def _kept(workflow: Workflow) -> list[Setting]:
     fitting = [one for one in workflow.settings if len(_written(one, one.default)) <= LONGEST]
     return fitting[: max(0, _MOST - len(workflow.env))]
-
-
-def _setting(setting: Setting, name: str) -> Given:
-    type_, kind = _type(setting)
-    default = setting.default
-    if type_ != "String" and isinstance(default, int | float):
-        return Given(name, setting.name, type_, kind, float(default) if type_ == "Float" else default)
-    choices = tuple(_written(setting, one) for one in setting.choices)
-    return Given(name, setting.name, type_, kind, _written(setting, default), choices)
 
 
 def _type(setting: Setting) -> tuple[str, str]:
@@ -114,7 +114,7 @@ def _type(setting: Setting) -> tuple[str, str]:
         case ("float",) if short:
             return "Float", "number"  # it comes back as the notebook has it: 1, not 1.0
         case _:
-            return "String", "text" if _is_text(setting) else "JSON"
+            return "String", "str" if _is_text(setting) else "JSON"
 
 
 def _is_text(setting: Setting) -> bool:

@@ -1,8 +1,17 @@
 """The programs beside a pipeline for SageMaker: what a step's container runs, what deploys and starts it."""
 
 from nbpipeline.exporters.rendering import cluster, schedule
+from nbpipeline.exporters.rendering import program as pieces
 from nbpipeline.exporters.rendering.source import made_by, python, text
-from nbpipeline.exporters.sagemaker_parameters import IMAGE, LONGEST, OUTPUTS, PREFIX, ROLE, Given
+from nbpipeline.exporters.sagemaker_parameters import (
+    IMAGE,
+    LONGEST,
+    OUTPUTS,
+    PREFIX,
+    ROLE,
+    parameters,
+    variables,
+)
 from nbpipeline.model.exported import ExportGiven, Schedule, Workflow
 
 _STEP = '''"""What a step's container runs: the command that it is given, with the pipeline's parameters.
@@ -31,20 +40,20 @@ VARIABLES = {variables}
 
 def main(command):
     values = {{name: os.environ[PREFIX + name] for name in [*PARAMETERS, *VARIABLES]}}
-    params = {{name: typed(values[one], kind) for one, (name, kind) in PARAMETERS.items()}}
+    params = {{setting: typed(values[name], kind) for name, (setting, kind) in PARAMETERS.items()}}
     given = ["--params", json.dumps(params)] if params else []
-    variables = {{name: values[one] for one, name in VARIABLES.items() if values[one] != "null"}}
-    process = subprocess.Popen([*command, *given], cwd=PROJECT, env={{**os.environ, **variables}})
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    code = process.wait()
-    code = code if code >= 0 else 128 - code
+    os.environ.update({{name: values[one] for one, name in VARIABLES.items() if values[one] != "null"}})
+    os.chdir(PROJECT)
+    code = run([*command, *given])
     if code:
         explain(code, Path(command[command.index("--result") + 1]))
     return code
 
 
+{run}
+
 def typed(value, kind):
-    if kind == "text":
+    if kind == "str":
         return value
     found = json.loads(value.lower() if kind == "bool" else value)
     if kind == "float" or (kind == "number" and not float(found).is_integer()):
@@ -75,8 +84,11 @@ from step import PARAMETERS, VARIABLES
 NAME = {name}
 CRON = {cron}
 TIMEZONE = {timezone}
-NAMES = {{variable: (name, "text") for name, variable in VARIABLES.items()}}
+NAMES = {{name: (name, "str") for name in VARIABLES}}
+NAMES |= {{name: (name, kind) for name, (_, kind) in PARAMETERS.items()}}
+NAMES |= {{variable: (name, "str") for name, variable in VARIABLES.items()}}
 NAMES |= {{setting: (name, kind) for name, (setting, kind) in PARAMETERS.items()}}
+"""SageMaker's names, and before these the pipeline's; its parameters are before its variables."""
 
 
 def main():
@@ -108,16 +120,18 @@ def main():
 
 def as_texts(params, parser):
     """Write values as SageMaker takes them: texts, by its own names."""
-    values = []
+    values = {{}}
     for setting, value in params.items():
         if setting not in NAMES:
             parser.error(f"--params: no parameter is called {{setting}}")
         name, kind = NAMES[setting]
-        text = value if kind == "text" and isinstance(value, str) else json.dumps(value)
+        if name in values:
+            parser.error(f"--params: {{setting}}: {{name}} is given twice")
+        text = value if kind == "str" and isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         if not 1 <= len(text) <= {longest}:
             parser.error(f"--params: {{setting}}: a step takes 1 to {longest} characters")
-        values.append({{"Name": name, "Value": text}})
-    return values
+        values[name] = text
+    return [{{"Name": name, "Value": text}} for name, text in values.items()]
 
 
 def filled(**values):
@@ -160,13 +174,14 @@ _DAYS = tuple(one.upper() for one in schedule.DAYS)
 _DAY, _WEEKDAY = 2, 4
 
 
-def step(workflow: Workflow, given: ExportGiven, all_given: tuple[Given, ...]) -> str:
+def step(workflow: Workflow, given: ExportGiven) -> str:
     """Give `step.py`."""
     body = _STEP.format(
         to_root=text(given.to_root),
         prefix=text(PREFIX),
-        parameters=python({one.name: (one.source, one.kind) for one in all_given if one.kind != "env"}),
-        variables=python({one.name: one.source for one in all_given if one.kind == "env"}),
+        parameters=pieces.table(parameters(workflow)),
+        variables=python(variables(workflow)),
+        run=pieces.RUN,
     )
     return made_by("sagemaker", workflow.profile) + body
 

@@ -1,6 +1,7 @@
 """The environment part of a fingerprint: the kernel's Python, the distributions imported, variables."""
 
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -8,9 +9,22 @@ from nbpipeline.content import digest_text
 from nbpipeline.fingerprint.interpreter import Interpreters
 from nbpipeline.fingerprint.kernels import KernelSpec
 from nbpipeline.model import Value
+from nbpipeline.values import dataclass
 
 UNSET = "unset"
 _OURS = "nbpipeline"
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """What a stage's code imports, as its kernel's Python has it."""
+
+    sites: tuple[str, ...]
+    """Folders where that one's distributions are."""
+    versions: Mapping[str, str]
+    """By distribution; Python's own under `python`."""
+    missing: tuple[str, ...]
+    """Import names of what no distribution there gives, nor the project."""
 
 
 def variables(names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
@@ -36,6 +50,12 @@ def packages(
     elif interpreter is not None:
         found.update(_distributions(interpreter.sites, imports, interpreters))
     return found
+
+
+def missing(imports: Iterable[str], sites: Iterable[str], interpreters: Interpreters) -> tuple[str, ...]:
+    """Name the imports that no distribution of these folders gives, nor Python itself."""
+    known = {name for site in sites for name in interpreters.installed(site).names}
+    return tuple(sorted({*imports} - known - sys.stdlib_module_names - {"__main__", _OURS}))
 
 
 def _lock(setting: Mapping[str, Value], root: Path) -> dict[str, str]:

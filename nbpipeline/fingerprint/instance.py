@@ -18,7 +18,15 @@ from nbpipeline.fingerprint.code import (
     with_checks,
 )
 from nbpipeline.fingerprint.differences import CELL, MISSING
-from nbpipeline.fingerprint.environment import further_roots, given_roots, import_roots, packages, variables
+from nbpipeline.fingerprint.environment import (
+    Supply,
+    further_roots,
+    given_roots,
+    import_roots,
+    missing,
+    packages,
+    variables,
+)
 from nbpipeline.fingerprint.facts import SCHEME, Facts, FactsCache
 from nbpipeline.fingerprint.interpreter import Interpreters
 from nbpipeline.fingerprint.kernels import KernelSpec, find_kernel
@@ -149,23 +157,21 @@ class Fingerprinter:
         local = self._cells(instance.spec, (), glance).modules.local
         return tuple(sorted(_without_outputs(local, instance)))
 
-    def installed(self, instance: StageInstance, glance: Glance) -> tuple[tuple[str, ...], dict[str, str]]:
+    def installed(self, instance: StageInstance, glance: Glance) -> Supply:
         """Say where the kernel's Python looks, and which distributions of there the stage's code imports.
 
-        Versions by distribution, whatever `environment` counts, and Python's own under `python`; nothing for
-        a kernel that is no Python.
+        Whatever `environment` counts; nothing for a kernel that is no Python.
         """
         spec = instance.spec
         kernel = self._kernel(spec, glance)
+        imports = self._cells(spec, (), glance).modules.others
         found = packages(
-            "imported",
-            root=self._root,
-            kernel=kernel,
-            imports=self._cells(spec, (), glance).modules.others,
-            interpreters=self._interpreters,
+            "imported", root=self._root, kernel=kernel, imports=imports, interpreters=self._interpreters
         )
-        sites = self._interpreters.of(kernel.argv[0]).sites if "python" in found else ()
-        return sites, found
+        if "python" not in found:
+            return Supply((), {}, ())
+        sites = self._interpreters.of(kernel.argv[0]).sites
+        return Supply(sites, found, missing(imports, sites, self._interpreters))
 
     def roots(self, instance: StageInstance) -> tuple[str, ...]:
         """Name the folders that this machine's environment adds to the import path, wherever they are."""

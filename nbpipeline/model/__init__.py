@@ -8,6 +8,9 @@ Paths: a *project path* is a string with `/`, relative to the project's root; a 
 project is absolute; a URL is left as it is.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from nbpipeline.model.cells import Cell, SavedCells, cells_text
 from nbpipeline.model.declared import (
     Artifact,
@@ -64,6 +67,9 @@ from nbpipeline.model.resolved import (
     slug_of,
 )
 
+if TYPE_CHECKING:
+    from nbpipeline.model import exported
+
 __all__ = [
     "BY_BYTES",
     "EXECUTED",
@@ -112,6 +118,14 @@ __all__ = [
     "axis_text",
     "canonical_id",
     "cells_text",
+    "exported",
     "shell_name",
     "slug_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what only exports need when it is first asked for (PEP 562)."""
+    if name != "exported":
+        raise AttributeError(f"module 'nbpipeline.model' has no attribute {name!r}")
+    return import_module("nbpipeline.model.exported")

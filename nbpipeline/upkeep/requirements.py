@@ -33,7 +33,7 @@ _CONVERTED = {".html": "convert", ".md": "convert", ".pdf": "pdf"}
 def python_version(pipeline: Pipeline, fingerprinter: Fingerprinter) -> str:
     """Give the minor version of the Python that most stages' kernels run on; 3.11 where none does."""
     glance = Glance()
-    found = [fingerprinter.installed(one, glance)[1].get("python", "") for one in pipeline]
+    found = [fingerprinter.installed(one, glance).versions.get("python", "") for one in pipeline]
     known = [one for one in found if one and one != "unknown"]
     return max(sorted(set(known)), key=known.count, default="3.11")
 
@@ -46,7 +46,10 @@ class Lock(NamedTuple):
     pins: tuple[str, ...]
     """`NAME==VERSION` each, sorted."""
     lacking: tuple[str, ...]
-    """Names of what is needed there, and not installed here, so that nobody knows a version."""
+    """Names of what is needed there, and not installed here, so that nobody knows a version.
+
+    Of what is imported, the name that it is imported by: nobody knows the distribution's, either.
+    """
 
 
 def pinned(pipeline: Pipeline, fingerprinter: Fingerprinter) -> Lock:
@@ -57,19 +60,24 @@ def pinned(pipeline: Pipeline, fingerprinter: Fingerprinter) -> Lock:
     """
     glance = Glance()
     sites: dict[str, None] = {}
+    missing: set[str] = set()
     wanted: dict[str, set[str]] = {_OURS: set(extras(pipeline))}
     for instance in pipeline:
-        where, found = fingerprinter.installed(instance, glance)
-        sites.update(dict.fromkeys(where))
-        for name in found:
+        supply = fingerprinter.installed(instance, glance)
+        sites.update(dict.fromkeys(supply.sites))
+        missing.update(supply.missing)
+        for name in supply.versions:
             if name != "python":
                 wanted.setdefault(_normal(name), set())
         wanted.setdefault("ipykernel", set())
     for name in libraries(pipeline):
         wanted.setdefault(name, set())
     installed = _installed([*sites, *sys.path])
+    for name in missing & installed.keys():  # what is called as it is imported
+        wanted.setdefault(name, set())
     python = python_version(pipeline, fingerprinter)
     versions, lacking = _closure(wanted, installed, _there(python))
+    lacking |= missing - installed.keys()
     versions[_OURS] = __version__
     pins = tuple(f"{name}=={version}" for name, version in sorted(versions.items()))
     return Lock(python, pins, tuple(sorted(lacking - {_OURS})))

@@ -194,8 +194,10 @@ def test_untouched_defaults_come_back_as_the_notebook_has_them(target: str, root
     files = rendered(root, target)
     parsed = {path: exports.parse(path, text) for path, text in files.items()}
     defaults, _ = exports.READ[target](Project(root).exporting.workflow(), files, parsed)
-    # what no form of GitHub's holds is not handed over unless it is set
-    wanted = set() if target == "github-actions" else {"tag", "count", "weights", "deep", "pair"}
+    # what no form of GitHub's or GitLab's holds is not handed over unless it is set
+    wanted = (
+        set() if target in {"github-actions", "gitlab-ci"} else {"tag", "count", "weights", "deep", "pair"}
+    )
     assert set(defaults) == wanted
     own = Project(root).pipeline.instances["a"].parameters
     handed = json.loads(json.dumps(dict(defaults)))

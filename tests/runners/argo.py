@@ -4,11 +4,13 @@ from pathlib import Path
 
 import yaml
 from argo_check import complaints
-from parity import Place, exported
+from parity import NEVER_RUN, Place, exported
 from zoo import Case
 
 NAME = "argo"
 QUICK = ()
+
+CANNOT = NEVER_RUN
 
 
 def validate(project: Path, case: Case, place: Place) -> list[str]:

@@ -10,6 +10,8 @@ import pytest
 import zoo
 from builders import command
 
+from nbpipeline import plugins
+
 
 def _pairs() -> Iterator[Any]:
     for name in parity.targets():
@@ -34,6 +36,15 @@ def test_what_a_target_cannot_run_is_a_case_of_the_zoo() -> None:
     for name in parity.targets():
         target = parity.runner(name)
         assert {*getattr(target, "CANNOT", {}), *getattr(target, "QUICK", ())} <= {*zoo.CASES}
+
+
+def test_a_target_that_is_only_validated_says_nothing_of_runs() -> None:
+    for name in parity.targets():
+        target = parity.runner(name)
+        if hasattr(target, "validate"):
+            assert set(parity.NEVER_RUN) <= set(target.CANNOT), name
+            keeps = plugins.load("exporters", name).KEEPS
+            assert ("secrets" in target.CANNOT) == ("secrets" not in keeps), name
 
 
 @pytest.mark.heavy

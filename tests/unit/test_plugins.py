@@ -283,6 +283,46 @@ def test_executors_that_are_none(installed: Path, root: Path) -> None:
     assert command("run", cwd=root).returncode == 0
 
 
+DISTANT = """
+APART = True
+class Far:
+    def submit(self, job, emit):
+        raise NotImplementedError
+    def cancel(self, level):
+        pass
+    def ask(self, question):
+        return {}
+    def __enter__(self):
+        return self
+    def __exit__(self, *_):
+        open("left", "a").close()
+def open_executor(work, **given):
+    return Far()
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said", "left"),
+    [
+        ("def ask", "def asked", "opens a Far, which is no executor of other machines.", False),
+        ("return self", "raise OSError('no machine')", "failed: OSError: no machine.", False),
+        ("return self", "return None", "enters a NoneType, which is no executor of other machines.", True),
+        ("return {}", "return 1 / 0", "failed: ZeroDivisionError: division by zero.", True),
+        ("return {}", "return None", "answers with a NoneType.", True),
+    ],
+)
+def test_executors_of_other_machines_that_are_none(
+    installed: Path, root: Path, before: str, after: str, said: str, *, left: bool
+) -> None:
+    write_notebook(root / "notebooks/a.ipynb", header("outputs: {o: ../o.txt}"), code("x = 1"))
+    offer(installed, "far", DISTANT.replace(before, after), "executors")
+    done = command("run", "--executor", "far", cwd=root)
+    assert (done.returncode, f"executor 'far' of theirs 1 {said}" in done.stderr) == (5, True), done.stderr
+    assert "tell its authors" in done.stderr
+    assert ("see nbpipeline.ports.DistantExecutor" in done.stderr) == ("which is no executor" in said)
+    assert (root / "left").exists() == left
+
+
 def test_a_plan_and_a_run_scan_no_entry_points(root: Path) -> None:
     write_notebook(
         root / "notebooks/a.ipynb", header("outputs: {o: ../o.txt}"), code("open(o, 'w').write('x')")

@@ -5,13 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nbpipeline.exporters.rendering import command, features, guard, workflow
-    from nbpipeline.model import exported
 
-__all__ = ["command", "exported", "features", "guard", "workflow"]
+__all__ = ["command", "features", "guard", "workflow"]
 
 _HOMES = {
     "command": "nbpipeline.exporters.rendering.command",
-    "exported": "nbpipeline.model.exported",
     "features": "nbpipeline.exporters.rendering.features",
     "guard": "nbpipeline.exporters.rendering.guard",
     "workflow": "nbpipeline.exporters.rendering.workflow",

@@ -1,6 +1,5 @@
 """What continuous integration does with a pipeline, whoever runs it: install, check, run, tell."""
 
-import math
 import posixpath
 import re
 import shlex
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from nbpipeline.errors import UsageError
 from nbpipeline.exporters.rendering.names import identifiers, labels, snake
+from nbpipeline.exporters.rendering.parameters import is_beyond
 from nbpipeline.exporters.rendering.source import made_by
 from nbpipeline.location import STATE_FOLDER
 from nbpipeline.model.exported import ExportGiven, Loss, Setting, Workflow
@@ -18,8 +18,6 @@ SUMMARY = "Summary"
 OPTIONS: Mapping[str, str] = {
     "nbpipeline": "where pip finds nbpipeline, where the variable NBPIPELINE does not say it, as for forks",
 }
-_EXACT = 2**53
-"""Numbers of forms are doubles."""
 COMMENT = "ci_comment.py"
 PARAMS = "ci_params.py"
 FURTHER = 'Further parameters as JSON, such as {"train.C": 0.5}'
@@ -158,7 +156,7 @@ def _is_torn(setting: Setting) -> bool:
 def _fits(default: object) -> bool:
     if isinstance(default, str):
         return len(default.encode(errors="surrogatepass")) < _LONGEST_DEFAULT
-    return isinstance(default, int | float) and math.isfinite(default) and abs(default) <= _EXACT
+    return isinstance(default, int | float) and not is_beyond(default)
 
 
 def program(name: str, target: str, workflow: Workflow) -> str:

@@ -94,7 +94,7 @@ def env_text(value: str) -> str:
 
 
 def _ignored(target: str, workflow: Workflow) -> str:
-    """Leave out what runs leave behind, and what stages make: it comes from the store.
+    """Leave out what is of this machine alone, what runs leave behind, what stages make: it is in the store.
 
     What a frozen stage once made comes from nowhere else; what stages go on in may come with the project.
     """
@@ -104,7 +104,8 @@ def _ignored(target: str, workflow: Workflow) -> str:
     return lines(
         [
             made_by(target, workflow.profile).rstrip("\n"),
-            ".git",
+            "**/.git",
+            "**/.env*",
             "**/.venv",
             "**/__pycache__",
             "**/.ipynb_checkpoints",

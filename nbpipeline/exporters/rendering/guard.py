@@ -5,10 +5,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from nbpipeline import plugins
+from nbpipeline.errors import UsageError
 from nbpipeline.model.exported import ExportGiven, Loss, Workflow
+from nbpipeline.patterns import regex
 from nbpipeline.ports import Exporter
 
 _PORT = "exporters"
+_USER = regex(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#\s]*)@")
+"""A URL's scheme, and what stands before its host."""
 
 
 def folder(target: str, exporter: Exporter) -> str:
@@ -19,7 +23,8 @@ def folder(target: str, exporter: Exporter) -> str:
 
 
 def losses(target: str, exporter: Exporter, workflow: Workflow, given: ExportGiven) -> tuple[Loss, ...]:
-    """Ask what would be lost. Raises MissingPluginError for what is no Loss."""
+    """Ask what would be lost. Raises MissingPluginError for what is no Loss, UsageError for credentials."""
+    _refuse_credentials(given)
     found = plugins.trusted(_PORT, target, lambda: tuple(exporter.losses(workflow, given)))
     if not all(isinstance(one, Loss) for one in found):
         raise plugins.faulty(_PORT, target, "gives losses that are none", "each is a nbpipeline Loss")
@@ -27,7 +32,11 @@ def losses(target: str, exporter: Exporter, workflow: Workflow, given: ExportGiv
 
 
 def render(target: str, exporter: Exporter, workflow: Workflow, given: ExportGiven) -> Mapping[str, str]:
-    """Have it render. Raises MissingPluginError where it fails, or gives what must not be written."""
+    """Have it render. Raises MissingPluginError where it fails, or gives what must not be written.
+
+    Raises UsageError for credentials among what it is given.
+    """
+    _refuse_credentials(given)
     found: Any = plugins.trusted(_PORT, target, lambda: exporter.render(workflow, given))
     if not isinstance(found, Mapping):
         raise plugins.faulty(_PORT, target, f"gives {_kind(found)}", "`render` gives {path: text}")
@@ -35,6 +44,17 @@ def render(target: str, exporter: Exporter, workflow: Workflow, given: ExportGiv
     if wrong:
         raise plugins.faulty(_PORT, target, *wrong)
     return found
+
+
+def _refuse_credentials(given: ExportGiven) -> None:
+    """Refuse what would be committed with the files: a password, or a token in the user's place."""
+    for name, value in given.options.items():
+        for scheme, user in _USER.findall(value):
+            if ":" in user or not scheme.endswith("ssh"):
+                raise UsageError.of(
+                    f"--set {name}: its URL has credentials in it, and an export is there to be committed.",
+                    mend="leave them out; where it is installed pip finds them itself, as in .netrc",
+                )
 
 
 def _wrong(files: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,9 @@ def run(words):
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     code = process.wait()
     return code if code >= 0 else 128 - code
-
+'''
+RUN_NAMED = f'''\
+{RUN}
 
 def as_text(value):
     """Read a name, which is JSON where the service would have taken a part of it for its own."""

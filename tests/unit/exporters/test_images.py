@@ -17,6 +17,7 @@ from builders import code, command, header, write_files, write_notebook
 
 from nbpipeline import Project, plugins
 from nbpipeline.exporters.rendering import container
+from nbpipeline.fingerprint import Supply
 from nbpipeline.model.exported import ExportGiven, Task, Workflow
 from nbpipeline.upkeep import requirements
 
@@ -79,7 +80,7 @@ def test_the_dockerfile_is_one_wherever_it_stands(target: str, folder: str) -> N
     assert not fnmatch.fnmatchcase(f"{folder}x/requirements.lock", sources[0][0])
     assert f"docker build -f {shlex.quote(folder + '/Dockerfile')} " in files["Dockerfile"]
     ignored = files["Dockerfile.dockerignore"].splitlines()
-    assert {".git", ".nbpipeline", "**/.venv", "o.txt"} <= set(ignored)
+    assert {"**/.git", "**/.env*", ".nbpipeline", "**/.venv", "o.txt"} <= set(ignored)
 
 
 @pytest.mark.parametrize(
@@ -119,8 +120,9 @@ class Elsewhere:
     def __init__(self, site: Path) -> None:
         self.site = site
 
-    def installed(self, *_: Any) -> tuple[list[str], dict[str, str]]:
-        return [str(self.site)], {"python": "3.12", "own-thing": "1.0", "click": "7.9"}
+    def installed(self, *_: Any) -> Supply:
+        found = {"python": "3.12", "own-thing": "1.0", "click": "7.9"}
+        return Supply((str(self.site),), found, ("nowhere", "papermill"))
 
 
 def distribution(site: Path, name: str, version: str, *needs: str) -> None:
@@ -155,7 +157,7 @@ def test_markers_are_read_for_the_image_and_not_for_this_machine(lock: requireme
     names = {one.partition("==")[0] for one in lock.pins}
     assert {"own-thing", "new-one"} <= names
     assert not {"mac-alone", "old-alone", "windows-alone"} & {*names, *lock.lacking}
-    assert {"linux-alone", "gcsfs"} <= set(lock.lacking), "told, since no version is known"
+    assert {"linux-alone", "gcsfs", "nowhere"} <= set(lock.lacking), "told, since no version is known"
 
 
 def test_what_nbpipeline_needs_is_there_where_kernels_have_their_own_environment(
@@ -183,3 +185,18 @@ def test_what_is_lacking_is_told(root: Path) -> None:
     done = command("export", "dagster", cwd=root)
     assert (done.returncode, done.stderr) == (0, said)
     assert command("export", "snakemake", cwd=root).stderr == "", "which has no lock"
+
+
+def test_an_import_of_what_nobody_has_installed_is_told(root: Path, tmp_path: Path) -> None:
+    """A package that only PYTHONPATH leads to is none that pip could bring."""
+    write_files(tmp_path / "elsewhere", {"by_path.py": "x = 1\n"})
+    write_files(root, {"pipeline.yaml": "name: one\n", "notebooks/own.py": "import nowhere_else.at_all\n"})
+    cells = code("import json, __future__, __main__, yaml, own, by_path\nfrom not_here.inner import x")
+    write_notebook(root / "notebooks/a.ipynb", header("outputs: {o: ../o.txt}"), cells)
+    names = "by_path, not_here, nowhere_else"
+    done = command("export", "dagster", cwd=root, environment={"PYTHONPATH": str(tmp_path / "elsewhere")})
+    said = f"note: the lock has no version of {names}, which tasks need: it is not installed here\n"
+    assert (done.returncode, done.stderr) == (0, said)
+    lock = (root / "deploy/dagster/requirements.lock").read_text().splitlines()
+    assert "# Needed there, and not installed where it was exported: by_path" in lock
+    assert any(one.startswith("pyyaml==") for one in lock)

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 import zoo
-from builders import code, header, write_files, write_notebook
+from builders import code, command, header, write_files, write_notebook
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nbpipeline import Project
+from nbpipeline.errors import UsageError
 from nbpipeline.exporters.rendering import container
 from nbpipeline.exporters.rendering.names import identifiers, kebab, snake
 from nbpipeline.exporters.rendering.source import comment, python, yaml_text
@@ -131,3 +132,37 @@ def test_a_default_of_none_may_be_set_whatever_the_annotation_says(root: Path) -
     )
     found = {one.name: one.types for one in Project(root).exporting.workflow().settings}
     assert found == {"word": ("str", "None"), "plain": ("str",), "late": ("float", "None"), "free": ()}
+
+
+SOUND = (
+    "dist/nbpipeline-1.whl",
+    "https://x.org/a@b/nbpipeline.whl?user=me@x.org",
+    "git+ssh://git@x.org/a/nbpipeline.git",
+    "registry.org/x@sha256:0123",
+)
+SECRET = (
+    "https://token@x.org/nbpipeline.whl",
+    "git+https://me:t0ken@x.org/a.git",
+    "git+ssh://me:t0ken@x.org/a.git",
+    "nbpipeline @ https://me:t0@ken@x.org/nbpipeline.whl",
+)
+
+
+@pytest.mark.parametrize("target", ["azureml", "github-actions", "gitlab-ci"])
+def test_credentials_are_not_exported(target: str, root: Path) -> None:
+    zoo.diamond(root)
+    exporting = Project(root).exporting
+    for value in SOUND:
+        exporting.rendered(target, options={"nbpipeline": value}, allow_loss=True)
+    for value in SECRET:
+        with pytest.raises(UsageError, match="--set nbpipeline: its URL has credentials in it") as caught:
+            exporting.rendered(target, options={"nbpipeline": value}, allow_loss=True)
+        assert "t0ken" not in str(caught.value)
+
+
+def test_credentials_are_neither_written_nor_said(root: Path) -> None:
+    zoo.diamond(root)
+    before = {one.name for one in root.iterdir()} | {".nbpipeline"}
+    done = command("export", "azureml", "--set", f"nbpipeline={SECRET[1]}", "--allow-loss", cwd=root)
+    assert (done.returncode, "t0ken" in done.stdout + done.stderr) == (2, False)
+    assert {one.name for one in root.iterdir()} <= before

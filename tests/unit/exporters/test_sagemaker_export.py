@@ -1,8 +1,10 @@
 """SageMaker Pipelines: definitions that a strict reader takes, what it must refuse, and what has no place there."""
 
+import argparse
 import ast
 import copy
 import json
+import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -163,6 +165,38 @@ def test_parameters_that_are_set_have_their_types(made: dict[str, str]) -> None:
     assert (found["rate"], found["whole"], found["flag"], found["deep"]) == (2.0, 1.5, False, 4)
     assert type(found["rate"]) is float
     assert (found["kind"], found["empty"]) == ("y z", "a")
+
+
+def test_choices_are_sent_as_the_definition_has_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_files(root, {"pipeline.yaml": f"name: x\nstore: {{path: '{STORE}'}}\n"})
+    head = 'env: [SEED]\nparams: {kind: {default: "", type: str, choices: ["", "ä", "b\\"c"]}}'
+    cells = code("kind: str = ''\nSEED: int = 1", "parameters")
+    write_notebook(root / "notebooks/a.ipynb", header(head), cells)
+    files = dict(Project(root).exporting.rendered("sagemaker").files)
+    definition = json.loads(files["pipeline.json"])
+    monkeypatch.setitem(sys.modules, "step", loaded(files["step.py"]))
+    submit = loaded(files["submit.py"])
+    for choice in ("", "ä", 'b"c'):
+        sent = {one["Name"]: one["Value"] for one in submit.as_texts({"kind": choice}, None)}
+        assert requests(definition, **sent)
+        assert handed(files, **sent)["kind"] == choice
+    with pytest.raises(AssertionError, match="kind"):
+        requests(definition, kind='"z"')
+    sent = {one["Name"]: one["Value"] for one in submit.as_texts({"SEED": 2, "env_SEED": "x"}, None)}
+    assert sent == {"SEED": "2", "env_SEED": "x"}, "a parameter, and the variable of its name"
+    assert submit.as_texts({"env_SEED": None}, None) == [{"Name": "env_SEED", "Value": "null"}]
+    with pytest.raises(SystemExit):
+        submit.as_texts({"deep.kind": 1}, argparse.ArgumentParser())
+
+
+def test_a_parameter_is_sent_once(
+    made: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "step", loaded(made["step.py"]))
+    submit = loaded(made["submit.py"])
+    with pytest.raises(SystemExit):
+        submit.as_texts({"TZ": "UTC", "env_TZ": "CET"}, argparse.ArgumentParser())
+    assert "--params: env_TZ: env_TZ is given twice" in capsys.readouterr().err
 
 
 def test_a_parameter_called_as_one_of_the_deployment_has_another_name(rich: dict[str, Any]) -> None:
