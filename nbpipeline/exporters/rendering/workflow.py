@@ -59,9 +59,8 @@ def _store(path: str) -> tuple[str, str]:
     if not is_url(path):
         return "", path
     protocol, _, place = path.partition("://")
-    kind = protocol.rpartition("::")[2]  # of a chain, such as `simplecache::s3`
-    if kind in _LOCAL:
-        return "", place if kind != "memory" else ""
+    if protocol in _LOCAL:
+        return "", place if protocol != "memory" else ""
     return path, ""
 
 
