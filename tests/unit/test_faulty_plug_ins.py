@@ -148,6 +148,7 @@ def test_a_plan_looks_once_for_what_others_offer(installed: Path, root: Path) ->
             header(f"outputs: {{o: ../{name}.txt}}\nexpect: {{o: [their_check]}}"),
             code("open(o, 'w').write('x')"),
         )
+    assert command("plan", cwd=root).returncode == 0  # folders change where bytecode and the history are new
     script = (
         "import importlib.metadata as m, sys\nfrom nbpipeline.__main__ import main\n"
         "found, looked = m.entry_points, []\n"
