@@ -18,6 +18,7 @@ VOLATILE = (
     (re.compile(r"ipykernel_\d+/\d+\.py"), "ipykernel_PID/CELL.py"),
     (re.compile(r"[^\s'\"]*/nbpipeline-\d+-\w+/[^\s'\"]*kernel\.json"), "CONNECTION"),
     (re.compile(r"(?:CPU times: |Wall time: |total: )[^\n]*"), "TIMES"),
+    (re.compile(r"The slowest run took [^\n]*\n"), ""),  # of `%timeit`, on a busy machine
     (re.compile(r"[\d.]+ (?:ns|μs|us|µs|ms|s) ± [^\n]*? per loop"), "TIMES per loop"),
     (re.compile(r"\d\d:\d\d<\d\d:\d\d, *[^\]]*\]"), "TIMES]"),
     (re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}"), "RUN"),

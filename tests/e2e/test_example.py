@@ -105,6 +105,7 @@ def test_plain_jupyter_does_the_same_work(
     assert [name for name in compared if found[name] != expected[name]] == []
 
 
+@pytest.mark.nightly
 def test_ten_kills_end_with_the_same_files(tmp_path: Path, expected: dict[str, bytes | None]) -> None:
     chance = random.Random(SEED)
     root = clone(tmp_path)

@@ -16,7 +16,7 @@ def stage(root: Path, name: str, source: str) -> None:
     )
 
 
-@pytest.mark.heavy
+@pytest.mark.nightly
 def test_a_notebook_may_say_where_it_logs(root: Path) -> None:
     write_files(root, {"pipeline.yaml": "name: flights\ntracking: {mlflow: {}}\n"})
     begin = "with mlflow.start_run():\n    mlflow.log_metric('x', 1)\n"

@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 from mlflow_database import put_database
 from mlflow_serving import free_port, mlflow_serving
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ pytest.importorskip("mlflow")
 from mlflow.tracking import MlflowClient
 from mlflow_database import put_database
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 SECRET = "hunter2-hunter2"
 ALL = 'name: flights\ntracking: {mlflow: {uri: "sqlite:///mlflow.db"}, wandb: {%s}, tensorboard: {}}\n'
 
@@ -42,7 +42,7 @@ def seen(root):
     }
 
 
-@pytest.mark.heavy
+@pytest.mark.nightly
 def test_each_is_told_and_notebooks_join_theirs_and_secrets_stay_here(root):
     write_notebook(
         root / "notebooks/train.ipynb",
@@ -87,7 +87,7 @@ def test_each_is_told_and_notebooks_join_theirs_and_secrets_stay_here(root):
     assert [one["action"] for one in json.loads(again.stdout)["stages"]] == ["skip", "skip"], again.stdout
 
 
-@pytest.mark.heavy
+@pytest.mark.nightly
 def test_one_that_is_down_holds_up_no_other_and_is_told_later(root):
     with wandb_server() as server:
         server.refuses = 401
@@ -127,7 +127,7 @@ WAYS = {
 }
 
 
-@pytest.mark.heavy
+@pytest.mark.nightly
 def test_a_notebook_may_begin_its_run_in_many_ways(root):
     (root / "pipeline.yaml").write_text('name: flights\ntracking: {mlflow: {uri: "sqlite:///mlflow.db"}}\n')
     for name, source in WAYS.items():

@@ -9,7 +9,7 @@ from storm import Storm
 SEED = int(os.environ.get("NBPIPELINE_TEST_SEED", "20131101"))
 
 
-@pytest.mark.heavy
+@pytest.mark.nightly
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", [SEED, pytest.param(SEED + 1, marks=pytest.mark.nightly)])
 def test_twenty_kills_lose_nothing(tmp_path: Path, seed: int) -> None:

@@ -117,6 +117,7 @@ def said(place: parity.Place, folders: list[Path]) -> tuple[list[str], list[Any]
     return zones, found
 
 
+@pytest.mark.nightly
 def test_the_sdk_takes_exports_and_refuses_broken_ones(place: parity.Place, tmp_path: Path) -> None:
     good = []
     for case in zoo.CASES.values():

@@ -137,7 +137,7 @@ def test_it_is_seen_where_one_looks(programs: Path, tmp_path: Path) -> None:
     assert "did you mean 'makefile'?" in near.stderr
 
 
-@pytest.mark.heavy
+@pytest.mark.nightly
 @pytest.mark.parametrize(("suite", "name"), [("exporter", "makefile"), ("executor", "patient")])
 def test_its_author_can_use_the_contracts(programs: Path, suite: str, name: str) -> None:
     words = [
