@@ -158,7 +158,10 @@ def _signature(workflow: Workflow, function: str, parameters: Mapping[str, str])
 
 
 def _annotation(setting: Setting) -> str:
-    kind = " | ".join(_TYPES.get(one, one) for one in setting.types) or "Any"
+    types = setting.types
+    if "float" in types and type(setting.default) is int:  # `count: float = 1`: pydantic would make it 1.0
+        types = tuple(dict.fromkeys(("int", *types)))
+    kind = " | ".join(_TYPES.get(one, one) for one in types) or "Any"
     if setting.choices and all(isinstance(one, str | int | None) for one in setting.choices):
         return f"Literal[{', '.join(python(one) for one in setting.choices)}]"
     bounds = [
@@ -166,7 +169,7 @@ def _annotation(setting: Setting) -> str:
         for word, value in (("ge", setting.min), ("le", setting.max))
         if value is not None and math.isfinite(value)
     ]
-    if bounds and setting.types and set(setting.types) <= {"int", "float", "None"}:
+    if bounds and types and set(types) <= {"int", "float", "None"}:
         return f"Annotated[{kind}, Field({', '.join(bounds)})]"
     return kind
 

@@ -87,11 +87,14 @@ def test_parameters_are_typed_and_named_readably(root: Path) -> None:
 
 def test_choices_and_bounds_are_types() -> None:
     def one(**how: Any) -> str:
-        setting = Setting(name="a", stages=("s",), default=None, **how)
+        setting = Setting(name="a", stages=("s",), **{"default": None, **how})
         return prefect._annotation(setting)
 
     assert one(types=("str",), choices=("a", 'b"')) == r'Literal["a", "b\""]'
     assert one(types=("float",), choices=(0.5, 1.5)) == "float"
+    assert one(types=("float", "None"), default=1) == "int | float | None", "else it would become 1.0"
+    assert one(types=("float",), default=1, min=0.0) == "Annotated[int | float, Field(ge=0.0)]"
+    assert one(types=("bool", "float"), default=True) == "bool | float"
     assert one(types=("int", "None"), min=1, max=9) == "Annotated[int | None, Field(ge=1, le=9)]"
     assert one(types=("int", "str"), min=1) == "int | str"
     assert one(types=(), min=1) == "Any"
