@@ -43,7 +43,9 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-# A busy machine is slow, not wrong: no deadline. Mutants are tried with few examples each (tests/nightly.sh).
-settings.register_profile("default", deadline=None)
+# A busy machine is slow, not wrong: no deadline. A change is tried with the same examples each time, so that it fails by
+# what it changed; the night looks for others. Mutants are tried with few examples each (tests/nightly.sh).
+settings.register_profile("default", deadline=None, derandomize=True)
+settings.register_profile("nightly", deadline=None)
 settings.register_profile("mutants", deadline=None, max_examples=10)
 settings.load_profile(os.environ.get("NBPIPELINE_TEST_PROFILE", "default"))

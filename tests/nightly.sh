@@ -19,6 +19,7 @@ if [ "${1:-}" = mutants ]; then
   shift
 else
   .venv/bin/python -m pytest -q -n 2 -m nightly --timeout 3600
+  NBPIPELINE_TEST_PROFILE=nightly .venv/bin/python -m pytest -q -n 2 tests/unit tests/fuzz   # other examples than every change
   .venv/bin/python tests/parity.py -j 2 --no-page
   .venv/bin/python tests/fuzz/fuzz.py --target all --seconds 120 --seed "$(date +%Y%m%d)"
 fi
