@@ -135,10 +135,16 @@ def _installed(sites: Iterable[str]) -> Mapping[str, metadata.Distribution]:
     """Find distributions by name; the first folder that has one gives it, as imports go."""
     found: dict[str, metadata.Distribution] = {}
     for one in metadata.distributions(path=list(sites)):
-        name = one.metadata["Name"]
+        name = _name(one)
         if name:
             found.setdefault(_normal(name), one)
     return found
+
+
+def _name(one: metadata.Distribution) -> str:
+    """Read a distribution's name from the head of its metadata: to parse all takes ten times as long."""
+    head = (one.read_text("METADATA") or one.read_text("PKG-INFO") or "").partition("\n\n")[0]
+    return next((line[5:].strip() for line in head.splitlines() if line[:5].lower() == "name:"), "")
 
 
 def _closure(
