@@ -72,6 +72,7 @@ def installed(python: Path) -> None:
     subprocess.run([python, "-m", "pip", "install", "-q", "-r", REPOSITORY / "requirements.lock"], check=True)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("equip", [borrowed, pytest.param(installed, marks=pytest.mark.nightly)])
 def test_plain_jupyter_does_the_same_work(
     tmp_path: Path, expected: dict[str, bytes | None], equip: Callable[[Path], None]
