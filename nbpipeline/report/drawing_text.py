@@ -206,19 +206,40 @@ def _drawn(cell: int) -> str:
 
 
 def _tracks(wires: Sequence[_Wire]) -> list[list[tuple[int, int]]]:
-    """Give each wire the first track free over its span; first those that start where others end."""
-    ends = {end for wire in wires for end in wire.ends}
+    """Give each wire the first track free over its span, below those that start where it ends."""
     tracks: list[list[tuple[int, int]]] = []
-    for wire in sorted(wires, key=lambda one: (one.start not in ends, one.span)):
+    placed: list[_Wire] = []
+    for wire in _upper_first(wires):
         low, high = wire.span
-        track = 0
+        track = max((one.track + 1 for one in placed if one.start in wire.ends), default=0)
         while track < len(tracks) and any(low <= right and left <= high for left, right in tracks[track]):
             track += 1
-        if track == len(tracks):
-            tracks.append([])
+        tracks.extend([] for _ in range(track + 1 - len(tracks)))
         tracks[track].append((low, high))
         wire.track = track
+        placed.append(wire)
     return tracks
+
+
+def _upper_first(wires: Sequence[_Wire]) -> list[_Wire]:
+    """Order wires so that one comes after those that start where it ends, from left to right else."""
+    starting: dict[int, list[_Wire]] = {}
+    for wire in wires:
+        starting.setdefault(wire.start, []).append(wire)
+    order: dict[int, _Wire] = {}
+    seen: set[int] = set()
+
+    def visit(wire: _Wire) -> None:
+        if id(wire) not in seen:  # a circle of wires is cut where it was entered
+            seen.add(id(wire))
+            for end in sorted(wire.ends):
+                for other in starting.get(end, ()):
+                    visit(other)
+            order[id(wire)] = wire
+
+    for wire in sorted(wires, key=lambda one: one.span):
+        visit(wire)
+    return list(order.values())
 
 
 def _lay(wire: _Wire, grid: list[list[int]]) -> None:
