@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import field
@@ -39,6 +39,8 @@ PATIENCE = 60.0
 DEATHS = 4
 """So many workers a job may take with it."""
 _LOOK = 1.0
+_AGAIN = 0.2
+"""Seconds between the two looks that see a job in no worker's hands."""
 _LATE = 5.0
 """Seconds that a result waits for events which were told before it."""
 _ANSWER = 120.0
@@ -196,16 +198,12 @@ class DaskExecutor:
             self._news.put(partial(self._settle, one, self._told(error)))
 
     def cancel(self, level: int) -> None:
-        """Raise the cancel level of what runs; what no worker has in hand ends as cancelled."""
+        """Raise the cancel level of what runs; what no worker has in hand ends as cancelled.
+
+        That is for the workers to say: word of a job that has begun may be on its way.
+        """
         self._level.raise_to(level)
         self._look.set()
-        self._drop(one for one in tuple(self._handed.values()) if not one.attempts)
-
-    def _drop(self, unbegun: Iterable[_Handed]) -> None:
-        for one in unbegun:
-            if one.there is not None:
-                with suppress(Exception):  # the scheduler may be gone
-                    one.there.cancel()
 
     def _turn(self, waiting: tuple[_Handed, ...]) -> None:
         """Tell all workers the cancel level; what none of them has in hand is not begun any more.
@@ -225,7 +223,10 @@ class DaskExecutor:
             for one in waiting
             if one.key not in begun and one.worker not in silent and one.done is None and _is_open(one)
         }
-        self._drop(one for one in waiting if one.key in idle & self._idle)
+        for one in waiting:
+            if one.key in idle & self._idle:
+                with suppress(Exception):  # the scheduler may be gone
+                    one.there.cancel()
         self._idle = idle
 
     def _give_up(self, one: _Handed) -> None:
@@ -340,7 +341,7 @@ class DaskExecutor:
     def _look_on(self) -> None:
         """See to it that every worker knows the cancel level, late ones too, and that there are workers."""
         while not self._over:
-            self._look.wait(_LOOK)
+            self._look.wait(_AGAIN if self._idle else _LOOK)
             self._look.clear()
             waiting = tuple(self._handed.values())
             if not waiting or self._over:

@@ -18,7 +18,7 @@ from distributed import WorkerPlugin, get_worker
 
 from nbpipeline.errors import NbpipelineError
 from nbpipeline.executors.local import Level
-from nbpipeline.model import Event, StageResult
+from nbpipeline.model import Event, StageResult, Status
 from nbpipeline.ports import Work
 from nbpipeline.values import dataclass
 
@@ -87,7 +87,10 @@ def do(work: bytes, packed: bytes, session: str, key: str, versions: tuple[str, 
     try:
         line.tell(None)
         job = pickle.loads(packed)  # noqa: S301 - it comes from the run, by a scheduler that may run anything
-        outcome = _work_of(work)(replace(job, root=home_of(worker)), line.tell, switch)
+        if switch.level:  # it has waited while the run was cancelled
+            outcome = StageResult(instance=job.instance.id, status=Status.CANCELLED)
+        else:
+            outcome = _work_of(work)(replace(job, root=home_of(worker)), line.tell, switch)
     except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the job
         outcome = _named(error, worker.address)
     finally:
