@@ -92,13 +92,18 @@ def offer(folder: Path, name: str, source: str, port: str = "exporters", package
 
 
 def command(
-    *arguments: str, cwd: Path, environment: Mapping[str, str] | None = None, timeout: float = 240
+    *arguments: str,
+    cwd: Path,
+    environment: Mapping[str, str] | None = None,
+    timeout: float = 240,
+    stdin: int = subprocess.DEVNULL,
 ) -> subprocess.CompletedProcess[str]:
     """Run `nbpipeline ARGUMENTS` as a user would, in its own process; never raises on its exit code."""
     return subprocess.run(
         [sys.executable, "-m", "nbpipeline", *arguments],
         cwd=cwd,
         env={**os.environ, "COLUMNS": "120", **(environment or {})},
+        stdin=stdin,
         capture_output=True,
         text=True,
         timeout=timeout,

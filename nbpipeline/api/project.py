@@ -174,7 +174,7 @@ class Project:
                 result = carried_out(run, place, how, sender, wait=wait, emit=on_event, cancel=cancel)
                 result = replace(result, unshared=place.store.finish(lambda: bool(cancel and cancel.level)))
             self._trim(place, result)
-            return told_of_all(result, sender)
+            return told_of_all(result, sender, self.tell)
 
     def run_stage(self, stage: str, *, force: bool = False, fetch: bool = False, **how: Any) -> RunResult:
         """Run one instance, nothing before or after it; `how` as in `run`.

@@ -1,6 +1,6 @@
 """Carries a begun run out: what works, what brings back, who is told."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -117,14 +117,13 @@ def telling(project: ProjectSpec, run: Begun, state: State, *, track: bool) -> I
         yield sender
 
 
-def told_of_all(result: RunResult, sender: "SenderLink | None") -> RunResult:
+def told_of_all(result: RunResult, sender: "SenderLink | None", tell: Callable[[str], None]) -> RunResult:
     """Wait a little until trackers know all of the run; note in its result which do not."""
     if sender is None:
         return result
     executed = any(one.attempts for one in result.results)
-    return replace(
-        result, untold=sender.finish() if executed else sender.finish(tracking.link.BRIEF_PATIENCE)
-    )
+    patience = tracking.link.PATIENCE if executed else tracking.link.BRIEF_PATIENCE
+    return replace(result, untold=sender.finish(patience, tell))
 
 
 def deaf(event: Event) -> None:

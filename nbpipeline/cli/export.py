@@ -111,8 +111,9 @@ def _ask(export: "Export", found: "Compared") -> None:
     what = f"in {export.folder}, {'; '.join(_not_ours(export, found))}"
     if sys.stdin.isatty():
         click.echo(what, err=True)
-        click.confirm("Write over?", abort=True, err=True)
-        return
+        if click.confirm("Write over?", err=True):
+            return
+        raise UsageError.of("nothing was written.", mend="export to another folder: -o DIR")
     raise UsageError.of(
         f"{what}.", mend="move your changes elsewhere and say --force, or export to another folder: -o DIR"
     )

@@ -32,7 +32,7 @@ def runs(state: State, root: Path, limit: int = 20) -> Page:
     """List past runs, newest first."""
     found = [_run_data(one, state, root) for one in state.runs(limit)]
     rows = [
-        (one["run"], moment(one["started"]), duration(one["seconds"]), one["status"], _counted(one["counts"]))
+        (one["run"], moment(one["started"]), duration(one["seconds"]), one["status"], _of(one))
         for one in found
     ]
     text = table(("run", "started", "took", "status", "stages"), rows) if rows else "no runs yet"
@@ -46,7 +46,9 @@ def _run_data(row: Mapping[str, Any], state: State, root: Path) -> dict[str, Any
     results = state.results(row["run"])
     by_status = counts(results)
     status = row.get("status") or _unended(folder)
-    begun = begun_in(folder).keys() - {one.instance for one in results} if status in _BEGUN else ()
+    ended = {one.instance for one in results}
+    begun = begun_in(folder).keys() - ended if status in _BEGUN else set()
+    names = ended | begun
     if begun:
         by_status = {**by_status, _BEGUN[status]: len(begun)}
     if told.get("fresh"):
@@ -59,6 +61,7 @@ def _run_data(row: Mapping[str, Any], state: State, root: Path) -> dict[str, Any
         "status": status,
         "command": told.get("command", ""),
         "counts": by_status,
+        "stage": next(iter(names)) if len(names) == 1 and not told.get("fresh") else None,
         "folder": str(folder) if folder.is_dir() else None,
     }
 
@@ -66,6 +69,12 @@ def _run_data(row: Mapping[str, Any], state: State, root: Path) -> dict[str, Any
 def _unended(folder: Path) -> str:
     """Tell a run that goes on from one that was killed; neither has an end."""
     return "running" if is_running(read_control(folder), time.time()) else "killed"
+
+
+def _of(run: Mapping[str, Any]) -> str:
+    """Count a run's stages; an orchestrator's task has one, which tells it from the others."""
+    counted = _counted(run["counts"])
+    return f"{counted}: {run['stage']}" if run["stage"] else counted
 
 
 def _counted(by_status: Mapping[str, int]) -> str:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from functools import partial
@@ -29,6 +29,8 @@ PATIENCE = 15.0
 """Seconds that a run waits at its end until all is sent; the rest goes on without it."""
 BRIEF_PATIENCE = 3.0
 """The same where nothing was executed: to bring results back takes less time than to load a tracker."""
+FELT = 2.0
+"""Seconds of waiting after which somebody who looks on wants to know why."""
 ANSWER = 50.0
 """Seconds that a stage waits for its variables, the sender's start and its trackers' imports among them."""
 LOOK = 0.2
@@ -151,13 +153,22 @@ class SenderLink:
                 return None
         return None
 
-    def finish(self, patience: float = PATIENCE) -> tuple[str, ...]:
-        """Wait until all is sent, or `patience` seconds; gives a line a tracker that was not told of all."""
+    def finish(self, patience: float, tell: Callable[[str], None]) -> tuple[str, ...]:
+        """Wait until all is sent, or `patience` seconds; gives a line a tracker that was not told of all.
+
+        A wait that is felt is told of.
+        """
         if self._process is None:
             told = f"not told of this run ({self._trouble}); {AGAIN}"
             return tuple(f"{name}: {told}" for name in self._project.tracking)
+        until = time.monotonic() + patience
         with self._lock:
-            done = self._answer("done", time.monotonic() + patience)
+            done = self._answer("done", min(until, time.monotonic() + FELT))
+            if done is None and self._process.poll() is None and time.monotonic() < until:
+                left = read(self._folder.path)
+                names = ", ".join(left.waiting if left else self._project.tracking)
+                tell(f"waiting for {names} to take what is known of the run, {patience:g} s at most")
+                done = self._answer("done", until)
         outbox = read(self._folder.path)
         waiting = outbox.waiting if outbox else tuple(self._project.tracking)
         if done is None and self._process.poll() is None:

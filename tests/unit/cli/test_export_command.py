@@ -1,6 +1,8 @@
 """`nbpipeline export` and what tasks call, as its user sees them."""
 
 import json
+import os
+import pty
 import shlex
 from pathlib import Path
 
@@ -31,6 +33,28 @@ def test_it_writes_once_and_sees_what_was_changed_by_hand(project: Path) -> None
     assert forced.returncode == 0
     assert "written over: deploy/snakemake/Snakefile\n" in forced.stdout
     assert "rule join:" in file.read_text()
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [("n", 2, "# mine\n"), ("y", 0, "")])
+def test_on_a_terminal_it_asks_before_it_writes_over(
+    project: Path, answer: str, code: int, left: str
+) -> None:
+    """A no is heeded, and is not an interruption (130)."""
+    assert command("export", "snakemake", cwd=project).returncode == 0
+    file = project / "deploy/snakemake/Snakefile"
+    written = file.read_text()
+    file.write_text("# mine\n")
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, f"{answer}\n".encode())
+        done = command("export", "snakemake", cwd=project, stdin=theirs)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert done.returncode == code
+    assert "Write over? [y/N]" in done.stderr
+    assert ("nothing was written" in done.stderr) == bool(code)
+    assert file.read_text() == (left or written)
 
 
 def test_check_says_what_is_not_up_to_date(project: Path) -> None:

@@ -133,6 +133,16 @@ def test_runs(root, state, two_runs):
     assert lines[0].split() == ["run", "started", "took", "status", "stages"]
     assert lines[1].endswith("succeeded  1 fresh, 1 succeeded")
     assert len(lines) == 3
+    assert newest["stage"] is None
+
+
+def test_runs_name_the_stage_of_one_that_had_but_one(root, state):
+    plan = train_plan(OLD)
+    alone = replace(plan, steps=tuple(one for one in plan.steps if one.instance.id == "train"))
+    do(alone, Training(state, OLD, 0.7, 1000.0), root, state=state)
+    page = history.runs(state, root)
+    assert page.data["runs"][0]["stage"] == "train"
+    assert page.text.splitlines()[1].endswith("succeeded  1 succeeded: train")
 
 
 def test_no_runs(root, state):

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from builders import write_files
 
+from nbpipeline.model import ProjectSpec
 from nbpipeline.model.told import RunLog, StageLog
 from nbpipeline.ports import GivenUpError
 from nbpipeline.run.folder import RunFolder, close_run, open_run
-from nbpipeline.tracking import outbox, sender, teller
+from nbpipeline.tracking import link, outbox, sender, teller
 from nbpipeline.upkeep.telling import untold
 
 THEIRS = """
@@ -142,6 +143,28 @@ def test_what_has_been_told_is_on_disk_while_another_hangs(senders, tmp_path):
         sys.modules["first_tracker"].go_on.set()
         done.join()
     assert on_disk(tmp_path).waiting == ()
+
+
+def test_a_run_that_waits_for_one_says_so(senders, tmp_path, monkeypatch):
+    """A task of an orchestrator would else be silent for so long."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "theirs"))
+    monkeypatch.setattr(link, "FELT", 0.05)
+    folder = RunFolder(run="r2", path=tmp_path / ".nbpipeline/runs/r2")
+    folder.path.mkdir(parents=True)
+    (folder.path / "events.jsonl").touch()
+    project = ProjectSpec(
+        root=str(tmp_path), name="flights", file=None, stages=(), tracking={"first": {"hangs": True}}
+    )
+    said: list[str] = []
+    with link.SenderLink(project, folder) as one:
+        pass
+    try:
+        (left,) = one.finish(0.5, said.append)
+    finally:
+        one._process.kill()
+        one._process.wait()
+    assert said == ["waiting for first to take what is known of the run, 0.5 s at most"]
+    assert left.startswith("first: still being told")
 
 
 # --- runs that have ended ---------------------------------------------------------------------
