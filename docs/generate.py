@@ -18,6 +18,7 @@ from nbpipeline.api import Project
 from nbpipeline.cli.main import SETTINGS, cli
 from nbpipeline.exporters.rendering.features import FEATURES
 from nbpipeline.reading import schema
+from nbpipeline.reading.schedule import Checked
 from nbpipeline.reading.shapes import Anything, Key, ListOf, MapOf, Placed, Scalar, Short, Table
 from nbpipeline.validators import expectations
 
@@ -47,7 +48,7 @@ from the same table as this page.
 def wants(shape: Any) -> str:
     """Say in a few words what a shape takes."""
     match shape:
-        case Scalar():
+        case Scalar() | Checked():
             said = str(shape.wants).partition(" (")[0]
         case Anything():
             said = "anything"

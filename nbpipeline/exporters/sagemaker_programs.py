@@ -13,6 +13,7 @@ from nbpipeline.exporters.sagemaker_parameters import (
     variables,
 )
 from nbpipeline.model.exported import ExportGiven, Schedule, Workflow
+from nbpipeline.reading.schedule import DAYS
 
 _STEP = '''"""What a step's container runs: the command that it is given, with the pipeline's parameters.
 
@@ -170,7 +171,7 @@ def schedule(scheduler, arn, role, values):
 if __name__ == "__main__":
     main()
 '''
-_DAYS = tuple(one.upper() for one in schedule.DAYS)
+_DAYS = tuple(one.upper() for one in DAYS)
 _DAY, _WEEKDAY = 2, 4
 
 

@@ -32,6 +32,7 @@ from nbpipeline.reading.kinds import (
     choice,
     identifier,
 )
+from nbpipeline.reading.schedule import SCHEDULE
 from nbpipeline.reading.shapes import Key, ListOf, MapOf, Placed, Short, Table
 
 
@@ -112,7 +113,6 @@ STORE = Table(
         _key("options", MapOf(item=ANY), "Options of the URL's fsspec file system; no secrets."),
     )
 )
-SCHEDULE = Table(keys=(_key("cron", TEXT, "When."), _key("timezone", TEXT, "Where.", "UTC")))
 
 SETTINGS: tuple[Key, ...] = (
     _key("retries", COUNT, "How often a failed attempt is tried again.", 0),

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from nbpipeline.exporters.rendering.schedule import read_schedule
 from nbpipeline.location import is_url
 from nbpipeline.model import (
     BoundArtifact,
@@ -15,7 +14,7 @@ from nbpipeline.model import (
     StageSpec,
     Value,
 )
-from nbpipeline.model.exported import Setting, Task, TaskCheck, Workflow
+from nbpipeline.model.exported import Schedule, Setting, Task, TaskCheck, Workflow
 from nbpipeline.pipeline.parameters import as_json
 from nbpipeline.reading.parameters import choices, kinds
 
@@ -37,7 +36,7 @@ _LOCAL = frozenset({"file", "local", "memory"})
 
 
 def workflow_of(pipeline: Pipeline, modules: Modules) -> Workflow:
-    """Give the workflow that a pipeline is. Raises ReadingError for a schedule that makes no sense."""
+    """Give the workflow that a pipeline is."""
     project = pipeline.project
     settings = _settings(pipeline)
     reached = _reached(settings)
@@ -46,12 +45,17 @@ def workflow_of(pipeline: Pipeline, modules: Modules) -> Workflow:
         name=project.name,
         tasks=tuple(_task(one, pipeline, reached, modules) for one in pipeline),
         settings=settings,
-        schedule=read_schedule(project.schedule, project.file or ""),
+        schedule=_schedule(project.schedule),
         profile=project.profile,
         store=store,
         store_folder=folder,
         trackers=tuple(project.tracking),
     )
+
+
+def _schedule(said: Mapping[str, Value]) -> Schedule | None:
+    cron = said.get("cron")
+    return Schedule(cron=cron, timezone=said.get("timezone") or "UTC") if cron else None
 
 
 def _store(path: str) -> tuple[str, str]:

@@ -249,24 +249,6 @@ def test_what_it_refuses(project: Path, arguments: list[str], code: int, text: s
     assert "mend:" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("schedule", "text"),
-    [
-        ("{cron: '0 3 * *'}", "has 4 fields, not five"),
-        ("{cron: '0 25 * * *'}", "'25' is no hour"),
-        ("{cron: '0 3 * * mon-foo'}", "'mon-foo' is no day of the week"),
-        ("{cron: '*/0 3 * * *'}", "'*/0' is no minute"),
-        ("{cron: '@daily', timezone: Europe/Berlim}", "did you mean 'Europe/Berlin'?"),
-    ],
-)
-def test_a_schedule_that_makes_no_sense(project: Path, schedule: str, text: str) -> None:
-    (project / "pipeline.yaml").write_text(f"name: x\nschedule: {schedule}\n")
-    done = command("export", "snakemake", cwd=project)
-    assert done.returncode == 2
-    assert text in done.stderr
-    assert done.stderr.startswith("pipeline.yaml: schedule: ")
-
-
 def test_a_pipeline_without_stages(root: Path) -> None:
     write_files(root, {"pipeline.yaml": "name: empty\n"})
     done = command("export", "snakemake", cwd=root)

@@ -413,6 +413,34 @@ def test_complaints_of_pipeline_yaml(root, text, words):
     assert told(root) == [f"pipeline.yaml, {words}"]
 
 
+@pytest.mark.parametrize(
+    ("schedule", "text"),
+    [
+        ("{cron: '0 3 * *'}", "cron '0 3 * *' has 4 fields, not five.\n  mend: write minute, hour, "),
+        ("0 25 * * *", "cron '0 25 * * *': '25' is no hour.\n  mend: write 0 to 23, "),
+        ("{cron: '0 3 * * mon-foo'}", "cron '0 3 * * mon-foo': 'mon-foo' is no day of the week."),
+        ("{cron: '*/0 3 * * *'}", "cron '*/0 3 * * *': '*/0' is no minute."),
+        ("{cron: '@daily', timezone: Europe/Berlim}", "there is no time zone 'Europe/Berlim'.\n  mend: did you mean "),
+        ("[1]", "'schedule' is a list; it wants text."),
+        ("{cron: 3}", "'cron' is 3; it wants text."),
+    ],
+)  # fmt: skip
+def test_schedules_that_make_no_sense(root, schedule, text):
+    stage(root, code("year: int = 2013", "parameters"))
+    (root / "pipeline.yaml").write_text(f"name: x\nschedule: {schedule}\n")
+    (said,) = told(root)
+    assert said.startswith(f"pipeline.yaml, line 2: {text}")
+
+
+@pytest.mark.parametrize("schedule", ["30 3 * * MON-Fri", "{cron: ' 30 3 * *  mon-fri ', timezone: null}"])
+def test_a_schedule_may_be_written_short(root, schedule):
+    stage(root, code("year: int = 2013", "parameters"))
+    (root / "pipeline.yaml").write_text(f"name: x\nschedule: {schedule}\n")
+    spec, complaints = read_project(root)
+    assert complaints == ()
+    assert spec.schedule["cron"] == "30 3 * * mon-fri"
+
+
 def test_unknown_profiles(root):
     stage(root, PARAMETERS)
     assert told(root, profile="dev") == [
