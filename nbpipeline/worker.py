@@ -66,7 +66,7 @@ class Workplace:
         """
         self._push = push
         self._store = store
-        self._tell = tell
+        self.tell: Callable[[str], None] = tell or _silent
         self.plan_tells = False
         """Whether a plan is shown with what is said of the history; else that is told at the end."""
         self.project = project
@@ -82,7 +82,7 @@ class Workplace:
     def __enter__(self) -> Self:
         """Open history and digests. Raises StorageError where the folder refuses, else as `open_store`."""
         root = Path(self.project.root)
-        self.store = self._store or open_store(self.project, self._tell, push=self._push)
+        self.store = self._store or open_store(self.project, self.tell, push=self._push)
         self.state = self._stack.enter_context(self._given or open_state(state_folder(root)))
         self.digests = FileDigests(self.state)
         self.fingerprinter = Fingerprinter(self.project, self.digests, self.state)
@@ -92,9 +92,9 @@ class Workplace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close everything, kernels first; what was put into the store is then where others find it."""
-        if self._tell is not None and not self.plan_tells:
+        if not self.plan_tells:
             for notice in self.state.notices:
-                self._tell(notice)
+                self.tell(notice)
         try:
             if kind is None:
                 self.store.finish()
@@ -233,3 +233,8 @@ def carried_out(job: Job, place: Workplace, emit: Emit, cancel: Cancel) -> Stage
         return place.fingerprinter.of(instance, upstream=job.fingerprint.upstream, followed=followed)
 
     return one_stage.execute(job, place.backends(present), emit, cancel)
+
+
+def _silent(text: str) -> None:
+    """Say nothing."""
+    del text

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from nbpipeline.apart.executor import Joined, Settle
 
 LOCAL = "local"
+_SHOWN = 3
+"""So many workers are told by name."""
 _EXPECTED = 64
 """So many kernels are told to workers before they are asked for."""
 
@@ -156,7 +158,9 @@ def apart_executor(
     try:
         with _cancelled_by(cancel, opened):
             inner = _entered(stack, opened, name)
-            _refuse_unfit(_asked(inner, name, partial(survey.first_time, run.folder.run)))
+            answers = _asked(inner, name, partial(survey.first_time, run.folder.run))
+            _refuse_unfit(answers)
+            place.tell(_taking_part(name, sorted(answers)))
     except NbpipelineError:
         if cancel is None or not cancel.level:
             raise
@@ -171,6 +175,11 @@ def apart_executor(
         told_once=survey.supply.told_once,
     )
     return found
+
+
+def _taking_part(name: str, workers: Sequence[str]) -> str:
+    shown = ", ".join(workers[:_SHOWN]) + (", and others" if len(workers) > _SHOWN else "")
+    return f"{name}: stages run on {len(workers)} worker{'' if len(workers) == 1 else 's'} ({shown})."
 
 
 @contextmanager

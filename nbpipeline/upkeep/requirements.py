@@ -3,12 +3,16 @@
 import platform
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from importlib import metadata
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nbpipeline import __version__, validators
 from nbpipeline.fingerprint import Fingerprinter, Glance
 from nbpipeline.model import Pipeline, StageInstance
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 _OURS = "nbpipeline"
 _OF_TRACKERS: Mapping[str, str] = {"opentelemetry": "telemetry"}
@@ -131,25 +135,38 @@ def _extras_of(instance: StageInstance) -> Iterator[str]:
     yield from (extra for ending, extra in _CONVERTED.items() if executed.endswith(ending))
 
 
-def _installed(sites: Iterable[str]) -> Mapping[str, metadata.Distribution]:
+class _Installed(NamedTuple):
+    """What the head of a distribution's metadata says; to parse all of it takes ten times as long."""
+
+    name: str
+    version: str
+    requires: tuple[str, ...]
+
+
+def _installed(sites: Iterable[str]) -> Mapping[str, _Installed]:
     """Find distributions by name; the first folder that has one gives it, as imports go."""
-    found: dict[str, metadata.Distribution] = {}
+    found: dict[str, _Installed] = {}
     for one in metadata.distributions(path=list(sites)):
-        name = _name(one)
-        if name:
-            found.setdefault(_normal(name), one)
+        read = _read(one)
+        if read.name and read.version:
+            found.setdefault(_normal(read.name), read)
     return found
 
 
-def _name(one: metadata.Distribution) -> str:
-    """Read a distribution's name from the head of its metadata: to parse all takes ten times as long."""
-    head = (one.read_text("METADATA") or one.read_text("PKG-INFO") or "").partition("\n\n")[0]
-    return next((line[5:].strip() for line in head.splitlines() if line[:5].lower() == "name:"), "")
+def _read(one: metadata.Distribution) -> _Installed:
+    text = one.read_text("METADATA")
+    requires: Iterable[str] = () if text is not None else one.requires or ()  # an old kind: in another file
+    head = (text or one.read_text("PKG-INFO") or "").partition("\n\n")[0]
+    fields = [line.partition(":") for line in head.replace("\n ", " ").splitlines()]
+    said = [(key.strip().lower(), value.strip()) for key, _, value in fields]
+    first = dict(reversed(said))
+    stated = tuple(value for key, value in said if key == "requires-dist")
+    return _Installed(first.get("name", ""), first.get("version", ""), (*stated, *requires))
 
 
 def _closure(
     wanted: Mapping[str, set[str]],
-    installed: Mapping[str, metadata.Distribution],
+    installed: Mapping[str, _Installed],
     there: Mapping[str, str],
 ) -> tuple[dict[str, str], set[str]]:
     """Follow what distributions require, with their extras; gives versions, and names of what is not here."""
@@ -170,17 +187,25 @@ def _closure(
 
 
 def _required(
-    distribution: metadata.Distribution, extra: set[str], there: Mapping[str, str]
+    distribution: _Installed, extra: set[str], there: Mapping[str, str]
 ) -> Iterator[tuple[str, set[str]]]:
-    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - start-up is counted
-
-    for line in distribution.requires or ():
-        try:
-            one = Requirement(line)
-        except InvalidRequirement:
+    for line in distribution.requires:
+        one = _requirement(line)
+        if one is None:
             continue
         if one.marker is None or any(one.marker.evaluate({**there, "extra": name}) for name in extra):
             yield _normal(one.name), {"", *one.extras}
+
+
+@cache
+def _requirement(line: str) -> "Requirement | None":
+    """Read a requirement; None for what is none."""
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - start-up is counted
+
+    try:
+        return Requirement(line)
+    except InvalidRequirement:
+        return None
 
 
 def _normal(name: str) -> str:

@@ -224,6 +224,7 @@ def test_a_worker_that_does_not_fit_is_named_before_anything_runs(
     machines.start("fit", environment={**here, **away})  # the control: it runs
     done = command(*order, machines.address, cwd=root, environment=here)
     assert done.returncode == 0, done.stderr
+    assert "dask: stages run on 1 worker (tcp://127.0.0.1:" in done.stderr
     assert (root / "n.txt").read_text() == "3"
 
 
