@@ -1,9 +1,13 @@
 """Whether a process that left its number somewhere is still the same one, and alive; and since when."""
 
 import os
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+_LOOK = 0.02
+"""Seconds between two looks at what is to end."""
 _FAR = 1e11
 """Seconds that no clock gives: the year is past 5000."""
 
@@ -38,6 +42,18 @@ def is_alive(pid: int, started: float | None) -> bool:
     """Whether the process `pid` that began at `started` (as `process_started` says) still runs."""
     now = process_started(pid)
     return now is not None and (started is None or now == started)
+
+
+def outlasting(processes: Iterable[tuple[int, float]], seconds: float) -> list[tuple[int, float]]:
+    """Wait until all have ended, each a pid and its start; gives those that still run after so long.
+
+    One that has ended, and that nobody has reaped (a container often has no init), does not count.
+    """
+    until = time.monotonic() + seconds
+    left = list(processes)
+    while (left := [one for one in left if is_alive(*one)]) and time.monotonic() < until:
+        time.sleep(_LOOK)
+    return left
 
 
 def own_identity() -> tuple[int, float | None]:

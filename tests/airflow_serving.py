@@ -13,6 +13,7 @@ import psutil
 import requests
 from mlflow_serving import free_port
 from parity import Place
+from processes import outlasting
 from runners.airflow import prepared
 
 PATIENCE = 600.0
@@ -128,8 +129,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     for one in family:
         if one.is_running():
             one.terminate()
-    _, alive = psutil.wait_procs(family, timeout=20)
-    for one in alive:
+    for one in outlasting(family, 20):
         one.kill()
     process.wait()
 

@@ -14,6 +14,7 @@ import psutil
 import pytest
 from mlflow_serving import free_port
 from parity import Place
+from processes import outlasting
 
 POOL = "nbpipeline"
 
@@ -137,6 +138,6 @@ def ended(process: subprocess.Popen[str]) -> None:
         family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
         for one in family:
             one.terminate()
-        for one in psutil.wait_procs(family, timeout=20)[1]:
+        for one in outlasting(family, 20):
             one.kill()
     process.wait()

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+from processes import outlasting
 
 
 @contextmanager
@@ -49,7 +50,7 @@ def kill(process: subprocess.Popen[Any]) -> None:
         for one in family:
             with suppress(psutil.NoSuchProcess):
                 one.kill()
-        psutil.wait_procs(family, timeout=10)
+        outlasting(family, 10)
         process.wait()
 
 

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -234,15 +235,16 @@ def _end_process(pid: int) -> None:
 
     try:
         process = psutil.Process(pid)
-        family = [*process.children(recursive=True), process]
+        pids = [*(one.pid for one in process.children(recursive=True)), pid]
     except psutil.Error:
         return
+    started = {one: liveness.process_started(one) for one in pids}
+    family = [(one, since) for one, since in started.items() if since is not None]
     for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
-        for one in family:
-            try:
-                one.send_signal(number)
-            except psutil.Error:
-                continue
-        _, family = psutil.wait_procs(family, timeout=2)
+        for one, since in family:
+            if liveness.is_alive(one, since):
+                with suppress(OSError):
+                    os.kill(one, number)
+        family = liveness.outlasting(family, 2)
         if not family:
             return

@@ -19,6 +19,7 @@ from browser import browsing
 from builders import command
 from mlflow.tracking import MlflowClient
 from mlflow_serving import mlflow_serving
+from processes import outlasting
 
 REPOSITORY = Path(__file__).parents[2]
 STAGES = ("fetch", "clean", "features", "split", "baseline", "train", "evaluate", "report")
@@ -124,7 +125,7 @@ def test_ten_kills_end_with_the_same_files(tmp_path: Path, expected: dict[str, b
         process.send_signal(signal.SIGKILL)
         process.stdout.close()
         process.wait()
-        _, alive = psutil.wait_procs(children, timeout=15)
+        alive = outlasting(children, 15)
         assert not alive, f"kernels outlive their killed runner: {alive} (seed {SEED})"
         mended = command("doctor", cwd=root)
         assert mended.returncode == 0, mended.stdout + mended.stderr

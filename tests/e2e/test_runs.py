@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from builders import Gate, code, command, header, write_files, write_notebook
+from processes import outlasting
 
 SIGNAL = "SIGNAL_FILE"
 
@@ -307,7 +308,7 @@ def test_ctrl_c_twice_kills(green: Path) -> None:
     code, text = finish(process)
     assert code == 130, text
     assert model(green) == {"first": 1}
-    _, alive = psutil.wait_procs(children, timeout=15)
+    alive = outlasting(children, 15)
     assert not alive
 
 
@@ -327,7 +328,7 @@ def test_killed_and_run_again(green: Path) -> None:
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     finish(process)
-    _, alive = psutil.wait_procs(children, timeout=15)
+    alive = outlasting(children, 15)
     assert not alive, "no kernel outlives its runner"
     looked = command("doctor", "--no-fix", cwd=green)
     assert (looked.returncode, "dead runs left outputs aside: train" in looked.stdout) == (1, True)

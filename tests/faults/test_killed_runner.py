@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from processes import outlasting
 
 from nbpipeline.stage.journal import replay
 from nbpipeline.stage.lock import hold, is_free
@@ -50,8 +51,7 @@ def killed_in_the_middle(root: Path, *, mode: str = "write", publish: str = "dir
 
 
 def has_ended(process: psutil.Process) -> bool:
-    psutil.wait_procs([process], timeout=5)
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    return not outlasting([process], 5)
 
 
 @pytest.mark.parametrize(

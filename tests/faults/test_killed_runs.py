@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 from builders import code, command, write_files, write_notebook
+from processes import outlasting
 
 SIZE = 400_000
 PIECES = 40
@@ -105,9 +106,7 @@ def kill_often(root: Path, *, times: int, seed: int) -> None:
     for _ in range(times):
         after = chance.randint(1, 24)
         children = run_until_killed(root, letter, after)
-        _, alive = psutil.wait_procs(
-            [psutil.Process(pid) for pid in children if psutil.pid_exists(pid)], timeout=15
-        )
+        alive = outlasting([psutil.Process(pid) for pid in children if psutil.pid_exists(pid)], 15)
         assert not alive, f"kernels outlive their killed runner: {alive} (seed {seed})"
         mended = command("doctor", cwd=root)
         assert mended.returncode == 0, mended.stdout + mended.stderr

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from builders import code, header, write_files, write_notebook
 from prefect_server import Served, ended, working
+from processes import outlasting
 
 pytestmark = [pytest.mark.nightly, pytest.mark.xdist_group("target-prefect"), pytest.mark.timeout(1500)]
 
@@ -215,7 +216,7 @@ def test_a_cancelled_flow_run_ends_its_commands_in_good_order(served: Served, ro
         watching.stdout.read()
     finally:
         ended(watching)
-    assert not psutil.wait_procs(commands, timeout=120)[1]
+    assert not outlasting(commands, 120)
     run = served.last_run("cancelled")
     assert run["state_type"] == "CANCELLED", served.logs(run)
     assert ended_well(root, "cancelled")

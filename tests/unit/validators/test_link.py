@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from processes import outlasting
 
 from nbpipeline.errors import MissingPluginError
 from nbpipeline.location import Location
@@ -99,8 +100,7 @@ def test_it_ends_when_who_asked_is_killed(table, tmp_path):
     asking.wait()
     asking.stdin.close()
     asking.stdout.close()
-    psutil.wait_procs([checking], timeout=60)
-    assert not checking.is_running()
+    assert not outlasting([checking], 60)
 
 
 def test_each_stage_imports_its_own_modules(table, tmp_path):
@@ -153,8 +153,7 @@ def test_what_a_schema_s_module_forked_answers_nothing_and_is_ended(table, tmp_p
         (found,) = ask(process, table, "pandera", check("pandera", "forking:Table"))
         assert found.passed
         left = [psutil.Process(int(one)) for one in pids.read_text().split() if psutil.pid_exists(int(one))]
-        psutil.wait_procs(left, timeout=20)
-        assert not [one for one in left if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+        assert not outlasting(left, 20)
         for _ in range(3):
             (found,) = ask(process, table, "pandera", check("pandera", "strict_schema:Table"))
             assert not found.passed
