@@ -94,7 +94,8 @@ class DaskExecutor:
         self._lock = threading.Condition()
         self._handed: dict[str, _Handed] = {}
         self._news: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._look = threading.Event()
+        self._look: queue.SimpleQueue[None] = queue.SimpleQueue()
+        """Wakes who looks on. A signal's handler may put into it while another one does."""
         self._over = False
         self._idle: set[str] = set()
         """Keys of jobs that no worker had in hand when the cancel level was told last."""
@@ -143,7 +144,7 @@ class DaskExecutor:
 
     def _end(self) -> None:
         self._over = True
-        self._look.set()
+        self._look.put(None)
         for one in tuple(self._handed.values()):
             self._news.put(partial(self._settle, one, _cancelled(one.job)))
         self._news.put(None)
@@ -203,7 +204,7 @@ class DaskExecutor:
         That is for the workers to say: word of a job that has begun may be on its way.
         """
         self._level.raise_to(level)
-        self._look.set()
+        self._look.put(None)
 
     def _turn(self, waiting: tuple[_Handed, ...]) -> None:
         """Tell all workers the cancel level; what none of them has in hand is not begun any more.
@@ -341,8 +342,8 @@ class DaskExecutor:
     def _look_on(self) -> None:
         """See to it that every worker knows the cancel level, late ones too, and that there are workers."""
         while not self._over:
-            self._look.wait(_AGAIN if self._idle else _LOOK)
-            self._look.clear()
+            with suppress(queue.Empty):
+                self._look.get(timeout=_AGAIN if self._idle else _LOOK)
             waiting = tuple(self._handed.values())
             if not waiting or self._over:
                 continue
