@@ -117,6 +117,7 @@ def test_a_failure_is_one_there_too_and_secrets_stay_here(root):
     assert held == []
 
 
+@pytest.mark.nightly
 def test_what_the_database_cannot_take_is_sent_later(root):
     block(root)
     done = command("run", cwd=root)
@@ -173,6 +174,7 @@ def test_a_run_that_is_killed_is_told_of_as_that(root, tmp_path):
     assert found[run, ""].data.tags["nbpipeline.status"] == "interrupted"
 
 
+@pytest.mark.nightly
 def test_a_run_that_cannot_be_sent_holds_up_no_later_one(root):
     settings = (root / "pipeline.yaml").read_text()
     (root / "pipeline.yaml").write_text(settings.replace("track/mlflow.db", "broken/mlflow.db"))

@@ -169,6 +169,7 @@ def test_a_later_record_of_the_same_state_is_pushed_too(bucket: Bucket, tmp_path
     assert (tmp_path / "b.txt").read_bytes() == b"later"
 
 
+@pytest.mark.nightly
 def test_what_waits_is_not_trimmed(bucket: Bucket, wire: Wire, tmp_path: Path) -> None:
     wire.limit = 0
     store = open_at(tmp_path / "store", bucket, wire.endpoint)

@@ -14,6 +14,7 @@ from nbpipeline.exporters import dagster
 from nbpipeline.exporters.rendering.names import identifiers, snake
 from nbpipeline.model.exported import ExportGiven, Schedule, Setting, Task, Workflow
 
+pytestmark = pytest.mark.no_cover  # the tracer would take half of the time
 FEW = 8
 """Examples a target; `fuzz.py --target exports` tries thousands, nightly."""
 

@@ -18,6 +18,7 @@ from oracle import MEGABYTES, Breach, is_tellable, judge_complaints, judge_same,
 from nbpipeline.errors import Complaint
 from nbpipeline.location import Location
 
+pytestmark = pytest.mark.no_cover  # the tracer would take half of the time
 INPUTS = 60
 """For each target; `fuzz.py` tries as many thousands."""
 FEW = {"exports": 20}

@@ -89,6 +89,7 @@ def test_a_run_that_leaves_something_out_is_wrong(tmp_path: Path, results: Resul
     assert results.samples[0].complaint == "not what they have to be: s00001, s00002"
 
 
+@pytest.mark.nightly
 def test_a_large_notebook_by_both(tmp_path: Path, environment: Environment, results: Results) -> None:
     sizes = [large.Size(cells=cells, output=2000) for cells in (2, 3)]
     made = {large.OURS: environment, large.PEER: environment}
