@@ -62,6 +62,7 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
             log=SILENT,
             timeout=None,
             iopub_timeout=30,
+            shell_timeout_interval=1,  # s; so soon is a kernel missed that died between two cells
             raise_on_iopub_timeout=False,
             coalesce_streams=False,
         )
@@ -257,6 +258,9 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
         self._memory.start()
         started = time.monotonic()
         try:
+            await asyncio.sleep(0)  # a stop that came meanwhile: a kernel with nothing to do hears no interrupt
+            if self._stopping.done():
+                raise Stopped("cancelled")
             await self._bounded(self.async_execute_cell(cell, index), self._orders.cell_timeout)
             self._refuse_exit()
         except (CellExecutionError, DeadKernelError, Stopped) as error:
