@@ -113,7 +113,9 @@ class DaskExecutor:
         self._packed = cloudpickle.dumps(self._work)
         with ExitStack() as stack:
             self._client = (
-                cluster.reached(self._address) if self._address else cluster.started(stack, *self._room)
+                cluster.reached(self._address, self._level)
+                if self._address
+                else cluster.started(stack, *self._room)
             )
             self._address = self._address or self._client.scheduler.address
             stack.callback(self._client.close, 5)

@@ -28,10 +28,14 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 """What stages ask for -> how workers may call it, whatever the case."""
 
 
-def reached(address: str) -> Any:
-    """Connect to the scheduler at an address. Raises ExecutorError."""
-    try:
+def reached(address: str, level: Level) -> Any:
+    """Connect to the scheduler at an address. Raises ExecutorError, also when the cancel level rises."""
+
+    def connect() -> Any:
         return Client(address, timeout=CONNECT, set_as_default=False, name="nbpipeline")
+
+    try:
+        return awaited(connect, CONNECT + PROMPT, level)
     except (OSError, ValueError, ImportError) as error:  # timeouts are OSErrors
         raise ExecutorError.of(
             f"the Dask scheduler at {address} cannot be reached: {_short(error)}",

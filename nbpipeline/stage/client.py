@@ -237,8 +237,7 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
             if cell.metadata.get(MARK, {}).get("run")
         ]
         for number, (index, cell) in enumerate(waiting, start=1):
-            if self._stopping.done():
-                raise Stopped("cancelled")
+            await self._refuse_stopped()
             place = {"cell": cell.metadata[MARK]["cell"], "n": number, "of": len(waiting)}
             try:
                 await self._cell(cell, index, place)
@@ -258,9 +257,7 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
         self._memory.start()
         started = time.monotonic()
         try:
-            await asyncio.sleep(0)  # a stop that came meanwhile: a kernel with nothing to do hears no interrupt
-            if self._stopping.done():
-                raise Stopped("cancelled")
+            await self._refuse_stopped()
             await self._bounded(self.async_execute_cell(cell, index), self._orders.cell_timeout)
             self._refuse_exit()
         except (CellExecutionError, DeadKernelError, Stopped) as error:
@@ -310,6 +307,12 @@ class StageClient(PapermillNotebookClient):  # type: ignore[misc]
             )
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+    async def _refuse_stopped(self) -> None:
+        """Begin no cell after a stop: a kernel that has nothing to do yet would not hear the interrupt."""
+        await asyncio.sleep(0)
+        if self._stopping.done():
+            raise Stopped("cancelled")
 
     def _refuse_exit(self) -> None:
         """`exit()` and `quit()` end the kernel politely; a stage that does so has not run to its end."""

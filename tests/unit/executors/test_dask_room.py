@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import socket
 import sys
 import threading
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from stages import instance
 
 import nbpipeline
 from nbpipeline.errors import ExecutorError
-from nbpipeline.executors import dask, dask_task
+from nbpipeline.executors import dask, dask_cluster, dask_task
 from nbpipeline.executors.dask_asking import Rounds, awaited, silent_of
 from nbpipeline.executors.dask_cluster import _offer, _strange, claims
 from nbpipeline.executors.local import Level
@@ -161,6 +162,16 @@ def test_who_waits_for_a_first_worker_hears_that_the_run_is_cancelled():
         settings = {"address": cluster.scheduler_address, "wait": 300}
         executor = dask.open_executor(os.getpid, slots=1, memory=None, settings=settings)
         executor.cancel(1)
+        with pytest.raises(ExecutorError, match="was cancelled"):
+            executor.__enter__()
+
+
+def test_who_waits_for_a_scheduler_that_says_nothing_hears_that_the_run_is_cancelled(monkeypatch):
+    monkeypatch.setattr(dask_cluster, "CONNECT", 300.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = {"address": f"tcp://127.0.0.1:{silent.getsockname()[1]}"}
+        executor = dask.open_executor(os.getpid, slots=1, memory=None, settings=settings)
+        threading.Thread(target=lambda: silent.accept() and executor.cancel(1), daemon=True).start()
         with pytest.raises(ExecutorError, match="was cancelled"):
             executor.__enter__()
 
