@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import zoo
-from buckets import KEYS, Bucket, Wire, service
+from buckets import Bucket, Wire
 from builders import Gate, code, command, header, write_files, write_notebook
 from dask_machines import Machines, copied, end
 from distributed import Client
@@ -27,20 +27,6 @@ from nbpipeline.executors import dask_cluster
 from nbpipeline.model import Event, RunResult, Status
 
 pytestmark = [pytest.mark.heavy, pytest.mark.children]
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[Bucket]:
-    with service() as address:
-        yield Bucket(address)
-
-
-@pytest.fixture
-def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machines]:
-    for name, value in KEYS.items():
-        monkeypatch.setenv(name, value)
-    with Machines(tmp_path / "machines") as found:
-        yield found
 
 
 def shared(bucket: Bucket, prefix: str) -> str:

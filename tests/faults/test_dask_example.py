@@ -3,12 +3,11 @@
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from buckets import KEYS, Bucket, service
+from buckets import Bucket
 from builders import command
 from dask_machines import Machines, copied
 
@@ -20,20 +19,6 @@ SAME = tuple((REPOSITORY / "docs/reference/example-deterministic.txt").read_text
 VICTIMS = ("features", "train")
 
 pytestmark = [pytest.mark.nightly, pytest.mark.children, pytest.mark.timeout(1200)]
-
-
-@pytest.fixture
-def bucket() -> Iterator[Bucket]:
-    with service() as address:
-        yield Bucket(address)
-
-
-@pytest.fixture
-def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machines]:
-    for name, value in KEYS.items():
-        monkeypatch.setenv(name, value)
-    with Machines(tmp_path / "machines") as found:
-        yield found
 
 
 def clone(target: Path) -> Path:

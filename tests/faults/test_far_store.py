@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from buckets import KEYS, Bucket, Wire, service
+from buckets import KEYS, Bucket, Wire
 from builders import code, command, write_files, write_notebook
 
 from nbpipeline.errors import StorageError
@@ -26,17 +26,6 @@ from nbpipeline.stores.remote import Remote
 pytestmark = pytest.mark.children
 OPTIONS = {"key": KEYS["AWS_ACCESS_KEY_ID"], "secret": KEYS["AWS_SECRET_ACCESS_KEY"]}
 LARGE = 24 << 20
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with service() as address:
-        yield address
-
-
-@pytest.fixture
-def bucket(endpoint: str) -> Bucket:
-    return Bucket(endpoint)
 
 
 @pytest.fixture
