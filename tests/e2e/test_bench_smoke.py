@@ -75,7 +75,7 @@ def test_what_is_measured_of_nbpipeline_alone(tmp_path: Path) -> None:
         "scale": 8,
         "long": 2,
         "large": 3,
-        "audit": 24,
+        "audit": 28,
     }
     page = (tmp_path / "docs" / "benchmarks.md").read_text()
     for line in ("| `plan` | 20 | ", "| 5 | ", "| 2, 0 MB | papermill | ", "| import a module | "):
