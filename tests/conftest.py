@@ -35,6 +35,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         os.environ.update(kept)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Trace no test of many random examples: that takes as long again, and others pass the same lines."""
+    if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+        item.add_marker("no_cover")
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """An empty project folder."""

@@ -130,6 +130,7 @@ def test_a_cache_elsewhere_and_a_remote_on_s3(ran: Path, tmp_path: Path) -> None
         assert sorted(Path(key).name for key in bucket.keys("files/md5/")) == near
 
 
+@pytest.mark.nightly
 @pytest.mark.heavy
 def test_the_real_one_takes_them_as_its_own(ran: Path, tmp_path: Path) -> None:
     shutil.rmtree(ran / ".dvc")

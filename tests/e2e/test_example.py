@@ -138,6 +138,7 @@ def test_ten_kills_end_with_the_same_files(tmp_path: Path, expected: dict[str, b
     assert "all fresh" in command("plan", cwd=root).stdout
 
 
+@pytest.mark.nightly
 def test_mlflow_ui_shows_runs_metrics_data_notebooks_and_the_model(undisturbed: Path) -> None:
     synced = command("runs", "--sync", cwd=undisturbed)
     assert "not sent" not in synced.stderr, synced.stderr

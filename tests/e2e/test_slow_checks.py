@@ -91,6 +91,7 @@ def test_a_stage_s_time_counts_the_checks_on_its_inputs(ran: Callable[[str, str]
     assert "attempt 2" not in done.stdout, "another attempt would only meet it again"
 
 
+@pytest.mark.nightly
 @pytest.mark.heavy
 def test_a_schema_that_hears_nothing_is_ended_and_the_next_stage_s_checks_are_tried(root: Path) -> None:
     write_files(

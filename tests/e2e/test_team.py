@@ -12,8 +12,6 @@ import pytest
 from buckets import KEYS, Bucket, service
 from builders import code, command, header, write_files, write_notebook
 
-pytestmark = pytest.mark.children
-
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
@@ -156,6 +154,7 @@ def test_with_nothing_to_do_nobody_is_asked(bucket: Bucket, tmp_path: Path) -> N
     assert "fsspec was imported" in refused.stdout + refused.stderr, "else this test would see nothing"
 
 
+@pytest.mark.nightly
 @pytest.mark.heavy
 def test_a_store_that_is_down_fails_no_run_and_gets_all_later(bucket: Bucket, tmp_path: Path) -> None:
     with socket.socket() as free:

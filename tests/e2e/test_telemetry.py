@@ -141,6 +141,7 @@ def test_a_failure_that_was_mended_by_going_back_is_told_as_mended(root):
         assert (root / "nbpipeline.prom").stat().st_mtime_ns == before
 
 
+@pytest.mark.nightly
 @pytest.mark.heavy
 def test_what_is_down_holds_nothing_up_and_is_told_later(root):
     with alert_hook() as hook, lineage_collector() as events, span_collector() as spans:

@@ -57,6 +57,7 @@ def uploads(bucket: Bucket) -> list[Any]:
     return found
 
 
+@pytest.mark.nightly
 @pytest.mark.heavy
 def test_a_server_that_goes_in_mid_upload_leaves_nothing_half(
     bucket: Bucket, wire: Wire, tmp_path: Path

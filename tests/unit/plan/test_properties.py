@@ -4,13 +4,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 from builders import code
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from workbench import Workbench
-
-pytestmark = pytest.mark.no_cover  # the tracer would take half of the time
 
 # A stage writes either all that it reads and its salt, or a bit of it: then a change often ends with it.
 WORK = {
