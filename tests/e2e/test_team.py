@@ -12,6 +12,8 @@ import pytest
 from buckets import KEYS, Bucket, service
 from builders import code, command, header, write_files, write_notebook
 
+pytestmark = pytest.mark.children
+
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:

@@ -16,6 +16,8 @@ from nbpipeline import Project
 from nbpipeline.kernels import registry
 from nbpipeline.stage import journal
 
+pytestmark = pytest.mark.children
+
 
 def build(root: Path) -> None:
     write_files(
