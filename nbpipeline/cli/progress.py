@@ -177,17 +177,21 @@ class LiveBoard:
         self._live: Any = None
 
     def __call__(self, event: Event) -> None:
-        """Take an event; print what stays, redraw the rest."""
+        """Take an event, one after the other; print what stays, redraw the rest.
+
+        Printing takes rich's lock, under which it draws: not while ours is held, which drawing takes.
+        """
         with self._lock:
             self._course.hear(event)
             if event.kind == "run_started":
                 self._slots = int(event.data.get("slots", 1))
-            if self._live is None and event.kind == "stage_started":
-                self._start()
-            if event.kind == "stage_started":
-                return
-            for line in event_lines(event, self._course):
-                self._print(line)
+            lines = [] if event.kind == "stage_started" else list(event_lines(event, self._course))
+        if self._live is None and event.kind == "stage_started":
+            self._start()
+        for line in lines:
+            self._print(line)
+        if event.kind == "run_finished":  # what is said after it stands on lines of its own
+            self.close()
 
     def close(self) -> None:
         """Take the board away."""

@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from builders import Gate, code, write_notebook
 
-from nbpipeline.cli.progress import Course, event_lines
+from nbpipeline.cli.progress import Course, LiveBoard, event_lines
 from nbpipeline.cli.wording import counted, table
 from nbpipeline.model import Event
 from nbpipeline.report.wording import duration, size
@@ -129,3 +130,17 @@ def test_the_board_on_a_terminal(root: Path) -> None:
     assert "[1/1] one: " in text
     assert "1 ran in" in text
     assert on_a_terminal(root, "run") == (0, "all fresh: 1 stage, nothing to run\r\n")
+
+
+def test_who_draws_does_not_wait_for_who_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """rich prints under the lock under which it draws: either would wait for the other."""
+    board, drawn = LiveBoard(), []
+
+    def printing(line: str) -> None:
+        drawing = threading.Thread(target=lambda: drawn.append((line, board._draw())), daemon=True)
+        drawing.start()
+        drawing.join(20)
+
+    monkeypatch.setattr(board, "_print", printing)
+    board(event("notice", "one", text="said"))
+    assert [line for line, _ in drawn] == ["one: said"]
