@@ -1,7 +1,6 @@
 """Ctrl-C: before there is a plan it ends the command; then once interrupts and restores, twice kills."""
 
 import contextlib
-import itertools
 import os
 import signal
 import threading
@@ -23,7 +22,6 @@ class Interrupts(CancelSwitch):
         """Start disarmed: nothing runs yet, so there is nothing to end in good order."""
         super().__init__()
         self._armed = False
-        self._heard = itertools.count(1)
 
     def arm(self) -> None:
         """From now on, count signals instead of raising."""
@@ -34,7 +32,7 @@ class Interrupts(CancelSwitch):
         del number, frame
         if not self._armed:
             raise KeyboardInterrupt
-        level = min(next(self._heard), 2)  # a signal may come while this one is being taken
+        level = self.turned()
         _say("interrupting; once more kills" if level == 1 else "killing")
         self.raise_to(level)
 

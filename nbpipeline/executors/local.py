@@ -1,5 +1,6 @@
 """Runs jobs in threads of this process, as many side by side as there is room for."""
 
+import itertools
 import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -18,24 +19,32 @@ APART = False
 
 
 class Level:
-    """A cancel level, of a run or of an executor; fills `ports.Cancel`."""
+    """A cancel level, of a run or of an executor; fills `ports.Cancel`.
+
+    It never falls, also where a signal's handler raises it while another call does.
+    """
 
     def __init__(self) -> None:
         """Start at 0."""
-        self._level = 0
+        self._reached = [0]
+        self._turns = itertools.count(1)
         self._lock = threading.RLock()
         self._callbacks: list[Callable[[int], None]] = []
 
     @property
     def level(self) -> int:
         """The present level."""
-        return self._level
+        return max(self._reached)
+
+    def turned(self) -> int:
+        """Count a signal; gives the level that it means: 1 for the first, 2 for those after it."""
+        return min(next(self._turns), 2)
 
     def on_raise(self, callback: Callable[[int], None]) -> Callable[[], None]:
         """Call back when the level rises, and at once where it has already; returns how to unsubscribe."""
         with self._lock:
             self._callbacks.append(callback)
-            level = self._level
+            level = self.level
         if level:
             callback(level)
 
@@ -49,9 +58,10 @@ class Level:
     def raise_to(self, level: int) -> None:
         """Raise the level; one that is not higher changes nothing."""
         with self._lock:
-            if level <= self._level:
+            before = self.level
+            self._reached.append(level)
+            if level <= before or level < self.level:
                 return
-            self._level = level
             callbacks = tuple(self._callbacks)
         for callback in callbacks:
             callback(level)

@@ -1,6 +1,5 @@
 """The switch that Ctrl-C turns: level 0 go on, 1 interrupt and restore, 2 kill."""
 
-import itertools
 import signal
 import threading
 from collections.abc import Iterator
@@ -20,10 +19,9 @@ def turned_by_ctrl_c() -> Iterator[Level]:
     Ctrl-C turns it while the block lasts, in the main thread, where nobody else has taken SIGINT over.
     """
     switch = Level()
-    heard = itertools.count(1)
 
     def turn(_number: int, _frame: Any) -> None:
-        switch.raise_to(min(next(heard), 2))  # a signal may come while another one is being taken
+        switch.raise_to(switch.turned())
 
     ours = (
         threading.current_thread() is threading.main_thread()
