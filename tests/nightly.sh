@@ -19,7 +19,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 unset PYTHONDONTWRITEBYTECODE
+export NBPIPELINE_NEEDS_BROWSER=1   # tests that open pages must not be skipped
 PARTS=(tests examples parity fuzz mutants)
+trap 'exit 130' INT
 
 do_tests() { .venv/bin/python -m pytest -q -n 2 -m nightly --timeout 3600; }
 
@@ -41,7 +43,12 @@ do_mutants() {
     *) pattern=$1 sample=() ;;
   esac
   export NBPIPELINE_TEST_PROFILE=mutants   # few examples a property: every mutant is tried with all of them
-  list() { mapfile -t names < <(.venv/bin/python tests/mutants.py "$pattern" "${sample[@]}"); }
+  list() {
+    local found
+    found=$(.venv/bin/python tests/mutants.py "$pattern" "${sample[@]}")
+    names=()
+    [ -z "$found" ] || mapfile -t names <<<"$found"
+  }
   list
   if [ "${names[*]}" = "$pattern" ]; then   # sources are new or have changed; mutmut makes mutants only while it tries some
     .venv/bin/mutmut run 'nbpipeline.graph.*__mutmut_1'
@@ -65,6 +72,10 @@ while [ $# -gt 0 ] && [ "${asked[*]: -1}" != mutants ]; do   # what follows `mut
   shift
 done
 [ ${#asked[@]} -gt 0 ] || asked=("${PARTS[@]}")
+if printf '%s\n' "${PARTS[@]}" | grep -qxF -- "${1:--}"; then
+  echo "'mutants' is the last of the parts that are asked for: what follows it is a pattern of them" >&2
+  exit 2
+fi
 told=() code=0
 for part in "${asked[@]}"; do
   began=$SECONDS ended=passed

@@ -27,7 +27,7 @@ from nbpipeline.executors import dask_cluster as cluster
 from nbpipeline.executors import dask_task as task
 from nbpipeline.executors.dask_asking import Rounds, awaited, silent_of
 from nbpipeline.executors.local import Level
-from nbpipeline.model import Event, Job, StageResult, Status
+from nbpipeline.model import Job, StageResult
 from nbpipeline.ports import Emit, Work
 from nbpipeline.values import dataclass
 
@@ -40,7 +40,7 @@ DEATHS = 4
 """So many workers a job may take with it."""
 _LOOK = 1.0
 _AGAIN = 0.2
-"""Seconds between the two looks that see a job in no worker's hands."""
+"""Seconds at least between the two looks that see a job in no worker's hands."""
 _LATE = 5.0
 """Seconds that a result waits for events which were told before it."""
 _ANSWER = 120.0
@@ -97,8 +97,8 @@ class DaskExecutor:
         self._look: queue.SimpleQueue[None] = queue.SimpleQueue()
         """Wakes who looks on. A signal's handler may put into it while another one does."""
         self._over = False
-        self._idle: set[str] = set()
-        """Keys of jobs that no worker had in hand when the cancel level was told last."""
+        self._idle: dict[str, float] = {}
+        """Keys of jobs that no worker has had in hand since the cancel level was told at that time."""
         self._offers: tuple[cluster.Offer, ...] = ()
         """What the workers had that were there last: jobs may be handed out while there is none."""
         self._alone_since: float | None = None
@@ -148,7 +148,7 @@ class DaskExecutor:
         self._over = True
         self._look.put(None)
         for one in tuple(self._handed.values()):
-            self._news.put(partial(self._settle, one, _cancelled(one.job)))
+            self._news.put(partial(self._settle, one, cluster.cancelled(one.job)))
         self._news.put(None)
 
     def ask(self, question: Callable[[str], Any]) -> Mapping[str, Any]:
@@ -168,7 +168,7 @@ class DaskExecutor:
         future: Future[StageResult] = Future()
         future.set_running_or_notify_cancel()
         if self._level.level:
-            future.set_result(_cancelled(job))
+            future.set_result(cluster.cancelled(job))
             return future
         key = f"{job.instance.slug}-{self._session[-12:]}-{next(self._numbers)}"
         packed = cloudpickle.dumps(job)
@@ -221,23 +221,31 @@ class DaskExecutor:
         for one in waiting if self._level.level > 1 else ():
             if one.worker in silent and one.done is None:
                 self._news.put(partial(self._give_up, one))
-        idle = {
-            one.key
+        unheard = bool(silent) and self._level.level == 1  # one whose worker is not known may be of those
+        idle = [
+            one
             for one in waiting
-            if one.key not in begun and one.worker not in silent and one.done is None and _is_open(one)
-        }
-        for one in waiting:
-            if one.key in idle & self._idle:
+            if one.key not in begun
+            and one.worker not in silent
+            and (one.worker or not unheard)
+            and one.done is None
+            and _is_open(one)
+        ]
+        now = time.monotonic()
+        self._idle = {one.key: self._idle.get(one.key, now) for one in idle}
+        for one in idle:
+            if now >= self._idle[one.key] + _AGAIN:
                 with suppress(Exception):  # the scheduler may be gone
                     one.there.cancel()
-        self._idle = idle
 
     def _give_up(self, one: _Handed) -> None:
         """Wait no longer for a worker that does not answer."""
         if one.key in self._handed:
             with suppress(Exception):  # a disk that is full for events, say
-                one.emit(_notice(one.job, f"worker {one.worker} does not answer, and is not waited for"))
-            self._settle(one, _cancelled(one.job))
+                one.emit(
+                    cluster.notice(one.job, f"worker {one.worker} does not answer, and is not waited for")
+                )
+            self._settle(one, cluster.cancelled(one.job))
 
     # --- what comes back ---------------------------------------------------------------------
 
@@ -254,7 +262,7 @@ class DaskExecutor:
         """Bring a result here, however long that takes."""
         try:
             if there.cancelled():
-                gone = _cancelled(one.job) if self._level.level else cluster.lost(self._address)
+                gone = cluster.cancelled(one.job) if self._level.level else cluster.lost(self._address)
                 self._news.put(partial(self._settle, one, gone))
                 return
             done: task.Done = pickle.loads(there.result())  # noqa: S301 - see `task.do`
@@ -303,14 +311,14 @@ class DaskExecutor:
         if one.attempts:
             name = one.job.instance.id
             text = f"worker {one.worker} was lost; '{name}' begins anew on {message.worker}"
-            one.emit(_notice(one.job, text))
+            one.emit(cluster.notice(one.job, text))
         one.worker = message.worker
         one.attempts[message.attempt] = 0
 
     def _again(self, one: _Handed) -> None:
         """Hand a job out again which Dask gave up: workers may have died for what others did."""
         if self._level.level:
-            self._settle(one, _cancelled(one.job))
+            self._settle(one, cluster.cancelled(one.job))
         elif len(one.attempts) >= DEATHS:
             self._settle(one, cluster.deadly(one.job, len(one.attempts)))
         else:
@@ -346,6 +354,8 @@ class DaskExecutor:
         while not self._over:
             with suppress(queue.Empty):
                 self._look.get(timeout=_AGAIN if self._idle else _LOOK)
+                while True:  # one look is enough for all that was said
+                    self._look.get_nowait()
             waiting = tuple(self._handed.values())
             if not waiting or self._over:
                 continue
@@ -364,7 +374,7 @@ class DaskExecutor:
         elif self._alone_since is None:
             self._alone_since = now
             text = f"the Dask cluster has no worker; waiting {self._wait:g} s for one"
-            self._news.put(partial(waiting[0].emit, _notice(waiting[0].job, text)))
+            self._news.put(partial(waiting[0].emit, cluster.notice(waiting[0].job, text)))
         elif now > self._alone_since + self._wait:
             for one in waiting:
                 self._news.put(partial(self._settle, one, cluster.deserted(self._address, self._wait)))
@@ -378,15 +388,6 @@ def open_executor(work: Work, *, slots: int, memory: int | None, settings: Mappi
 def _is_open(one: _Handed) -> bool:
     """Whether Dask has no outcome of it yet."""
     return one.there is not None and one.there.status == "pending"
-
-
-def _cancelled(job: Job) -> StageResult:
-    return StageResult(instance=job.instance.id, status=Status.CANCELLED)
-
-
-def _notice(job: Job, text: str) -> Event:
-    data = {"text": text}
-    return Event(kind="notice", run=job.run, stage=job.instance.id, time=time.time(), data=data)
 
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from nbpipeline.errors import Complaint, ExecutorError, ExitCode, MissingPluginE
 from nbpipeline.executors.dask_asking import Rounds, awaited, silent_of
 from nbpipeline.executors.dask_task import Deaf, own_versions
 from nbpipeline.executors.local import Level
-from nbpipeline.model import Failure, Job, Resources, StageResult, Status
+from nbpipeline.model import Event, Failure, Job, Resources, StageResult, Status
 from nbpipeline.values import dataclass
 
 CONNECT = 15.0
@@ -32,7 +33,10 @@ def reached(address: str, level: Level) -> Any:
     """Connect to the scheduler at an address. Raises ExecutorError, also when the cancel level rises."""
 
     def connect() -> Any:
-        return Client(address, timeout=CONNECT, set_as_default=False, name="nbpipeline")
+        client = Client(address, timeout=CONNECT, set_as_default=False, name="nbpipeline")
+        if level.level:  # nobody waits for it any more
+            client.close()
+        return client
 
     try:
         return awaited(connect, CONNECT + PROMPT, level)
@@ -181,6 +185,17 @@ def claims(resources: Resources, there: tuple[Offer, ...], held: Iterable[Claim]
     taken = [tuple(sorted(one)) for one in held]
     there_are = [tuple(sorted(one)) for one in options]
     return min(distinct.items(), key=lambda one: taken.count(one[0]) / there_are.count(one[0]))[1]
+
+
+def cancelled(job: Job) -> StageResult:
+    """Give the result of a job that was not begun, or was ended."""
+    return StageResult(instance=job.instance.id, status=Status.CANCELLED)
+
+
+def notice(job: Job, text: str) -> Event:
+    """Give an event that says something of a job."""
+    data = {"text": text}
+    return Event(kind="notice", run=job.run, stage=job.instance.id, time=time.time(), data=data)
 
 
 def lost(address: str) -> ExecutorError:

@@ -246,5 +246,9 @@ def _end_process(pid: int) -> None:
                 with suppress(OSError):
                     os.kill(one, number)
         family = liveness.outlasting(family, 2)
+        with suppress(
+            ChildProcessError, AttributeError
+        ):  # one of ours is reaped; a warden was never waited for
+            os.waitpid(pid, os.WNOHANG)
         if not family:
             return

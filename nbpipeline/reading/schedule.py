@@ -7,7 +7,7 @@ from nbpipeline.errors import did_you_mean
 from nbpipeline.model import Value
 from nbpipeline.patterns import regex
 from nbpipeline.reading.place import Place
-from nbpipeline.reading.shapes import INVALID, Key, Short, Table, Text
+from nbpipeline.reading.shapes import INVALID, Key, Short, Table, Text, shown
 from nbpipeline.values import dataclass
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -28,7 +28,7 @@ _NICKNAMES = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-_PART = regex(r"(\*|[0-9a-z]+)(?:-([0-9a-z]+))?(?:/([0-9]+))?")
+_PART = regex(r"(\*|[0-9a-z]{1,9})(?:-([0-9a-z]{1,9}))?(?:/([0-9]{1,9}))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +36,17 @@ class Checked:
     """Text that a function brings into one form, and another one finds fault with."""
 
     wants: str
+    example: str
     form: Callable[[str], str]
     faults: Callable[[str], Iterator[tuple[str, str]]]
     """Each is what is wrong, and the mend."""
 
     def read(self, value: Value, place: Place) -> Value:
         """Take the text, or complain of each fault."""
+        if not isinstance(value, str):
+            mend = f"write, for example, `{self.example}`."
+            place.complain(f"{place.key} is {shown(value)}; it wants {self.wants}.", mend=mend)
+            return INVALID
         read = Text().read(value, place)
         if read is INVALID:
             return INVALID
@@ -102,16 +107,44 @@ def number_of(text: str, lowest: int, names: tuple[str, ...]) -> int | None:
 def _wrong_zone(zone: str) -> Iterator[tuple[str, str]]:
     from zoneinfo import ZoneInfo, available_timezones  # noqa: PLC0415 - few pipelines have one
 
+    if zone == "UTC":
+        return
     try:
         ZoneInfo(zone)
     except (KeyError, ValueError, OSError):
-        near = did_you_mean(zone, available_timezones())
+        known = available_timezones()
+        if not known:  # a machine without the tz database cannot tell
+            return
+        near = did_you_mean(zone, known)
         mend = f"did you mean '{near}'?" if near else "give a name such as UTC or Europe/Berlin"
         yield f"there is no time zone '{zone}'.", mend
 
 
-CRON = Checked(wants="cron's five fields, or a word such as `@daily`", form=_canonical, faults=_wrong_fields)
-SCHEDULE = Short(
+CRON = Checked(
+    wants="cron's five fields, or a word such as `@daily`",
+    example="0 3 * * *",
+    form=_canonical,
+    faults=_wrong_fields,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Schedule(Short):
+    """One that has a time zone alone would never come."""
+
+    def read(self, value: Value, place: Place) -> Value:
+        """Read it; complain of a time zone without cron."""
+        read = Short.read(self, value, place)
+        if isinstance(value, dict) and value.get("timezone") and not value.get("cron"):
+            place.child("timezone").complain(
+                "the schedule has a time zone, and no 'cron'.",
+                mend="write `cron: ...` beside it; a profile's schedule stands for all of the other one.",
+            )
+            return INVALID
+        return read
+
+
+SCHEDULE = _Schedule(
     key="cron",
     short=CRON,
     table=Table(
@@ -120,7 +153,12 @@ SCHEDULE = Short(
             Key(name="cron", shape=CRON, help="When."),
             Key(
                 name="timezone",
-                shape=Checked(wants="the name of a time zone", form=str.strip, faults=_wrong_zone),
+                shape=Checked(
+                    wants="the name of a time zone",
+                    example="Europe/Berlin",
+                    form=str.strip,
+                    faults=_wrong_zone,
+                ),
                 help="By whose clock: a name of the tz database.",
                 default="UTC",
             ),

@@ -165,9 +165,7 @@ class SenderLink:
         with self._lock:
             done = self._answer("done", min(until, time.monotonic() + FELT))
             if done is None and self._process.poll() is None and time.monotonic() < until:
-                left = read(self._folder.path)
-                names = ", ".join(left.waiting if left else self._project.tracking)
-                tell(f"waiting for {names} to take what is known of the run, {patience:g} s at most")
+                self._say_who(tell, until)
                 done = self._answer("done", until)
         outbox = read(self._folder.path)
         waiting = outbox.waiting if outbox else tuple(self._project.tracking)
@@ -177,6 +175,13 @@ class SenderLink:
                 f"{unsent}: still being told, in the background; `nbpipeline runs --sync` waits for that",
             )
         return tuple(f"{name}: not sent yet{self._why(outbox, name)}; {AGAIN}" for name in waiting)
+
+    def _say_who(self, tell: Callable[[str], None], until: float) -> None:
+        outbox = read(self._folder.path)
+        names = outbox.waiting if outbox else tuple(self._project.tracking)
+        if names and self._answers is not None and not self._answers.ended:
+            left = max(until - time.monotonic(), 0)
+            tell(f"waiting for {', '.join(names)} to take what is known of the run, {left:.0f} s at most")
 
     def _why(self, outbox: Outbox | None, name: str) -> str:
         trouble = outbox.trackers[name].trouble if outbox else ""

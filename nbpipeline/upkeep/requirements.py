@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from nbpipeline import __version__, validators
 from nbpipeline.fingerprint import Fingerprinter, Glance
 from nbpipeline.model import Pipeline, StageInstance
+from nbpipeline.patterns import regex
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -31,6 +32,7 @@ _OF_PROTOCOLS: Mapping[str, str] = {
     "hdfs": "pyarrow",
 }
 """Protocol of a store, an input, an output -> what fsspec needs for it."""
+_FOLD = regex(r"\n[ \t]+")
 _CONVERTED = {".html": "convert", ".md": "convert", ".pdf": "pdf"}
 
 
@@ -157,7 +159,7 @@ def _read(one: metadata.Distribution) -> _Installed:
     text = one.read_text("METADATA")
     requires: Iterable[str] = () if text is not None else one.requires or ()  # an old kind: in another file
     head = (text or one.read_text("PKG-INFO") or "").partition("\n\n")[0]
-    fields = [line.partition(":") for line in head.replace("\n ", " ").splitlines()]
+    fields = [line.partition(":") for line in _FOLD.sub(" ", head).splitlines()]
     said = [(key.strip().lower(), value.strip()) for key, _, value in fields]
     first = dict(reversed(said))
     stated = tuple(value for key, value in said if key == "requires-dist")

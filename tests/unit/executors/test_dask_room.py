@@ -167,13 +167,41 @@ def test_who_waits_for_a_first_worker_hears_that_the_run_is_cancelled():
 
 
 def test_who_waits_for_a_scheduler_that_says_nothing_hears_that_the_run_is_cancelled(monkeypatch):
-    monkeypatch.setattr(dask_cluster, "CONNECT", 300.0)
+    monkeypatch.setattr(dask_cluster, "CONNECT", 20.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings = {"address": f"tcp://127.0.0.1:{silent.getsockname()[1]}"}
         executor = dask.open_executor(os.getpid, slots=1, memory=None, settings=settings)
         threading.Thread(target=lambda: silent.accept() and executor.cancel(1), daemon=True).start()
         with pytest.raises(ExecutorError, match="was cancelled"):
             executor.__enter__()
+
+
+def test_two_looks_at_one_moment_cancel_nothing():
+    """The outcome of what has just ended may be on its way."""
+    executor = dask.open_executor(os.getpid, slots=1, memory=None, settings={})
+    executor._rounds = SimpleNamespace(ask=lambda *_, **__: {"a": ()})
+    cancelled = []
+    there = SimpleNamespace(status="pending", cancel=lambda: cancelled.append(1))
+    waiting = (SimpleNamespace(key="k", worker="", done=None, there=there),)
+    executor.cancel(1)
+    executor._turn(waiting)
+    executor._turn(waiting)
+    assert cancelled == []
+    executor._idle["k"] -= 60  # a minute later
+    executor._turn(waiting)
+    assert cancelled == [1]
+
+
+def test_what_a_silent_worker_may_have_begun_is_not_cancelled_at_the_first_ctrl_c():
+    executor = dask.open_executor(os.getpid, slots=1, memory=None, settings={})
+    executor._rounds = SimpleNamespace(ask=lambda *_, **__: {"a": (), "b": TimeoutError()})
+    waiting = (SimpleNamespace(key="k", worker="", done=None, there=SimpleNamespace(status="pending")),)
+    executor.cancel(1)
+    executor._turn(waiting)
+    assert executor._idle == {}
+    executor.cancel(2)
+    executor._turn(waiting)
+    assert list(executor._idle) == ["k"]
 
 
 class Emptied:

@@ -421,8 +421,11 @@ def test_complaints_of_pipeline_yaml(root, text, words):
         ("{cron: '0 3 * * mon-foo'}", "cron '0 3 * * mon-foo': 'mon-foo' is no day of the week."),
         ("{cron: '*/0 3 * * *'}", "cron '*/0 3 * * *': '*/0' is no minute."),
         ("{cron: '@daily', timezone: Europe/Berlim}", "there is no time zone 'Europe/Berlim'.\n  mend: did you mean "),
-        ("[1]", "'schedule' is a list; it wants text."),
-        ("{cron: 3}", "'cron' is 3; it wants text."),
+        ("[1]", "'schedule' is a list; it wants cron's five fields, or a word such as `@daily`."),
+        ("{cron: 3}", "'cron' is 3; it wants cron's five fields, or a word such as `@daily`."),
+        (f"'{'9' * 5000} 3 * * *'", "cron '999"),
+        ("{timezone: UTC}", "the schedule has a time zone, and no 'cron'."),
+        ("{cron: x, timezone: UTC}", "cron 'x' has 1 field, not five."),
     ],
 )  # fmt: skip
 def test_schedules_that_make_no_sense(root, schedule, text):

@@ -159,11 +159,11 @@ def test_a_run_that_waits_for_one_says_so(senders, tmp_path, monkeypatch):
     with link.SenderLink(project, folder) as one:
         pass
     try:
-        (left,) = one.finish(0.5, said.append)
+        (left,) = one.finish(3.2, said.append)
     finally:
         one._process.kill()
         one._process.wait()
-    assert said == ["waiting for first to take what is known of the run, 0.5 s at most"]
+    assert said == ["waiting for first to take what is known of the run, 3 s at most"]
     assert left.startswith("first: still being told")
 
 
