@@ -11,7 +11,7 @@ from typing import Any
 from distributed import Client, LocalCluster
 
 from nbpipeline.errors import Complaint, ExecutorError, ExitCode, MissingPluginError
-from nbpipeline.executors.dask_asking import Rounds, awaited, silent_of
+from nbpipeline.executors.dask_asking import Rounds, awaited
 from nbpipeline.executors.dask_task import Deaf, own_versions
 from nbpipeline.executors.local import Level
 from nbpipeline.model import Event, Failure, Job, Resources, StageResult, Status
@@ -107,7 +107,9 @@ def refuse_strangers(client: Any, level: Level) -> None:
 def _silent(client: Any, level: Level) -> ExecutorError:
     """Name who does not answer: a process that hangs or is stopped, a machine that has no more memory."""
     answers = awaited(lambda: Rounds(client).ask(os.getpid, seconds=PROMPT), 2 * PROMPT, level)
-    names = [f"worker {name}" for name in silent_of(answers)] or ["the Dask cluster"]
+    # Dask may also tell of one that hangs by an error of the connection; the question itself raises nothing.
+    silent = sorted(name for name, one in answers.items() if isinstance(one, BaseException))
+    names = [f"worker {name}" for name in silent] or ["the Dask cluster"]
     mend = "see its log; end it, or start it anew"
     return ExecutorError(Complaint(where=None, what=f"{name} does not answer.", mend=mend) for name in names)
 

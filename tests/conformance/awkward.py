@@ -492,8 +492,10 @@ task = asyncio.create_task(later())
 #--
 await task
 #--
-try: asyncio.run(later())
+work = later()
+try: asyncio.run(work)
 except RuntimeError as error: print(error)
+work.close()
 #--
 async with asyncio.timeout(5): print('in time')
 """
