@@ -50,7 +50,7 @@ def outlasting(processes: Iterable[tuple[int, float]], seconds: float) -> list[t
     One that has ended, and that nobody has reaped (a container often has no init), does not count.
     """
     until = time.monotonic() + seconds
-    left = list(processes)
+    left = list(processes)  # looked at again and again: the system tells only a parent that one has ended
     while (left := [one for one in left if is_alive(*one)]) and time.monotonic() < until:
         time.sleep(_LOOK)
     return left

@@ -66,7 +66,7 @@ class Workplace:
         """
         self._push = push
         self._store = store
-        self.tell: Callable[[str], None] = tell or _silent
+        self.tell: Callable[[str], None] = tell or silent
         self.plan_tells = False
         """Whether a plan is shown with what is said of the history; else that is told at the end."""
         self.project = project
@@ -235,6 +235,6 @@ def carried_out(job: Job, place: Workplace, emit: Emit, cancel: Cancel) -> Stage
     return one_stage.execute(job, place.backends(present), emit, cancel)
 
 
-def _silent(text: str) -> None:
+def silent(text: str) -> None:
     """Say nothing."""
     del text

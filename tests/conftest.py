@@ -5,9 +5,13 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from buckets import Bucket
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -47,6 +51,23 @@ def root(tmp_path: Path) -> Path:
     folder = tmp_path / "project"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """An S3 server of the module's own."""
+    from buckets import service
+
+    with service() as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(endpoint: str) -> "Bucket":
+    """A bucket of the test's own."""
+    from buckets import Bucket
+
+    return Bucket(endpoint)
 
 
 # A busy machine is slow, not wrong: no deadline. A change is tried with the same examples each time, so that it fails by

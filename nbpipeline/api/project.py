@@ -29,7 +29,7 @@ from nbpipeline.api.planning import (
     told_ahead,
 )
 from nbpipeline.api.restoring import to_restore
-from nbpipeline.api.running import carried_out, deaf, silent, telling, told_of_all
+from nbpipeline.api.running import carried_out, deaf, telling, told_of_all
 from nbpipeline.api.sharing import Sharing
 from nbpipeline.api.trying import tried
 from nbpipeline.api.warming import require_validators
@@ -47,7 +47,7 @@ from nbpipeline.run.cancel import CancelSwitch
 from nbpipeline.run.claim import begun, by_hand
 from nbpipeline.run.options import RunOptions
 from nbpipeline.selection import select
-from nbpipeline.worker import Workplace
+from nbpipeline.worker import Workplace, silent
 
 
 class Project:

@@ -129,8 +129,3 @@ def told_of_all(result: RunResult, sender: "SenderLink | None", tell: Callable[[
 def deaf(event: Event) -> None:
     """Hear an event that nobody asked for."""
     del event
-
-
-def silent(text: str) -> None:
-    """Say nothing."""
-    del text

@@ -148,7 +148,7 @@ class DaskExecutor:
         self._over = True
         self._look.put(None)
         for one in tuple(self._handed.values()):
-            self._news.put(partial(self._settle, one, cluster.cancelled(one.job)))
+            self._news.put(partial(self._settle, one, task.cancelled(one.job)))
         self._news.put(None)
 
     def ask(self, question: Callable[[str], Any]) -> Mapping[str, Any]:
@@ -168,7 +168,7 @@ class DaskExecutor:
         future: Future[StageResult] = Future()
         future.set_running_or_notify_cancel()
         if self._level.level:
-            future.set_result(cluster.cancelled(job))
+            future.set_result(task.cancelled(job))
             return future
         key = f"{job.instance.slug}-{self._session[-12:]}-{next(self._numbers)}"
         packed = cloudpickle.dumps(job)
@@ -245,7 +245,7 @@ class DaskExecutor:
                 one.emit(
                     cluster.notice(one.job, f"worker {one.worker} does not answer, and is not waited for")
                 )
-            self._settle(one, cluster.cancelled(one.job))
+            self._settle(one, task.cancelled(one.job))
 
     # --- what comes back ---------------------------------------------------------------------
 
@@ -262,7 +262,7 @@ class DaskExecutor:
         """Bring a result here, however long that takes."""
         try:
             if there.cancelled():
-                gone = cluster.cancelled(one.job) if self._level.level else cluster.lost(self._address)
+                gone = task.cancelled(one.job) if self._level.level else cluster.lost(self._address)
                 self._news.put(partial(self._settle, one, gone))
                 return
             done: task.Done = pickle.loads(there.result())  # noqa: S301 - see `task.do`
@@ -318,7 +318,7 @@ class DaskExecutor:
     def _again(self, one: _Handed) -> None:
         """Hand a job out again which Dask gave up: workers may have died for what others did."""
         if self._level.level:
-            self._settle(one, cluster.cancelled(one.job))
+            self._settle(one, task.cancelled(one.job))
         elif len(one.attempts) >= DEATHS:
             self._settle(one, cluster.deadly(one.job, len(one.attempts)))
         else:

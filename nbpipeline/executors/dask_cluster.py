@@ -189,11 +189,6 @@ def claims(resources: Resources, there: tuple[Offer, ...], held: Iterable[Claim]
     return min(distinct.items(), key=lambda one: taken.count(one[0]) / there_are.count(one[0]))[1]
 
 
-def cancelled(job: Job) -> StageResult:
-    """Give the result of a job that was not begun, or was ended."""
-    return StageResult(instance=job.instance.id, status=Status.CANCELLED)
-
-
 def notice(job: Job, text: str) -> Event:
     """Give an event that says something of a job."""
     data = {"text": text}

@@ -18,7 +18,7 @@ from distributed import WorkerPlugin, get_worker
 
 from nbpipeline.errors import NbpipelineError
 from nbpipeline.executors.local import Level
-from nbpipeline.model import Event, StageResult, Status
+from nbpipeline.model import Event, Job, StageResult, Status
 from nbpipeline.ports import Work
 from nbpipeline.values import dataclass
 
@@ -86,9 +86,9 @@ def do(work: bytes, packed: bytes, session: str, key: str, versions: tuple[str, 
     outcome: StageResult | BaseException
     try:
         line.tell(None)
-        job = pickle.loads(packed)  # noqa: S301 - it comes from the run, by a scheduler that may run anything
+        job: Job = pickle.loads(packed)  # noqa: S301 - it comes from the run, by a scheduler that may run anything
         if switch.level:  # it has waited while the run was cancelled
-            outcome = StageResult(instance=job.instance.id, status=Status.CANCELLED)
+            outcome = cancelled(job)
         else:
             outcome = _work_of(work)(replace(job, root=home_of(worker)), line.tell, switch)
     except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the job
@@ -97,6 +97,11 @@ def do(work: bytes, packed: bytes, session: str, key: str, versions: tuple[str, 
         with _lock:
             _in_hand[session].discard(key)
     return _packed(Done(outcome=outcome, attempt=line.attempt, sent=line.sent))
+
+
+def cancelled(job: Job) -> StageResult:
+    """Give the result of a job that was not begun, or was ended."""
+    return StageResult(instance=job.instance.id, status=Status.CANCELLED)
 
 
 def _named(error: BaseException, worker: str) -> BaseException:

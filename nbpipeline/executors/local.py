@@ -58,9 +58,10 @@ class Level:
     def raise_to(self, level: int) -> None:
         """Raise the level; one that is not higher changes nothing."""
         with self._lock:
-            before = self.level
-            self._reached.append(level)
-            if level <= before or level < self.level:
+            if level <= self.level:
+                return
+            self._reached.append(level)  # and not assigned: a handler may have raised it further since
+            if level < self.level:
                 return
             callbacks = tuple(self._callbacks)
         for callback in callbacks:

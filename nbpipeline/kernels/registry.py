@@ -246,9 +246,8 @@ def _end_process(pid: int) -> None:
                 with suppress(OSError):
                     os.kill(one, number)
         family = liveness.outlasting(family, 2)
-        with suppress(
-            ChildProcessError, AttributeError
-        ):  # one of ours is reaped; a warden was never waited for
+        # One of ours is reaped (nobody waits for a warden); Windows has no such thing.
+        with suppress(ChildProcessError, AttributeError):
             os.waitpid(pid, os.WNOHANG)
         if not family:
             return

@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -192,6 +191,4 @@ def test_a_kernel_dies_with_its_runner_even_by_sigkill(kind: str, tmp_path: Path
     kernel = psutil.Process(int(runner.stdout.readline()))
     runner.send_signal(signal.SIGKILL)
     runner.wait()
-    killed = time.monotonic()
-    assert not outlasting([kernel], 10)
-    assert time.monotonic() - killed < 5
+    assert not outlasting([kernel], 5)

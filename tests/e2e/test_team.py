@@ -5,25 +5,13 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from buckets import KEYS, Bucket, service
+from buckets import KEYS, Bucket
 from builders import code, command, header, write_files, write_notebook
 
 pytestmark = pytest.mark.children
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with service() as address:
-        yield address
-
-
-@pytest.fixture
-def bucket(endpoint: str) -> Bucket:
-    return Bucket(endpoint)
 
 
 class Member:

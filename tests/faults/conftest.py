@@ -5,23 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from buckets import KEYS, Bucket, service
+from buckets import KEYS
 
 if TYPE_CHECKING:
     from dask_machines import Machines
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """An S3 server of the module's own."""
-    with service() as address:
-        yield address
-
-
-@pytest.fixture
-def bucket(endpoint: str) -> Bucket:
-    """A bucket of the test's own."""
-    return Bucket(endpoint)
 
 
 @pytest.fixture
